@@ -1,0 +1,50 @@
+# Every target sets up .venv first; once that is up to date it costs nothing.
+PYTHON ?= python3
+PROFILE ?= digits
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]-*.ipynb)
+# e.g. make study PROFILE=cifar10-small OPTIONS="--only 03 -p n_seeds=5"
+OPTIONS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup study figures claims test bench lab clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+	@echo 'Variables: PROFILE=$(PROFILE) PYTHON=$(PYTHON) OPTIONS="--only 03 --workers 2 -p name=value"'
+
+setup: $(STAMP)  ## make the environment in .venv
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed, $(PYTHON) is not; try make PYTHON=python3.12" >&2; exit 2; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(STAMP)
+
+study: $(STAMP)  ## run all notebooks, write figures/PROFILE, print the claims
+	@$(BIN)/python -m helpers study --profile $(PROFILE) $(OPTIONS)
+
+figures: $(STAMP)  ## redraw from stored or published results, training nothing
+	@$(BIN)/python -m helpers figures --profile $(PROFILE) $(OPTIONS)
+
+claims: $(STAMP)  ## print the ledger of claims with verdicts
+	@$(BIN)/python -m helpers claims --profile $(PROFILE)
+
+test: $(STAMP)  ## ruff, clean notebooks, every test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
+	$(BIN)/python -m pytest -q -n 2 --benchmark-disable
+
+bench: $(STAMP)  ## time our methods against their peers, alone on the machine
+	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -p no:xdist --benchmark-only
+
+lab: $(STAMP)  ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+clean:  ## remove what runs wrote; results, downloads and .venv stay
+	rm -rf notebooks/executed $(filter-out figures/published,$(wildcard figures/*))
+	rm -rf .pytest_cache .ruff_cache .hypothesis .benchmarks build

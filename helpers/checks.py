@@ -1,0 +1,162 @@
+"""Checks of arrays and counts: each raises one clear line or returns the checked value."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+
+import numpy as np
+
+from helpers import StudyError
+
+PROBS_TOLERANCE = 2e-3  # a row of float16 softmax values misses 1 by at most about 1e-3
+
+
+def check_k(k: int, n: int) -> int:
+    """Return k as an int where it is a whole number in 1..n.
+
+    Args:
+        k: Examples to keep, a count.
+        n: Pool size.
+
+    Raises:
+        ValueError: If k is no whole number or lies outside 1..n.
+    """
+    is_whole = isinstance(k, Integral) or (isinstance(k, Real) and float(k).is_integer())
+    if isinstance(k, bool) or not is_whole:
+        raise StudyError(f"k must be a whole number in 1..{n}, got {k!r}")
+    if not 1 <= k <= n:
+        raise StudyError(f"k must lie in 1..{n}, got {int(k)}")
+    return int(k)
+
+
+def check_scores(scores: np.ndarray, finite: bool = False) -> np.ndarray:
+    """Return scores as float64 where every one can be ranked.
+
+    Args:
+        scores: One number an example, shape (n,); larger = keep first, +inf first of all.
+        finite: Refuse +inf as well, where a method measures lengths between scores.
+
+    Returns:
+        The scores, shape (n,), float64.
+
+    Raises:
+        ValueError: If the shape is not (n,) with n >= 1, or a value is NaN or -inf (or +inf).
+    """
+    scores = _numbers(scores, "scores")
+    if scores.ndim != 1 or scores.size == 0:
+        raise StudyError(f"scores must have shape (n,) with n >= 1, got {scores.shape}")
+    if np.isnan(scores).any():
+        raise StudyError(f"scores must be numbers, got NaN in row {np.isnan(scores).argmax()}")
+    if np.isneginf(scores).any():
+        raise StudyError(
+            "scores must lie above minus infinity (plus infinity means keep first), "
+            f"got -inf in row {np.isneginf(scores).argmax()}"
+        )
+    if finite and np.isinf(scores).any():
+        raise StudyError(f"scores must be finite here, got inf in row {np.isinf(scores).argmax()}")
+    return scores
+
+
+def check_probs(probs: np.ndarray) -> np.ndarray:
+    """Return class probabilities as float64 where every row is a distribution.
+
+    Args:
+        probs: Softmax outputs, shape (n, c), c >= 2; rows sum to 1 up to float16 rounding.
+
+    Returns:
+        The probabilities, shape (n, c), float64, tiny negative values set to 0.
+
+    Raises:
+        ValueError: If the shape, a value or a row sum is not that of probabilities.
+    """
+    probs = _numbers(probs, "probs")
+    if probs.ndim != 2 or len(probs) == 0 or probs.shape[1] < 2:
+        raise StudyError(f"probs must have shape (n, c) with n >= 1, c >= 2, got {probs.shape}")
+    if not np.isfinite(probs).all():
+        row = (~np.isfinite(probs).all(axis=1)).argmax()
+        raise StudyError(f"probs must be finite, got NaN or inf in row {row}")
+    if probs.min() < -PROBS_TOLERANCE:
+        raise StudyError(f"probs must not be negative, got {probs.min():.4g}; apply softmax first")
+    off = np.abs(probs.sum(axis=1) - 1)
+    if off.max() > PROBS_TOLERANCE:
+        row = off.argmax()
+        raise StudyError(
+            f"probs must sum to 1 in every row, got {probs[row].sum():.4g} in row {row}"
+        )
+    return np.maximum(probs, 0)
+
+
+def check_labels(labels: np.ndarray, n_classes: int | None = None) -> np.ndarray:
+    """Return labels as int64 where they name at least two classes.
+
+    Args:
+        labels: Class numbers, shape (n,), whole and not negative.
+        n_classes: Where given, every class 0..n_classes-1 must occur and no other.
+
+    Returns:
+        The labels, shape (n,), int64.
+
+    Raises:
+        ValueError: If the shape or a value is wrong, there is one class only, or one is empty.
+    """
+    values = _numbers(labels, "labels")
+    if values.ndim != 1 or values.size == 0:
+        raise StudyError(f"labels must have shape (n,) with n >= 1, got {values.shape}")
+    if not np.isfinite(values).all() or (values != np.floor(values)).any() or values.min() < 0:
+        raise StudyError("labels must be whole class numbers from 0 upwards")
+    values = values.astype(np.int64)
+    present = np.unique(values)
+    if len(present) < 2:
+        raise StudyError(f"labels must name at least 2 classes, got only class {present[0]}")
+    if n_classes is not None:
+        _check_classes(present, n_classes)
+    return values
+
+
+def _check_classes(present: np.ndarray, n_classes: int) -> None:
+    """Raise unless the sorted class numbers are exactly 0..n_classes-1."""
+    if present[-1] >= n_classes:
+        raise StudyError(f"labels must lie in 0..{n_classes - 1}, got {present[-1]}")
+    empty = np.setdiff1d(np.arange(n_classes), present)
+    if len(empty):
+        raise StudyError(
+            f"each of the {n_classes} classes needs at least one example, class {empty[0]} is empty"
+        )
+
+
+def check_features(features: np.ndarray) -> np.ndarray:
+    """Return features as float32 or float64 where they are finite.
+
+    Args:
+        features: One row an example, shape (n, d), d >= 1.
+
+    Returns:
+        The features, shape (n, d); float16 becomes float32, integers become float64.
+
+    Raises:
+        ValueError: If the shape is not (n, d) or a value is NaN or infinite.
+    """
+    features = np.asarray(features)
+    if features.dtype == np.float16:
+        features = features.astype(np.float32)
+    elif features.dtype != np.float32:
+        features = _numbers(features, "features")
+    if features.ndim != 2 or features.size == 0:
+        raise StudyError(f"features must have shape (n, d) with n, d >= 1, got {features.shape}")
+    if not np.isfinite(features).all():
+        row = (~np.isfinite(features).all(axis=1)).argmax()
+        raise StudyError(f"features must be finite, got NaN or inf in row {row}")
+    return features
+
+
+def check_choice(value: object, choices: Sequence[object], name: str) -> None:
+    """Raise unless value is one of the choices; the message names them all."""
+    if value not in choices:
+        raise StudyError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
+
+
+def _numbers(values: np.ndarray, name: str) -> np.ndarray:
+    """Return values as a float64 array, or one line where they are no numbers."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise StudyError(f"{name} must be an array of numbers") from None

@@ -1,0 +1,49 @@
+"""Fixed orders and splits by hash: the same on every machine, whatever the seed."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from helpers import StudyError
+
+
+def hash_order(keys: Sequence[str]) -> np.ndarray:
+    """Order rows by the SHA-256 of `0:` followed by their key.
+
+    Args:
+        keys: One text a row, all different.
+
+    Returns:
+        Row numbers, shape (n,), in an order that looks shuffled and never changes.
+    """
+    digests = [hashlib.sha256(f"0:{key}".encode()).digest() for key in keys]
+    return np.array(sorted(range(len(keys)), key=digests.__getitem__), dtype=np.int64)
+
+
+def held_out(name: str, labels: np.ndarray, keys: Sequence[str], parts: int) -> np.ndarray:
+    """Mark one part in `parts` of every class as test rows.
+
+    Args:
+        name: Data set, for the message.
+        labels: Class indices, shape (n,).
+        keys: One text a row, shape (n,).
+        parts: 5 holds out 20 %; counts are rounded half to even, at least one row a class.
+
+    Returns:
+        Boolean mask of the test rows, shape (n,): the first of each class in hash order.
+
+    Raises:
+        StudyError: If a class has a single row, which cannot be in both splits.
+    """
+    is_test = np.zeros(len(labels), dtype=bool)
+    order = hash_order(keys)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        if len(members) < 2:
+            raise StudyError(
+                f"{name}: the class with label {label} has one image and no split is given, "
+                "expected at least two images a class (one to train, one to test)"
+            )
+        is_test[members[: max(1, round(len(members) / parts))]] = True
+    return is_test

@@ -1,0 +1,90 @@
+"""Device, threads, seeds and determinism: the only place that touches them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+
+from helpers import StudyError
+
+TINY_PIXELS = 16 * 16
+
+
+def pick(name: str = "auto") -> torch.device:
+    """Turn `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"` into a device.
+
+    Raises:
+        StudyError: If the device is unknown or not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind = name.split(":")[0]
+    found = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in found:
+        raise StudyError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
+    if not found[kind]:
+        raise StudyError(f"device {name!r} is not available here; --device auto or cpu will run")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise StudyError(f"device {name!r} is not a device torch knows") from error
+
+
+def describe(device: torch.device) -> str:
+    """Say what the device is, for the results: `cpu` or the GPU's own name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return device.type
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Tell whether bf16 arithmetic is done in hardware.
+
+    Note:
+        A CPU without AVX-512 bf16 or AMX emulates it, ten times slower than float32 (measured).
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device.type == "cpu":
+        return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    return False
+
+
+def threads_for(pixels: int) -> int:
+    """Return how many CPU threads a run on images of this many pixels should use.
+
+    `$STUDY_THREADS` wins. On 8x8 images one thread beat two by a third in a trial: the work
+    of an operation is smaller than the cost of sharing it.
+    """
+    asked = os.environ.get("STUDY_THREADS", "")
+    if asked:
+        if not asked.isdigit() or int(asked) < 1:
+            raise StudyError(f"STUDY_THREADS must be a whole number from 1 up, got {asked!r}")
+        return int(asked)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return 1 if pixels <= TINY_PIXELS else max(1, cores or 1)
+
+
+@contextlib.contextmanager
+def deterministic(seed: int, threads: int) -> Iterator[None]:
+    """Seed torch and fix its thread count inside the block; restore both after it."""
+    before = torch.get_num_threads()
+    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn

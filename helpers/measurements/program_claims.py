@@ -1,0 +1,217 @@
+"""What `budgeted` states about its program, tried on many small random instances."""
+
+from itertools import combinations
+
+import numpy as np
+
+from helpers.ranking import t_interval
+from helpers.selection import iqp
+
+WEIGHT = 0.3  # the paper's lambda
+FALL = 1e-9  # a step lowers the objective if it falls by more than this share
+
+
+def _subsets(n: int, k: int) -> np.ndarray:
+    """Return all 0/1 vectors with k ones, shape (n over k, n)."""
+    chosen = np.array(list(combinations(range(n), k)))
+    x = np.zeros((len(chosen), n), dtype=np.int64)
+    np.put_along_axis(x, chosen, 1, axis=1)
+    return x
+
+
+def linearisation(seed: int, n_instances: int = 200, n_max: int = 12) -> tuple[dict, dict]:
+    """Enumerate the quadratic program (7) and the linear one (10) and compare their optima.
+
+    Args:
+        seed: Of the instances; whole-number Q, so that values compare exactly.
+        n_instances: Random instances.
+        n_max: Largest number of examples; sizes are drawn from 4 to it.
+
+    Returns:
+        Metrics: n_instances, n_equal_value, n_equal_optima (same set of best x). Arrays:
+        n, k, optimum, shape (n_instances,).
+
+    Source: `budgeted` section III-B, eqs 7 to 10.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n_instances):
+        n = int(rng.integers(4, n_max + 1))
+        k = int(rng.integers(1, n))
+        half = np.triu(rng.integers(0, 10, size=(n, n)))
+        matrix = half + np.triu(half, 1).T
+        x = _subsets(n, k)
+        quadratic = np.einsum("si,ij,sj->s", x, matrix, x)
+        # The largest binary w with -x_i - x_j + 2 w <= 0, best since every entry of Q is >= 0.
+        w = (x[:, :, None] + x[:, None, :]) // 2
+        linear = (w * matrix).sum(axis=(1, 2))
+        same = np.array_equal(quadratic == quadratic.max(), linear == linear.max())
+        rows.append((n, k, quadratic.max(), quadratic.max() == linear.max(), same))
+    n, k, optimum, equal_value, equal_optima = np.array(rows).T
+    metrics = {
+        "n_instances": n_instances,
+        "n_equal_value": int(equal_value.sum()),
+        "n_equal_optima": int(equal_optima.sum()),
+    }
+    return metrics, {"n": n, "k": k, "optimum": optimum}
+
+
+def rounding_gap(seed: int, n_instances: int = 500, n_max: int = 12) -> tuple[dict, dict]:
+    """Compare the rounded LP with the optimum found by enumeration.
+
+    Args:
+        seed: Of the instances: Gaussian kernels of random points, uniform utilities.
+        n_instances: Random instances.
+        n_max: Largest number of examples; sizes are drawn from 4 to it.
+
+    Returns:
+        Metrics: n_instances, n_below (value under the optimum), share_below, mean_ratio,
+        smallest_ratio. Arrays: ratio (value / optimum, at most 1), n, k.
+
+    Source: `budgeted` section III-B: no guarantee.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n_instances):
+        n = int(rng.integers(4, n_max + 1))
+        k = int(rng.integers(2, n))
+        utility, similarity = _kernel_instance(n, rng)
+        matrix = WEIGHT * similarity
+        np.fill_diagonal(matrix, utility)
+        x = _subsets(n, k)
+        optimum = ((x @ matrix) * x).sum(axis=1).max()
+        value = iqp.objective(utility, similarity, iqp.lp_relaxation(utility, similarity, k))
+        rows.append((min(1.0, value / optimum), n, k))
+    ratio, n, k = np.array(rows).T
+    below = ratio < 1 - FALL
+    metrics = {
+        "n_instances": n_instances,
+        "n_below": int(below.sum()),
+        "share_below": float(below.mean()),
+        "mean_ratio": float(ratio.mean()),
+        "smallest_ratio": float(ratio.min()),
+    }
+    return metrics, {"ratio": ratio, "n": n.astype(int), "k": k.astype(int)}
+
+
+def _kernel_instance(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return utilities (n,) in [0, 1) and a Gaussian kernel (n, n) of points in the plane."""
+    return rng.random(n), iqp.gaussian_similarity(rng.normal(size=(n, 2)))
+
+
+def power_monotone(seed: int, n_instances: int = 1000, n_max: int = 30) -> tuple[dict, dict]:
+    """Count steps that lower the objective: PSD, shifted indefinite, and eq. 8 as printed.
+
+    Args:
+        seed: Of the instances and the random starts.
+        n_instances: Random instances of each of the three kinds.
+        n_max: Largest number of examples; sizes are drawn from 4 to it.
+
+    Returns:
+        Metrics: n_instances, violations_psd, violations_shifted (instances with a step that
+        lowers x'Qx by more than 1e-9 of it), falls_unshifted, cycles_unshifted (ended on an
+        earlier subset), share_falls_unshifted. Arrays: steps_psd, steps_shifted,
+        steps_unshifted, shape (n_instances,).
+
+    Source: `budgeted` section III-C.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = {"psd": _psd_run, "shifted": _shifted_run, "unshifted": _unshifted_run}
+    runs = {
+        kind: [run(int(rng.integers(4, n_max + 1)), rng) for _ in range(n_instances)]
+        for kind, run in kinds.items()
+    }
+    falls = {kind: sum(_falls(r.objectives) for r in results) for kind, results in runs.items()}
+    metrics = {
+        "n_instances": n_instances,
+        "violations_psd": falls["psd"],
+        "violations_shifted": falls["shifted"],
+        "falls_unshifted": falls["unshifted"],
+        "cycles_unshifted": sum(not r.success for r in runs["unshifted"]),
+        "share_falls_unshifted": falls["unshifted"] / n_instances,
+    }
+    steps = {f"steps_{kind}": np.array([r.nit for r in rs]) for kind, rs in runs.items()}
+    return metrics, steps
+
+
+def _falls(values: np.ndarray) -> bool:
+    """Say whether any step lowers the objective beyond rounding."""
+    return bool((np.diff(values) < -FALL * np.abs(values[:-1])).any())
+
+
+def _random_start(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a random subset of random size 1..n-1."""
+    return rng.permutation(n)[: int(rng.integers(1, n))]
+
+
+def _psd_run(n: int, rng: np.random.Generator) -> object:
+    """Run on Q = BB' with B >= 0: semi-definite with entries >= 0, no shift needed."""
+    root = rng.random((n, int(rng.integers(1, n + 1)))) * (rng.random(n) < 0.5)[:, None]
+    matrix = root @ root.T
+    start = _random_start(n, rng)
+    return iqp.power_steps(np.diagonal(matrix), matrix, start, weight=1.0, shift=None)
+
+
+def _shifted_run(n: int, rng: np.random.Generator) -> object:
+    """Run on a random symmetric Q >= 0, shifted by just its lowest eigenvalue."""
+    half = np.triu(rng.random((n, n)))
+    matrix = half + np.triu(half, 1).T
+    shift = max(0.0, -float(np.linalg.eigvalsh(matrix)[0])) + 1e-12
+    start = _random_start(n, rng)
+    return iqp.power_steps(np.diagonal(matrix), matrix, start, weight=1.0, shift=shift)
+
+
+def _unshifted_run(n: int, rng: np.random.Generator) -> object:
+    """Run on eq. 8 as printed, with the kernel's diagonal replaced by u and no shift."""
+    utility, similarity = _kernel_instance(n, rng)
+    return iqp.power_steps(utility, similarity, _random_start(n, rng), WEIGHT, shift=None)
+
+
+def power_start(
+    seed: int, n_instances: int = 100, n: int = 200, share: float = 0.3, n_starts: int = 3
+) -> tuple[dict, dict]:
+    """Compare truncated power from the LP's subset with the same from random subsets.
+
+    Args:
+        seed: Of the instances and the random starts.
+        n_instances: Gaussian kernels of random points with uniform utilities.
+        n: Examples of each.
+        share: k / n.
+        n_starts: Random starts of each; their mean stands against the LP.
+
+    Returns:
+        Metrics: difference (mean of (LP - random) / LP in final x'Qx), low, high (95 % t
+        interval), median_steps_lp, median_steps_random, share_gained_lp (of instances where
+        iterating improved on the LP). Arrays: difference, steps_lp (n_instances,),
+        steps_random (n_instances, n_starts).
+
+    Source: `budgeted` section III-C: a good start matters.
+    """
+    rng = np.random.default_rng(seed)
+    k = max(1, round(share * n))
+    difference, steps_lp, steps_random, gained = [], [], [], []
+    for _ in range(n_instances):
+        utility, similarity = _kernel_instance(n, rng)
+        shift = max(0.0, WEIGHT - float(utility.min()))
+        starts = [iqp.lp_relaxation(utility, similarity, k, WEIGHT)]
+        starts += [rng.permutation(n)[:k] for _ in range(n_starts)]
+        ends = [iqp.power_steps(utility, similarity, s, WEIGHT, shift) for s in starts]
+        best = ends[0].fun
+        difference.append((best - np.mean([e.fun for e in ends[1:]])) / best)
+        gained.append(best > ends[0].objectives[0] * (1 + FALL))
+        steps_lp.append(ends[0].nit)
+        steps_random.append([e.nit for e in ends[1:]])
+    mean, low, high = t_interval(np.array(difference))
+    metrics = {
+        "difference": mean,
+        "low": low,
+        "high": high,
+        "median_steps_lp": float(np.median(steps_lp)),
+        "median_steps_random": float(np.median(steps_random)),
+        "share_gained_lp": float(np.mean(gained)),
+    }
+    return metrics, {
+        "difference": np.array(difference),
+        "steps_lp": np.array(steps_lp),
+        "steps_random": np.array(steps_random),
+    }

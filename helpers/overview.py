@@ -1,0 +1,161 @@
+"""What the command line prints: missing runs, claims with verdicts, the store's content."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.profiles import Folders, Profile, profiles, scale_for
+
+if TYPE_CHECKING:
+    from helpers.run import Plan
+    from helpers.specs import Spec
+
+GIB = 2**30
+
+
+def wanted(chosen: Profile, overrides: dict[str, Any] | None = None) -> dict[str, list[Spec]]:
+    """List what every notebook asks for under a profile: number ("03") to specs."""
+    from helpers import experiments
+
+    return {
+        number: list(specs_of(scale_for(chosen, overrides, number)))
+        for number, specs_of in sorted(experiments.ALL.items())
+    }
+
+
+def with_needs(asked: Iterable[Spec]) -> dict[str, Spec]:
+    """Gather specs and everything they depend on, by key."""
+    from helpers import specs
+
+    found: dict[str, Spec] = {}
+    todo = list(asked)
+    while todo:
+        spec = todo.pop()
+        if specs.key(spec) not in found:
+            found[specs.key(spec)] = spec
+            todo.extend(specs.needs(spec))
+    return found
+
+
+def missing_runs(what: Plan) -> str:
+    """Tabulate the runs that a study would compute, a notebook a line.
+
+    A run that several notebooks share counts where it is needed first.
+    """
+    from helpers import results, specs
+
+    asked = wanted(what.profile, what.options.parameters)
+    seen: set[str] = set()
+    rows, details = [], []
+    for number, notebook in what.notebooks.items():
+        todo = [s for s in results.missing(asked.get(number, [])) if specs.key(s) not in seen]
+        seen.update(specs.key(spec) for spec in todo)
+        rows.append((notebook.stem, len(set(asked.get(number, []))), todo))
+        details += [f"  {number}  {specs.describe(spec)}" for spec in todo]
+    lines = [f"{'notebook':<28}{'results':>9}{'missing':>9}{'hours':>9}{'disk GiB':>10}"]
+    lines += [_row(stem, n_asked, *_cost(todo)) for stem, n_asked, todo in rows]
+    everything = [spec for _, _, todo in rows for spec in todo]
+    lines.append(_row("in all", sum(n for _, n, _ in rows), *_cost(everything)))
+    note = "hours and disk are estimates from what is stored; without it, rough guesses"
+    return "\n".join([*details, *([""] if details else []), *lines, note])
+
+
+def _cost(todo: list[Spec]) -> tuple[int, float, int]:
+    from helpers import results
+
+    return len(todo), *(results.estimate(todo) if todo else (0.0, 0))
+
+
+def _row(name: str, n_asked: int, n_missing: int, seconds: float, size: int) -> str:
+    return f"{name:<28}{n_asked:>9}{n_missing:>9}{seconds / 3600:>9.2f}{size / GIB:>10.3f}"
+
+
+def claims(chosen: Profile, overrides: dict[str, Any] | None = None) -> str:
+    """Write the ledger with verdicts, one claim a line, and how many of each verdict last."""
+    from helpers.claims import evidence, ledger, verdicts
+
+    scale = scale_for(chosen, overrides)
+    rows = ledger.decide_all(ledger.load_ledger(), scale, chosen.scale, evidence.EVIDENCE)
+    given = [row.answer.verdict for row in rows]
+    counts = ", ".join(f"{given.count(v)} {v}" for v in verdicts.VERDICTS if v in given)
+    lines = [ledger.format_line(row) for row in rows]
+    return "\n".join([*lines, f"{len(rows)} claims, profile {chosen.name}: {counts}"])
+
+
+def list_results() -> int:
+    """Print every stored result, oldest first; return the exit code."""
+    from helpers import specs
+    from helpers.store import Store
+
+    store = Store()
+    found = store.list()
+    for result in found:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(store.age(result.key)))
+        size = store.size(result.key) / 1024
+        print(f"{result.key[:12]}  {when}  {size:>9.0f} KiB  {specs.describe(result.spec)}")
+    print(f"{len(found)} results in {store.path}")
+    return 0
+
+
+def verify() -> int:
+    """Check every stored result; return 1 if some were damaged (and set aside)."""
+    from helpers.store import Store
+
+    store = Store()
+    n_checked = len(store.keys())
+    wrong = store.verify()
+    for key, reason in wrong.items():
+        print(f"{key[:12]}  {reason}: set aside, the next study computes it again")
+    print(f"{n_checked} results checked, {len(wrong)} damaged")
+    return 1 if wrong else 0
+
+
+def prune(folders: Folders, sure: bool) -> int:
+    """Delete the results that no profile asks for; without ``sure`` only say how many."""
+    from helpers.store import Store
+
+    known = profiles(folders.notebooks / "profiles.yml").values()
+    used = with_needs(s for one in known for asked in wanted(one).values() for s in asked)
+    store = Store()
+    doomed = [key for key in store.keys() if key not in used]  # noqa: SIM118 - not a dict
+    if not sure:
+        size = sum(store.size(key) for key in doomed) / GIB
+        print(f"{len(doomed)} results ({size:.3f} GiB) serve no profile; --yes deletes them")
+        return 0
+    count, size = store.prune(set(used))
+    print(f"deleted {count} folders, {size / GIB:.3f} GiB")
+    return 0
+
+
+def export(chosen: Profile, folder: Path | None, full: bool) -> int:
+    """Write a profile's stored results as a pack, by default where published packs lie.
+
+    Args:
+        chosen: The profile.
+        folder: Where the pack goes.
+        full: Keep traces and dependencies, so that the pack can be imported as if computed.
+    """
+    from helpers import packs, specs
+    from helpers.store import Store
+
+    asked = {specs.key(spec): spec for part in wanted(chosen).values() for spec in part}
+    store = Store()
+    keys = with_needs(asked.values()) if full else asked
+    found = [result for key in keys if (result := store.read(key)) is not None]
+    folder = folder or packs.path_of(chosen.name)
+    count, size = packs.export(found, folder, full)
+    print(f"{count} of {len(keys)} results, {size / 2**20:.2f} MiB, in {folder}")
+    return 0
+
+
+def import_pack(folder: Path) -> int:
+    """Put a pack's results into the live store."""
+    from helpers import packs
+    from helpers.store import Store
+
+    new, there = packs.import_(folder, Store())
+    print(f"{new} results imported, {there} stood there already")
+    return 0

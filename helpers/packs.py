@@ -1,0 +1,130 @@
+"""Published packs: many results in two files, small enough for git."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from helpers import StudyError, specs
+from helpers.store import ROOT, Arrays, Result, Store, packed
+
+# What figures and claims read stays; what only a new selection would read is dropped.
+DROPPED = ("logits", "features", "weights")
+INDEX, ARRAYS = "pack.json", "pack.npz"
+
+
+def path_of(profile: str) -> Path:
+    """Return the folder of a profile's published pack."""
+    return ROOT / "data" / "results" / profile
+
+
+def export(results: Iterable[Result], folder: Path, full: bool = False) -> tuple[int, int]:
+    """Write results as one pack; return how many and how many bytes.
+
+    Args:
+        results: What to write.
+        folder: Where `pack.json` and `pack.npz` go; made if needed, replaced if there.
+        full: Keep every array, so that the pack can be imported as if computed here.
+
+    Raises:
+        StudyError: If there is nothing to write or the folder cannot be written.
+    """
+    entries, arrays = {}, {}
+    for result in results:
+        dropped = () if full else DROPPED
+        kept = {name: result.arrays[name] for name in result.arrays if name not in dropped}
+        complete = result.complete and len(kept) == len(result.arrays)
+        arrays |= {f"{result.key}/{name}": value for name, value in kept.items()}
+        metrics = result.metrics | {"complete": complete}
+        entries[result.key] = {"spec": specs.to_plain(result.spec), "metrics": metrics}
+    if not entries:
+        raise StudyError("there is no stored result to export; run the study first")
+    data = packed(arrays)
+    index = {"sha256": hashlib.sha256(data).hexdigest(), "results": dict(sorted(entries.items()))}
+    text = json.dumps(index, separators=(",", ":"), sort_keys=True).replace('},"', '},\n"')
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in ((ARRAYS, data), (INDEX, text.encode())):
+            beside = folder / f".{name}-{uuid.uuid4().hex[:8]}"
+            beside.write_bytes(content)
+            os.replace(beside, folder / name)
+    except OSError as error:
+        raise StudyError(f"could not write the pack to {folder}: {error.strerror}") from error
+    return len(entries), len(data) + len(text)
+
+
+class _Part(Mapping):
+    """The arrays of one result inside the pack's archive."""
+
+    def __init__(self, archive: Mapping, key: str) -> None:
+        self._archive, self._prefix = archive, f"{key}/"
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return an array of this result."""
+        return self._archive[self._prefix + name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Walk over this result's names."""
+        names = (n for n in self._archive if n.startswith(self._prefix))
+        return (n.removeprefix(self._prefix) for n in names)
+
+    def __len__(self) -> int:
+        """Count this result's arrays."""
+        return sum(1 for _ in self)
+
+
+@lru_cache(maxsize=4)
+def _read(folder: Path, stamp: float) -> dict[str, Result]:
+    index = json.loads((folder / INDEX).read_text())
+    data = (folder / ARRAYS).read_bytes()
+    if hashlib.sha256(data).hexdigest() != index["sha256"]:
+        raise StudyError(f"the pack in {folder} is damaged: {ARRAYS} does not match {INDEX}")
+    archive = np.load(io.BytesIO(data), allow_pickle=False)
+    found = {}
+    for stored, entry in index["results"].items():
+        spec, metrics = specs.from_plain(entry["spec"]), entry["metrics"]
+        key = specs.key(spec)
+        found[key] = Result(
+            spec, key, metrics, Arrays(_Part(archive, stored)), metrics.get("complete", True)
+        )
+    return found
+
+
+def read(folder: Path) -> dict[str, Result]:
+    """Return a pack's results by key; empty if there is no pack.
+
+    Raises:
+        StudyError: If the pack is damaged.
+    """
+    try:
+        return _read(folder, (folder / INDEX).stat().st_mtime)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"the pack in {folder} is unreadable: {error}") from error
+
+
+def import_(folder: Path, store: Store) -> tuple[int, int]:
+    """Put a pack's results into a store; return how many were new and how many stood there.
+
+    Raises:
+        StudyError: If there is no pack or it is damaged.
+    """
+    found = read(Path(folder))
+    if not found:
+        raise StudyError(f"no pack in {folder}: it needs {INDEX} and {ARRAYS}")
+    new = 0
+    for key, result in found.items():
+        there = store.read(key)
+        if there is None or (result.complete and not there.complete):
+            store.write(result.spec, result.metrics, result.arrays)
+            new += 1
+    return new, len(found) - new

@@ -1,0 +1,60 @@
+"""Figures: one function a figure kind, one colour a method everywhere; nothing from the store.
+
+Every function takes plain arrays or the tidy runs of `helpers.experiments.frame` and returns a
+matplotlib Figure; `save` writes it.
+"""
+
+from helpers.plots.base import (
+    COLOURS,
+    LABELS,
+    VERDICT_COLOURS,
+    colour_of,
+    figure_path,
+    label_of,
+    save,
+    style,
+)
+from helpers.plots.budgets import accuracy_against_budget, difference_to_random
+from helpers.plots.correlations import correlation_during_training, spearman_heatmaps
+from helpers.plots.labels import direct_labels, spread_labels
+from helpers.plots.ladders import ladder, sweep
+from helpers.plots.online import acceptance_over_training, adonis_mechanism
+from helpers.plots.papers import claims_overview, ours_against_paper
+from helpers.plots.pools import ecdf_panels, latent_space, toy_selection
+from helpers.plots.times import selection_time_against_budget, solver_times
+from helpers.plots.training import (
+    accuracy_against_seconds,
+    error_against_depth,
+    error_during_training,
+)
+
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "VERDICT_COLOURS",
+    "acceptance_over_training",
+    "accuracy_against_budget",
+    "accuracy_against_seconds",
+    "adonis_mechanism",
+    "claims_overview",
+    "colour_of",
+    "correlation_during_training",
+    "difference_to_random",
+    "direct_labels",
+    "ecdf_panels",
+    "error_against_depth",
+    "error_during_training",
+    "figure_path",
+    "label_of",
+    "ladder",
+    "latent_space",
+    "ours_against_paper",
+    "save",
+    "selection_time_against_budget",
+    "solver_times",
+    "spearman_heatmaps",
+    "spread_labels",
+    "style",
+    "sweep",
+    "toy_selection",
+]

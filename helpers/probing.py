@@ -1,0 +1,100 @@
+"""What a trained network says about data: logits, features, gradients of the last layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EVAL_BATCH = 512
+
+
+def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation a channel, (c,) float32 each, of uint8 (n, c, h, w)."""
+    mean = images.mean(axis=(0, 2, 3), dtype=np.float64) / 255
+    squares = np.array(
+        [
+            np.square(images[:, c] / np.float32(255)).mean(dtype=np.float64)
+            for c in range(images.shape[1])
+        ]
+    )
+    std = np.sqrt(np.maximum(squares - mean**2, 1e-12))
+    return mean.astype(np.float32), np.maximum(std, 1e-3).astype(np.float32)
+
+
+def prepare(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Turn uint8 images (b, c, h, w) on the device into normalised float32, channels last."""
+    scaled = images.to(torch.float32).div_(255)
+    scaled = scaled.sub_(mean.view(1, -1, 1, 1)).div_(std.view(1, -1, 1, 1))
+    return scaled.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def outputs(
+    model: nn.Module, images: Tensor, mean: Tensor, std: Tensor, batch: int = EVAL_BATCH
+) -> tuple[Tensor, Tensor]:
+    """Run the network in evaluation mode over all images.
+
+    Args:
+        model: A network with `features` and `classifier`.
+        images: uint8 (n, c, h, w) on the network's device.
+        mean: (c,) of the training images, in [0, 1].
+        std: (c,) likewise.
+        batch: Images at once.
+
+    Returns:
+        Logits (n, n_classes) and features (n, d), float32 on the device.
+    """
+    was_training = model.training
+    model.eval()
+    logits, features = [], []
+    for start in range(0, len(images), batch):
+        seen = model.features(prepare(images[start : start + batch], mean, std))
+        features.append(seen.float())
+        logits.append(model.classifier(seen).float())
+    model.train(was_training)
+    return torch.cat(logits), torch.cat(features)
+
+
+def last_layer_errors(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return p - onehot(y), (n, c): the cross entropy's gradient by the logits."""
+    return F.softmax(logits, dim=1) - F.one_hot(labels, logits.shape[1])
+
+
+def last_layer_norms(logits: Tensor, features: Tensor, labels: Tensor) -> Tensor:
+    """Return the norm (n,) of each example's gradient by the last layer's weights and bias.
+
+    The gradient is the outer product of p - y and (h, 1), so its norm is the product of both.
+
+    Source: `geda` section 4.1 uses the full gradient; this closed form is the cheap default.
+    """
+    errors = last_layer_errors(logits, labels)
+    return errors.norm(dim=1) * torch.sqrt(features.square().sum(dim=1) + 1)
+
+
+def full_gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the norm (n,) of each example's gradient by all parameters, network in eval mode.
+
+    Args:
+        model: The network; batch norm uses its running statistics (per-sample gradients do not
+            exist otherwise).
+        images: Normalised float images (n, c, h, w).
+        labels: int64 (n,).
+
+    Source: `geda` section 4.1.
+    """
+    model.eval()
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+    buffers = dict(model.named_buffers())
+
+    def loss(values: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
+        logits = torch.func.functional_call(model, (values, buffers), (image[None],))
+        return F.cross_entropy(logits, label[None])
+
+    gradient = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
+    squares = [
+        sum(g.flatten(1).square().sum(dim=1) for g in gradient(parameters, x, y).values())
+        for x, y in zip(images.split(32), labels.split(32), strict=True)
+    ]
+    return torch.cat(squares).sqrt()

@@ -1,0 +1,149 @@
+"""Named training recipes; each cites the document it comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from helpers import StudyError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: everything but the data, the network and the seed.
+
+    Attributes:
+        name: The recipe's name in `RECIPES`.
+        source: Document and section.
+        epochs: Passes over the training rows.
+        batch: Examples a step.
+        rate: Learning rate the schedule multiplies.
+        schedule: `"steps"` multiplies by `factors` from the `milestones` on (epochs);
+            `"one-cycle"` rises linearly over the first quarter and falls linearly to 0;
+            `"cyclic"` rises from `rate` to 100 times `rate` and falls back (`geda` 5.1.2).
+        warm_up: Epochs at a tenth of the rate before the schedule starts.
+        momentum, nesterov, weight_decay: Of stochastic gradient descent.
+        pad: Pixels of zero padding for the random crop; 0 crops nothing.
+        flip: Whether images are mirrored at random.
+        rotate: Largest random rotation in degrees; 0 rotates nothing.
+        precision: `"float32"`, or `"mixed"`: bf16 where the hardware has it.
+    """
+
+    name: str
+    source: str
+    epochs: int
+    batch: int
+    rate: float
+    schedule: str = "one-cycle"
+    milestones: tuple[float, ...] = ()
+    factors: tuple[float, ...] = ()
+    warm_up: float = 0
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    pad: int = 0
+    flip: bool = False
+    rotate: float = 0.0
+    precision: str = "float32"
+
+    def rate_at(self, epoch: float) -> float:
+        """Return the learning rate after `epoch` epochs (a fraction counts within one)."""
+        if epoch < self.warm_up:
+            return self.rate / 10
+        done = (epoch - self.warm_up) / max(self.epochs - self.warm_up, 1e-9)
+        if self.schedule == "steps":
+            passed = sum(epoch >= m for m in self.milestones)
+            return self.rate * ((1.0, *self.factors)[passed])
+        if self.schedule == "one-cycle":
+            return self.rate * max(min(done / 0.25, (1 - done) / 0.75), 0.0)
+        return self.rate * 100 ** (1 - abs(2 * min(done, 1.0) - 1))
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("digits", "ours: 8x8 digits in seconds", 8, 32, 0.1),
+        Recipe(
+            "small", "ours: a one-cycle run for CPUs", 8, 64, 0.1, pad=4, flip=True, nesterov=True
+        ),
+        Recipe(
+            "svp",
+            "svp section 3.1, He et al. 2016b with weight decay 5e-4",
+            181,
+            128,
+            0.1,
+            "steps",
+            (91, 136),
+            (0.1, 0.01),
+            warm_up=1,
+            pad=4,
+            flip=True,
+        ),
+        Recipe(
+            "svp-slides",
+            "svp-slides, replication: rate x0.1 every 30 epochs",
+            150,
+            64,
+            0.1,
+            "steps",
+            (30, 60, 90, 120),
+            (0.1, 0.01, 1e-3, 1e-4),
+            pad=4,
+            flip=True,
+        ),
+        Recipe(
+            "budgeted",
+            "budgeted section IV-C",
+            30,
+            64,
+            0.001,
+            "steps",
+            weight_decay=5e-4,
+        ),
+        Recipe(
+            "geda",
+            "geda section 5.1.2",
+            12,
+            64,
+            1e-3,
+            "cyclic",
+            weight_decay=1e-4,
+            pad=4,
+            flip=True,
+        ),
+        Recipe(
+            "adonis",
+            "adonis section 4: rate x0.2 at epochs 60, 120, 160",
+            200,
+            128,
+            0.1,
+            "steps",
+            (60, 120, 160),
+            (0.2, 0.04, 0.008),
+            pad=4,
+            flip=True,
+            rotate=15.0,
+            precision="mixed",
+        ),
+    )
+}
+
+
+def get(name: str, epochs: int | None = None) -> Recipe:
+    """Look up a recipe; `epochs` stretches or shortens its schedule in proportion.
+
+    Raises:
+        StudyError: If the name is unknown or `epochs` is below 1.
+    """
+    if name not in RECIPES:
+        raise StudyError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
+    recipe = RECIPES[name]
+    if epochs is None or epochs == recipe.epochs:
+        return recipe
+    if epochs < 1:
+        raise StudyError(f"epochs must be 1 or more, got {epochs}")
+    scale = epochs / recipe.epochs
+    stretched = tuple(m * scale for m in recipe.milestones)
+    warm_up = recipe.warm_up if math.isclose(recipe.warm_up, 0) else recipe.warm_up * scale
+    return dataclasses.replace(recipe, epochs=epochs, milestones=stretched, warm_up=warm_up)

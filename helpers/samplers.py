@@ -1,0 +1,239 @@
+"""Which examples an epoch trains on: fixed subsets, the EASY to HARD switch, ADONIS, SB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Losses = Callable[[Tensor], Tensor]
+
+
+class Batch(NamedTuple):
+    """One training step: `rows` (b,) int64 and how much of the epoch is done after it."""
+
+    rows: Tensor
+    progress: float
+
+
+class Fixed:
+    """The same rows every epoch, in a new random order."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows = torch.as_tensor(np.asarray(rows), dtype=torch.int64)
+        if len(self.rows) < 1:
+            raise ValueError("a sampler needs at least one row to train on, got none")
+
+    def rows_at(self, epoch: int) -> Tensor:
+        """Return the rows (k,) this epoch chooses from."""
+        return self.rows
+
+    def batches(
+        self, epoch: int, size: int, generator: torch.Generator, losses: Losses
+    ) -> Iterator[Batch]:
+        """Yield the epoch's batches; `losses(rows)` is there for samplers that choose online."""
+        rows = self.rows_at(epoch)
+        order = rows[torch.randperm(len(rows), generator=generator)]
+        for start in range(0, len(order), size):
+            yield Batch(order[start : start + size], min(1.0, (start + size) / len(order)))
+
+    def log(self) -> dict[str, np.ndarray]:
+        """Return what the sampler recorded, name to array; nothing here."""
+        return {}
+
+
+class Switch(Fixed):
+    """EASY rows up to and including epoch `switch_at`, HARD rows afterwards (epochs from 1).
+
+    Source: `adonis` Algorithm 2 (gamma is `switch_at`).
+    """
+
+    def __init__(self, easy: np.ndarray, hard: np.ndarray, switch_at: int) -> None:
+        super().__init__(easy)
+        self.hard = Fixed(hard).rows
+        self.switch_at = switch_at
+
+    def rows_at(self, epoch: int) -> Tensor:
+        """Return EASY rows before the switch and HARD ones after it."""
+        return self.rows if epoch < self.switch_at else self.hard
+
+
+def n_bins(n: int, rule: str) -> int:
+    """Return the histogram's bin count for n losses: `"sturges"`, `"sqrt"` or `"rice"`.
+
+    Source: `adonis` eq. 4 and Table A2. Sturges is ceil(log2 n) + 1: 10 bins at n = 512.
+    """
+    counts = {
+        "sturges": np.ceil(np.log2(max(n, 1))) + 1,
+        "sqrt": np.ceil(np.sqrt(n)),
+        "rice": np.ceil(2 * np.cbrt(n)),
+    }
+    if rule not in counts:
+        raise ValueError(f"bins must be {', '.join(counts)}, got {rule!r}")
+    return int(counts[rule])
+
+
+class Histogram(NamedTuple):
+    """Edges (bins + 1,), probability a bin (bins,), and which bins are accepted (bins,)."""
+
+    edges: np.ndarray
+    share: np.ndarray
+    accepted: np.ndarray
+
+
+def accepted_bins(history: np.ndarray, theta: float, sigma: float, bins: str) -> Histogram:
+    """Clip the history at sigma standard deviations, bin it, accept bins above theta.
+
+    Args:
+        history: Losses (l,), finite.
+        theta: Probability that a bin must exceed, in [0, 1].
+        sigma: Losses further than this many standard deviations from the mean are dropped
+            first; infinity drops none.
+        bins: Rule of `n_bins`, applied to the losses kept.
+
+    Source: `adonis` section 3.1, eq. 3 and 4, figures 3 and 4.
+    """
+    spread = history.std()
+    kept = history
+    if np.isfinite(sigma) and spread > 0:
+        kept = history[np.abs(history - history.mean()) <= sigma * spread]
+        kept = kept if len(kept) else history
+    counts, edges = np.histogram(kept, bins=n_bins(len(kept), bins))
+    share = counts / len(kept)
+    return Histogram(edges, share, share > theta)
+
+
+class Adonis:
+    """Adaptive online importance sampling over the rows of another sampler.
+
+    Args:
+        base: The sampler whose rows are candidates (IDS and ADONIS combine this way).
+        n: Training rows of the data set.
+        theta: Acceptance threshold of a bin (default 0.12, `adonis` Appendix B).
+        sigma: Clipping in standard deviations.
+        alpha: Share of a batch's accepted candidates that is kept, at least one.
+        history: Number l of latest losses kept.
+        eta: Epochs for which a loss is reused before the example is forwarded again.
+        warm_up: Epochs (omega) of plain training first; the document gives none, ours is 1.
+        bins: Rule of `n_bins`.
+
+    Note:
+        Algorithm 1 prints line 18 the wrong way round and never sets `last_update`; here a loss
+        is recomputed when it is `eta` epochs old. History grows by the batch (figures 2 to 5).
+        Among accepted candidates the kept ones are drawn at random.
+
+    Source: `adonis` Algorithm 1 with figures 2 to 5.
+    """
+
+    def __init__(
+        self,
+        base: Fixed,
+        n: int,
+        theta: float = 0.12,
+        sigma: float = 1.0,
+        alpha: float = 0.3,
+        history: int = 512,
+        eta: int = 1,
+        warm_up: int = 1,
+        bins: str = "sturges",
+    ) -> None:
+        if not 0 < alpha <= 1 or eta < 1 or history < 2 or sigma <= 0:
+            raise ValueError(
+                "ADONIS needs 0 < alpha <= 1, eta >= 1, history >= 2 and sigma > 0, "
+                f"got {alpha}, {eta}, {history}, {sigma}"
+            )
+        self.base, self.theta, self.sigma, self.alpha = base, theta, sigma, alpha
+        self.length, self.eta, self.warm_up, self.bins = history, eta, warm_up, bins
+        self.history = np.empty(0, np.float32)
+        self.loss = torch.zeros(n)
+        self.updated = torch.full((n,), -(10**6))
+        self.events: list[tuple[int, int, int, int]] = []
+        self.snapshots: list[np.ndarray] = []
+
+    def rows_at(self, epoch: int) -> Tensor:
+        """Return the candidates of this epoch."""
+        return self.base.rows_at(epoch)
+
+    def batches(
+        self, epoch: int, size: int, generator: torch.Generator, losses: Losses
+    ) -> Iterator[Batch]:
+        """Yield full training batches gathered from several forward batches."""
+        if epoch < self.warm_up:
+            yield from self.base.batches(epoch, size, generator, losses)
+            return
+        waiting = torch.empty(0, dtype=torch.int64)
+        for batch in self.base.batches(epoch, size, generator, losses):
+            waiting = torch.cat([waiting, self.choose(epoch, batch.rows, generator, losses)])
+            if len(waiting) >= size:
+                yield Batch(waiting[:size], batch.progress)
+                waiting = waiting[size:]
+        if len(waiting) > 1:
+            yield Batch(waiting, 1.0)
+        self.snapshots.append(self.history.copy())
+
+    def choose(
+        self, epoch: int, rows: Tensor, generator: torch.Generator, losses: Losses
+    ) -> Tensor:
+        """Return the rows of a forward batch that go into training (b',)."""
+        now = self.current_losses(epoch, rows, losses)
+        found = accepted_bins(self.history, self.theta, self.sigma, self.bins)
+        inside = (now >= found.edges[0]) & (now <= found.edges[-1])
+        place = np.clip(
+            np.searchsorted(found.edges, now, side="right") - 1, 0, len(found.share) - 1
+        )
+        candidates = np.flatnonzero(inside & found.accepted[place])
+        kept = int(np.ceil(self.alpha * len(candidates)))
+        mixed = torch.randperm(len(candidates), generator=generator)[:kept].numpy()
+        self.events.append((epoch, len(rows), len(candidates), int(found.accepted.any())))
+        return rows[torch.as_tensor(np.sort(candidates[mixed]), dtype=torch.int64)]
+
+    def current_losses(self, epoch: int, rows: Tensor, losses: Losses) -> np.ndarray:
+        """Return losses (b,) at most `eta` epochs old and add them to the history."""
+        stale = rows[self.updated[rows] <= epoch - self.eta]
+        if len(stale):
+            self.loss[stale] = losses(stale).to("cpu", torch.float32)
+            self.updated[stale] = epoch
+        now = self.loss[rows].numpy()
+        self.history = np.concatenate([self.history, now])[-self.length :]
+        return now
+
+    def log(self) -> dict[str, np.ndarray]:
+        """Return events (e, 4): epoch, batch, candidates, whether a bin passed; and histories."""
+        logged = {"events": np.array(self.events, np.int32).reshape(-1, 4)}
+        full = [h for h in self.snapshots if len(h) == self.length]
+        if full:
+            logged["histories"] = np.stack(full).astype(np.float32)
+        return logged
+
+
+class SelectiveBackprop(Adonis):
+    """Selective Backprop: keep an example with probability CDF(loss) ** beta.
+
+    Source: Jiang et al. 2019, the peer of `adonis` section 4 (beta = 2, history 1,024);
+    `eta` = 2 is its Stale-SB.
+    """
+
+    def __init__(
+        self,
+        base: Fixed,
+        n: int,
+        beta: float = 2.0,
+        history: int = 1024,
+        eta: int = 1,
+        warm_up: int = 1,
+    ) -> None:
+        super().__init__(base, n, history=history, eta=eta, warm_up=warm_up)
+        self.beta = beta
+
+    def choose(
+        self, epoch: int, rows: Tensor, generator: torch.Generator, losses: Losses
+    ) -> Tensor:
+        """Return the rows kept by their loss's place in the history."""
+        now = self.current_losses(epoch, rows, losses)
+        place = np.searchsorted(np.sort(self.history), now, side="right") / len(self.history)
+        kept = torch.rand(len(rows), generator=generator).numpy() < place**self.beta
+        self.events.append((epoch, len(rows), int(kept.sum()), 1))
+        return rows[torch.as_tensor(np.flatnonzero(kept), dtype=torch.int64)]

@@ -1,0 +1,1 @@
+"""Selection methods: scores or features in, row numbers out; one module a method."""

@@ -1,0 +1,43 @@
+"""Random choice, the rung every method must beat."""
+
+import numpy as np
+
+from helpers.checks import check_k
+from helpers.selection.quotas import per_class
+
+
+def random(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Pick k of n rows uniformly without repeats.
+
+    Args:
+        n: Pool size.
+        k: Rows to keep, 1 <= k <= n.
+        rng: Source of randomness; from equal seeds a smaller k gives the beginning of a larger.
+
+    Returns:
+        Row numbers, shape (k,), int64.
+
+    Raises:
+        ValueError: If k lies outside 1..n.
+    """
+    k = check_k(k, n)
+    return rng.permutation(n)[:k]
+
+
+def random_per_class(labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Pick k rows at random with every class in its proportion (largest remainder).
+
+    Args:
+        labels: Class numbers, shape (n,), at least two classes.
+        k: Rows to keep, 1 <= k <= n.
+        rng: Source of randomness.
+
+    Returns:
+        Row numbers, shape (k,), int64, the classes interleaved.
+
+    Raises:
+        ValueError: If labels or k are invalid.
+
+    Source: `geda` section 5.2, first approach.
+    """
+    return per_class(labels, k, lambda rows, share: random(len(rows), share, rng))

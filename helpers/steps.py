@@ -1,0 +1,215 @@
+"""How a spec becomes a result: the bridge from descriptions to training and selection."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from helpers import StudyError, data, recipes, scores, specs
+from helpers.selection import prototypes, registry
+from helpers.store import Result
+
+Get = Callable[[specs.Spec], Result]
+Outcome = tuple[dict, dict[str, np.ndarray]]
+
+
+def run(spec: specs.Spec, get: Get, device: str = "auto") -> Outcome:
+    """Compute a spec; `get` returns the complete results it needs.
+
+    Returns:
+        Metrics (plain values) and arrays for the store.
+    """
+    start, cpu = time.perf_counter(), time.process_time()
+    step = {specs.Train: train, specs.Select: select, specs.Measure: measure}[type(spec)]
+    metrics, arrays = step(spec, get, device)
+    metrics["wall_s"] = time.perf_counter() - start
+    metrics["cpu_s"] = time.process_time() - cpu
+    metrics["versions"] = versions()
+    return metrics, arrays
+
+
+def versions() -> dict[str, str]:
+    """Return the versions a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("torch", "numpy"):
+        found[name] = importlib.metadata.version(name)
+    return found
+
+
+def measure(spec: specs.Measure, get: Get, device: str) -> Outcome:
+    """Run a measurement that trains nothing."""
+    from helpers.measurements import MEASUREMENTS
+
+    if spec.name not in MEASUREMENTS:
+        raise StudyError(f"unknown measurement {spec.name!r}; there are {', '.join(MEASUREMENTS)}")
+    metrics, arrays = MEASUREMENTS[spec.name](spec.seed, **dict(spec.options))
+    return metrics, arrays
+
+
+def checked(result: Result, dataset: data.Dataset) -> Result:
+    """Return a result if it was measured on these very data.
+
+    Raises:
+        StudyError: If the data changed under the same name.
+    """
+    stored = result.metrics.get("data_fingerprint", dataset.fingerprint)
+    if stored != dataset.fingerprint:
+        raise StudyError(
+            f"{specs.describe(result.spec)} was measured on other data named {dataset.name}: "
+            "run with --fresh, or give the data set another name"
+        )
+    return result
+
+
+def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registry.Pool:
+    """Build what selection methods see from the traces of finished runs.
+
+    Args:
+        runs: Results of `Train` specs with a trace; several stand for an ensemble: their
+            probabilities, features of the first, and mean of forgetting and norms.
+        labels: Of all training rows (n,).
+        rows: The pool's row numbers.
+    """
+    if not runs:
+        return registry.Pool(labels=labels[rows])
+    missing = [specs.describe(r.spec) for r in runs if "features" not in r.arrays]
+    if missing:
+        raise StudyError(f"{missing[0]} kept no trace to select by: give it record_at epochs")
+    n = len(labels)
+    logits = [r.arrays["logits"].astype(np.float64) for r in runs]
+    probs = np.mean([softmax(values) for values in logits], axis=0)
+    forgetting = np.mean([forgetting_of(r, n) for r in runs], axis=0)
+    norms = np.mean([first_norms(r) for r in runs], axis=0)
+    return registry.Pool(
+        labels=labels[rows],
+        probs=probs[rows],
+        features=runs[0].arrays["features"][rows].astype(np.float32),
+        forgetting=forgetting[rows],
+        norms=norms[rows],
+        correct=(probs.argmax(axis=1) == labels)[rows],
+    )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return row-wise softmax (n, c) in float64."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def forgetting_of(run: Result, n: int, epochs: int | None = None) -> np.ndarray:
+    """Return forgetting counts (n,) from a run's bits, never learned = inf."""
+    correct = np.unpackbits(run.arrays["correct"][:epochs], axis=1, count=n).astype(bool)
+    visited = np.unpackbits(run.arrays["visited"][:epochs], axis=1, count=n).astype(bool)
+    return scores.forgetting_events(correct, visited)
+
+
+def first_norms(run: Result) -> np.ndarray:
+    """Return last-layer gradient norms (n,) at the first recorded epoch (0 in our specs)."""
+    return run.arrays["grad_norm"][0].astype(np.float64)
+
+
+def select(spec: specs.Select, get: Get, device: str) -> Outcome:
+    """Choose training rows; the clock covers the method alone, scores being stored already."""
+    dataset = data.load(spec.dataset)
+    rows = np.arange(dataset.n)
+    first = np.empty(0, np.int64)
+    if spec.start is not None:
+        first = checked(get(spec.start), dataset).arrays["indices"].astype(np.int64)
+        rows = np.setdiff1d(rows, first)
+    runs = [checked(get(r), dataset) for r in spec.of]
+    pool = pool_of(runs, dataset.train_labels, rows)
+    k = spec.budget if isinstance(spec.budget, int) else max(1, round(spec.budget * len(rows)))
+    start = time.perf_counter()
+    chosen = registry.select(spec.method, pool, k, spec.seed, **dict(spec.options))
+    seconds = time.perf_counter() - start
+    indices = np.concatenate([first, rows[chosen]])
+    metrics = {
+        "seconds": seconds,
+        "proxy_seconds": float(sum(r.metrics["seconds"] for r in runs)),
+        "alone": all(r.metrics.get("alone", True) for r in runs),
+        "n_pool": len(rows),
+        "n_selected": len(chosen),
+        "per_class": np.bincount(
+            dataset.train_labels[indices], minlength=dataset.n_classes
+        ).tolist(),
+        "data_fingerprint": dataset.fingerprint,
+    }
+    return metrics, {"indices": indices.astype(np.int32)}
+
+
+def train(spec: specs.Train, get: Get, device: str) -> Outcome:
+    """Train as the spec says and pack the run for the store."""
+    from helpers import training
+
+    dataset = data.load(spec.dataset)
+    rows = np.arange(dataset.n)
+    if spec.subset is not None:
+        rows = checked(get(spec.subset), dataset).arrays["indices"].astype(np.int64)
+    weights = None
+    if spec.init is not None:
+        weights = checked(get(spec.init), dataset).arrays["weights"]
+    result = training.fit(
+        dataset,
+        spec.model,
+        recipes.get(spec.recipe, spec.epochs),
+        sampler(spec, dataset, rows, get),
+        spec.seed,
+        device,
+        record_at=spec.record_at,
+        weights=weights,
+    )
+    arrays = dict(result.trace)
+    if spec.record_at:
+        arrays["labels"] = dataset.train_labels.astype(np.int16)
+    if spec.keep_weights:
+        arrays["weights"] = training.flat_state(result.model)
+    facts = {
+        "history": result.history,
+        "data_name": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+    }
+    return result.metrics | facts, arrays
+
+
+def sampler(spec: specs.Train, dataset: data.Dataset, rows: np.ndarray, get: Get) -> object:
+    """Build the sampler a spec names over its rows."""
+    from helpers import samplers
+
+    if spec.sampler is None:
+        return samplers.Fixed(rows)
+    name, options = spec.sampler.name, dict(spec.sampler.options)
+    base = samplers.Fixed(rows)
+    if name.startswith("ids"):
+        base = ids_switch(spec, dataset, get, options)
+    if name == "ids":
+        return base
+    online = {
+        "adonis": samplers.Adonis,
+        "ids+adonis": samplers.Adonis,
+        "selective-backprop": samplers.SelectiveBackprop,
+    }
+    if name not in online:
+        raise StudyError(f"unknown sampler {name!r}; there are ids, {', '.join(online)}")
+    return online[name](base, dataset.n, **options)
+
+
+def ids_switch(spec: specs.Train, dataset: data.Dataset, get: Get, options: dict) -> object:
+    """Build IDS's EASY to HARD switch from the features of the run the sampler names.
+
+    The switch falls at the share `switch` of the epochs (0.9 = 180 of 200, `adonis` section 4).
+    """
+    from helpers import samplers
+
+    if spec.subset is not None or not spec.sampler.of:
+        raise StudyError("the ids sampler chooses its own rows and needs a run to embed with")
+    source = checked(get(spec.sampler.of[0]), dataset)
+    features = source.arrays["features"].astype(np.float32)
+    keep, switch = options.pop("keep", 0.8), options.pop("switch", 0.9)
+    labels = dataset.train_labels
+    easy = prototypes.ids(features, labels, keep, mode="easy")
+    hard = prototypes.ids(features, labels, keep, mode="hard")
+    return samplers.Switch(easy, hard, max(1, round(switch * spec.epochs)))

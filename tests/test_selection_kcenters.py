@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.selection import kcenters
+from helpers.selection.kcenters import greedy_k_centers
+
+
+def one_at_a_time(features, k, initial=None):
+    """Add one centre at a time with exact differences: slow and plain."""
+    x = np.asarray(features, dtype=np.float64)
+    selected = [0] if initial is None else list(initial)
+    added = [0] if initial is None else []
+    nearest = np.min([((x - x[i]) ** 2).sum(axis=1) for i in selected], axis=0)
+    nearest[selected] = -1
+    while len(added) < k:
+        best = int(nearest.argmax())
+        added.append(best)
+        nearest = np.minimum(nearest, ((x - x[best]) ** 2).sum(axis=1))
+        nearest[added] = -1
+        nearest[selected] = -1
+    return np.array(added)
+
+
+def test_a_planted_answer():
+    corners = np.array([[0.0, 0], [10, 0], [0, 11], [10, 12]])
+    rng = np.random.default_rng(0)
+    points = np.concatenate([corners, 5 + rng.random((50, 2))])
+    assert set(greedy_k_centers(points, 4).tolist()) == {0, 1, 2, 3}
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([3, 100, 30_000, 10**7]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_equals_the_slow_twin_to_the_last_row_on_whole_numbers(seed, largest, many):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(2, 1500 if many else 40)), int(rng.integers(1, 4))
+    features = rng.integers(-largest, largest + 1, (n, d))
+    k = int(rng.integers(1, min(n, 120) + 1))
+    np.testing.assert_array_equal(greedy_k_centers(features, k), one_at_a_time(features, k))
+    m = int(rng.integers(1, n)) if n > 1 else 0
+    initial = rng.permutation(n)[:m]
+    k = min(k, n - m)
+    expected = one_at_a_time(features, k, initial)
+    np.testing.assert_array_equal(greedy_k_centers(features, k, initial), expected)
+
+
+@pytest.mark.parametrize("n_candidates", [1, 2, 7])
+def test_small_batches_change_nothing(monkeypatch, n_candidates):
+    monkeypatch.setattr(kcenters, "N_CANDIDATES", n_candidates)
+    monkeypatch.setattr(kcenters, "BLOCK_CELLS", 50)
+    features = np.random.default_rng(1).integers(0, 6, (80, 2))
+    np.testing.assert_array_equal(greedy_k_centers(features, 80), one_at_a_time(features, 80))
+
+
+def test_equals_the_slow_twin_on_floats_in_two_precisions():
+    features = np.random.default_rng(2).normal(size=(2500, 16)) + 100
+    expected = one_at_a_time(features, 300)
+    np.testing.assert_array_equal(greedy_k_centers(features, 300), expected)
+    narrow = greedy_k_centers(features.astype(np.float32), 300)
+    expected = one_at_a_time(features.astype(np.float32), 300)
+    np.testing.assert_array_equal(narrow, expected)
+
+
+def test_tight_clusters_far_apart_need_more_than_float32():
+    rng = np.random.default_rng(3)
+    centres = rng.normal(size=(5, 4)) * 1e4
+    features = centres[np.arange(200) % 5] + rng.normal(size=(200, 4))
+    np.testing.assert_array_equal(greedy_k_centers(features, 60), one_at_a_time(features, 60))
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        np.eye(7)[np.arange(3000) % 7],
+        np.full((2000, 3), 0.1),
+        np.repeat(np.random.default_rng(4).normal(size=(30, 5)), 100, axis=0),
+        np.zeros((1500, 1)),
+    ],
+    ids=["one-hot", "constant", "duplicates", "zeros"],
+)
+def test_ties_end_and_go_to_the_lowest_row(features):
+    chosen = greedy_k_centers(features, 1400)
+    assert len(set(chosen.tolist())) == 1400
+    np.testing.assert_array_equal(chosen[:200], one_at_a_time(features, 200))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30, 2.0**-140])
+def test_the_unit_of_the_features_does_not_matter(scale):
+    features = np.random.default_rng(5).normal(size=(300, 3))
+    chosen = greedy_k_centers(features * scale, 50)
+    np.testing.assert_array_equal(chosen, greedy_k_centers(features, 50))
+
+
+def test_a_beginning_is_the_answer_for_a_smaller_k():
+    features = np.random.default_rng(6).normal(size=(2000, 8))
+    np.testing.assert_array_equal(
+        greedy_k_centers(features, 500)[:90], greedy_k_centers(features, 90)
+    )
+
+
+def test_initial_rows_are_not_returned():
+    chosen = greedy_k_centers(np.arange(6.0)[:, None], 2, initial=np.array([5, 5]))
+    assert chosen.tolist() == [0, 2]
+    assert greedy_k_centers(np.arange(3.0)[:, None], 1, initial=np.array([], int)).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("features", "k", "initial", "message"),
+    [
+        (np.array([[np.nan], [1.0]]), 1, None, "finite"),
+        (np.eye(3), 0, None, "1..3"),
+        (np.eye(3), 4, None, "1..3"),
+        (np.eye(3), 3, np.array([1]), "1..2"),
+        (np.eye(3), 1, np.array([3]), "0..2"),
+        (np.eye(3), 1, np.array([0.5]), "row numbers"),
+        (np.ones(3), 1, None, "shape"),
+    ],
+)
+def test_bad_input(features, k, initial, message):
+    with pytest.raises(ValueError, match=message):
+        greedy_k_centers(features, k, initial)

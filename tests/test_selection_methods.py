@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.selection import chance, prototypes, quotas, registry
+from helpers.selection.registry import METHODS, Pool, select
+
+
+def pool_of(n, seed, c=3):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % c)
+    forgetting = rng.integers(0, 4, n).astype(float)
+    forgetting[0] = np.inf
+    probs = rng.dirichlet(np.ones(c), n)
+    return Pool(labels, probs, rng.normal(size=(n, 4)), forgetting, rng.gamma(2, 1, n))
+
+
+@pytest.mark.parametrize("key", METHODS)
+@given(st.integers(6, 60), st.integers(0, 1000), st.data())
+@settings(max_examples=8, deadline=None)
+def test_every_method_keeps_its_promises(key, n, seed, data):
+    pool = pool_of(n, seed)
+    k = data.draw(st.integers(1, n))
+    chosen = select(key, pool, k, seed)
+    assert chosen.dtype == np.int64
+    assert len(set(chosen.tolist())) == len(chosen)
+    assert chosen.min() >= 0
+    assert chosen.max() < n
+    if key != "ids":
+        assert len(chosen) == k
+    np.testing.assert_array_equal(chosen, select(key, pool, k, seed))
+
+
+def test_the_registry_names_what_the_study_compares():
+    compared = [m.key for m in METHODS.values() if m.compare]
+    assert compared == [
+        *("random", "random-per-class", "least-confidence", "margin", "entropy"),
+        *("forgetting", "k-centers", "iqp", "geda", "ids"),
+    ]
+    ladder = [m.key for m in METHODS.values() if m.ladder]
+    assert ladder == [
+        *("random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"),
+    ]
+
+
+@pytest.mark.parametrize("key", ["random-per-class", "geda", *("evenly-spaced", "geda-random")])
+def test_classes_keep_their_proportions(key):
+    pool = pool_of(90, 0)
+    chosen = select(key, pool, 30, 0)
+    assert np.bincount(pool.labels[chosen]).tolist() == [10, 10, 10]
+    assert np.bincount(pool.labels[chosen[:15]]).min() >= 4
+
+
+def test_ties_fall_by_chance_so_that_a_sorted_folder_keeps_its_classes():
+    labels = np.repeat([0, 1, 2], 100)
+    pool = Pool(labels, forgetting=np.zeros(300))
+    assert len(set(labels[select("forgetting", pool, 60, 0)])) == 3
+
+
+def test_infinitely_forgotten_comes_first():
+    assert select("forgetting", pool_of(20, 1), 1, 0).tolist() == [0]
+
+
+@pytest.mark.parametrize("correct", [None, np.array([[0, 0, 0, 0], [1, 1, 0, 1]])])
+def test_correct_only_puts_mistakes_last(correct):
+    probs = np.array([[0.9, 0.1], [0.6, 0.4], [0.45, 0.55], [0.3, 0.7]])
+    pool = Pool(np.array([0, 0, 0, 1]), probs, correct=correct)
+    assert select("entropy", pool, 4, 0).tolist() == [2, 1, 3, 0]
+    assert select("entropy", pool, 4, 0, correct_only=True).tolist() == [1, 3, 0, 2]
+
+
+def test_k_centers_with_random_first_points():
+    pool = pool_of(50, 2)
+    chosen = select("k-centers", pool, 20, 5, n_initial=8)
+    np.testing.assert_array_equal(chosen[:8], np.random.default_rng(5).permutation(50)[:8])
+    assert len(set(chosen.tolist())) == 20
+    assert len(select("k-centers", pool, 8, 5, n_initial=8)) == 8
+
+
+def test_random_with_a_smaller_k_is_the_beginning():
+    rng = np.random.default_rng
+    np.testing.assert_array_equal(chance.random(9, 9, rng(1))[:4], chance.random(9, 4, rng(1)))
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(sum), st.data())
+@settings(max_examples=60, deadline=None)
+def test_quotas_sum_stay_below_counts_and_near_the_share(counts, data):
+    n = sum(counts)
+    k = data.draw(st.integers(1, n))
+    places = quotas.allocate(np.array(counts), k)
+    assert places.sum() == k
+    assert (places <= counts).all()
+    assert (np.abs(places - k * np.array(counts) / n) < 1).all()
+
+
+def test_largest_remainders_win_and_ties_go_to_the_lower_class():
+    assert quotas.allocate(np.array([5, 3, 2]), 5).tolist() == [3, 1, 1]
+    assert quotas.allocate(np.array([1, 1, 1]), 2).tolist() == [1, 1, 0]
+    with pytest.raises(ValueError, match="group sizes"):
+        quotas.allocate(np.array([2, -1]), 1)
+    with pytest.raises(ValueError, match="1..3"):
+        quotas.allocate(np.array([2, 1]), 4)
+
+
+def test_ids_by_hand():
+    features = np.array([0.0, 1, 2, 3, 10, 0, 0, 0, 0, 5])[:, None]
+    labels = np.repeat([0, 1], 5)
+    # Class means 3.2 and 1: rows by falling distance 4 0 1 2 3 and 9 5 6 7 8.
+    hard = prototypes.ids(features, labels, 0.4)
+    assert sorted(hard.tolist()) == [0, 3, 4, 5, 8, 9]
+    easy = prototypes.ids(features, labels, 0.4, mode="easy")
+    assert sorted(easy.tolist()) == [2, 3, 4, 5, 6, 9]
+    assert sorted(prototypes.ids(features, labels, 1.0).tolist()) == list(range(10))
+
+
+def test_ids_counts_shares_without_float_noise():
+    labels = np.repeat([0, 1], 30)
+    features = np.random.default_rng(0).normal(size=(60, 2))
+    assert len(prototypes.ids(features, labels, 0.1)) == 2 * (3 + 1)
+    assert len(prototypes.ids(features, labels, 0.11)) == 2 * (4 + 1)
+
+
+@pytest.mark.parametrize(
+    ("keep", "mode", "labels", "message"),
+    [
+        (0, "hard", [0, 1], "keep"),
+        (1.1, "hard", [0, 1], "keep"),
+        (0.5, "soft", [0, 1], "mode must be one of hard, easy"),
+        (0.5, "hard", [1, 1], "at least 2 classes"),
+        (0.5, "hard", [0, 1, 1], "differ in length"),
+    ],
+)
+def test_bad_ids(keep, mode, labels, message):
+    with pytest.raises(ValueError, match=message):
+        prototypes.ids(np.eye(2), np.array(labels), keep, mode)
+
+
+@pytest.mark.parametrize(
+    ("key", "k", "options", "message"),
+    [
+        ("nothing", 1, {}, "method must be one of random, "),
+        ("random", 0, {}, "1..12"),
+        ("random", 13, {}, "1..12"),
+        ("random", 1, {"x": 1}, "takes none"),
+        ("geda", 1, {"nodes": 1}, "n_nodes, within"),
+        ("geda", 1, {"n_nodes": "5"}, "n_nodes must be int"),
+        ("iqp", 1, {"weight": True}, "weight must be float"),
+        ("k-centers", 4, {"n_initial": 5}, "1..4"),
+    ],
+)
+def test_bad_requests(key, k, options, message):
+    with pytest.raises(ValueError, match=message):
+        select(key, pool_of(12, 0), k, 0, **options)
+
+
+def test_bad_pools():
+    with pytest.raises(ValueError, match="k-centers needs features"):
+        select("k-centers", Pool(np.array([0, 1])), 1, 0)
+    with pytest.raises(ValueError, match="norms must have 2 rows as labels, got 3"):
+        Pool(np.array([0, 1]), norms=np.ones(3))
+    with pytest.raises(ValueError, match="labels must have shape"):
+        Pool(np.zeros((2, 2)))
+    for key in [m.key for m in METHODS.values() if m.by_class]:
+        one_class = Pool(np.zeros(3, int), features=np.eye(3), norms=np.ones(3))
+        with pytest.raises(ValueError, match="at least 2 classes"):
+            select(key, one_class, 1, 0)
+
+
+def test_options_are_listed():
+    assert registry.options_of("geda") == ("n_nodes", "within")
+    assert registry.options_of("random") == ()
