@@ -40,7 +40,7 @@ test: $(STAMP)  ## ruff, clean notebooks, every test
 	$(BIN)/python -m pytest -q -n 2 --benchmark-disable
 
 bench: $(STAMP)  ## time our methods against their peers, alone on the machine
-	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -p no:xdist --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -p no:xdist --benchmark-only
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from helpers import StudyError, specs
 
@@ -17,11 +17,12 @@ def _task(spec: specs.Spec, device: str, *needed: str) -> str:
     return results.execute(spec, device, alone=False)
 
 
-def run(todo: list[specs.Spec], workers: int, device: str, step: Callable[[str], None]) -> None:
+def run(
+    todo: list[specs.Spec], workers: int, device: str, step: Callable[[str], None]
+) -> dict[str, BaseException]:
     """Compute specs (dependencies first in the list) in several processes.
 
-    A crashed process costs its own run; the rest finishes, then all failures are raised
-    together.
+    A crashed process costs its own run and what needs it; the rest finishes.
 
     Args:
         todo: Specs that are missing, dependencies first.
@@ -29,32 +30,42 @@ def run(todo: list[specs.Spec], workers: int, device: str, step: Callable[[str],
         device: Where each of them trains.
         step: Called with a run's description when it ends.
 
+    Returns:
+        Key to error of the runs that failed.
+
     Raises:
-        StudyError: If Dask is not installed, or naming the runs that failed.
+        StudyError: If Dask is not installed, or no scheduler or worker answers.
     """
     try:
-        from dask.distributed import Client, as_completed
+        from dask.distributed import Client, Future, as_completed
     except ImportError as error:
         raise StudyError("--workers above 1 needs the extra: pip install -e .[cluster]") from error
-    names = {f"run-{specs.key(spec)}": specs.describe(spec) for spec in todo}
-    failed = []
-    with _scheduler(workers) as address, Client(address, set_as_default=False) as client:
-        client.wait_for_workers(1, timeout=120)
-        futures: dict[str, object] = {}
+    names = {specs.key(spec): specs.describe(spec) for spec in todo}
+    failed: dict[str, BaseException] = {}
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(_scheduler(workers))
+        try:
+            client = stack.enter_context(Client(address, set_as_default=False))
+            client.wait_for_workers(1, timeout=120)
+        except OSError as error:
+            raise StudyError(f"no Dask scheduler with workers answers at {address}") from error
+        futures: dict[str, Future] = {}
         for spec in todo:
             waits = [futures[specs.key(n)] for n in specs.needs(spec) if specs.key(n) in futures]
             futures[specs.key(spec)] = client.submit(
                 _task, spec, device, *waits, key=f"run-{specs.key(spec)}", pure=False, retries=1
             )
         for future in as_completed(futures.values(), loop=client.loop):
+            key = future.key.removeprefix("run-")
             if future.status == "error":
-                failed.append(f"{names[future.key]}: {future.exception()}")
-            step(names[future.key])
-    if failed:
-        raise StudyError(f"{len(failed)} of {len(todo)} runs failed, the first: {failed[0]}")
+                failed[key] = future.exception()
+            elif future.status != "finished":
+                failed[key] = StudyError(f"Dask gave the run up ({future.status})")
+            step(names[key])
+    return failed
 
 
-@contextmanager
+@contextlib.contextmanager
 def _scheduler(workers: int) -> Iterator[str]:
     """Give a scheduler's address: the lab's, or that of a local cluster for the time being."""
     asked = os.environ.get("DASK_SCHEDULER_ADDRESS")
@@ -70,6 +81,6 @@ def _scheduler(workers: int) -> Iterator[str]:
         n_workers=workers,
         threads_per_worker=1,
         memory_limit=0,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
     ) as cluster:
         yield cluster.scheduler_address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -136,3 +137,21 @@ def n_parameters(model: nn.Module) -> int:
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to its device in the memory layout that convolutions there prefer."""
     return model.to(device, memory_format=torch.channels_last)
+
+
+def flat_state(model: nn.Module) -> np.ndarray:
+    """Return parameters and buffers of a network as one float32 vector."""
+    parts = [value.detach().float().cpu().reshape(-1) for value in model.state_dict().values()]
+    return torch.cat(parts).numpy()
+
+
+def load_state(model: nn.Module, flat: np.ndarray) -> None:
+    """Put a vector from `flat_state` back into a network of the same kind."""
+    state = model.state_dict()
+    if sum(v.numel() for v in state.values()) != len(flat):
+        raise StudyError("the stored weights belong to another network")
+    values, at = torch.from_numpy(np.asarray(flat, np.float32)), 0
+    for name, old in state.items():
+        state[name] = values[at : at + old.numel()].view(old.shape).to(old.dtype)
+        at += old.numel()
+    model.load_state_dict(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -48,17 +49,31 @@ def export(results: Iterable[Result], folder: Path, full: bool = False) -> tuple
     if not entries:
         raise StudyError("there is no stored result to export; run the study first")
     data = packed(arrays)
-    index = {"sha256": hashlib.sha256(data).hexdigest(), "results": dict(sorted(entries.items()))}
+    index = {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "revisions": specs.REVISION,
+        "results": dict(sorted(entries.items())),
+    }
     text = json.dumps(index, separators=(",", ":"), sort_keys=True).replace('},"', '},\n"')
+    _write(folder, {ARRAYS: data, INDEX: text.encode()})
+    return len(entries), len(data) + len(text)
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write all files beside, then rename them into place; a full disk harms no older pack."""
+    beside = {name: folder / f".{name}-{uuid.uuid4().hex[:8]}" for name in files}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in ((ARRAYS, data), (INDEX, text.encode())):
-            beside = folder / f".{name}-{uuid.uuid4().hex[:8]}"
-            beside.write_bytes(content)
-            os.replace(beside, folder / name)
+        for name, content in files.items():
+            beside[name].write_bytes(content)
+        for name in files:
+            os.replace(beside[name], folder / name)
     except OSError as error:
         raise StudyError(f"could not write the pack to {folder}: {error.strerror}") from error
-    return len(entries), len(data) + len(text)
+    finally:
+        for path in beside.values():
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 class _Part(Mapping):
@@ -92,6 +107,9 @@ def _read(folder: Path, stamp: float) -> dict[str, Result]:
     for stored, entry in index["results"].items():
         spec, metrics = specs.from_plain(entry["spec"]), entry["metrics"]
         key = specs.key(spec)
+        # A field added since renames a result; a raised revision makes it another one.
+        if key != stored and index.get("revisions") != specs.REVISION:
+            continue
         found[key] = Result(
             spec, key, metrics, Arrays(_Part(archive, stored)), metrics.get("complete", True)
         )
@@ -104,12 +122,16 @@ def read(folder: Path) -> dict[str, Result]:
     Raises:
         StudyError: If the pack is damaged.
     """
+    if not (folder / INDEX).is_file():
+        return {}
     try:
         return _read(folder, (folder / INDEX).stat().st_mtime)
-    except FileNotFoundError:
-        return {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"the pack in {folder} is unreadable: {error}") from error
+    except StudyError:
+        raise
+    except FileNotFoundError as error:
+        raise StudyError(f"the pack in {folder} is damaged: {ARRAYS} is missing") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(f"the pack in {folder} is damaged: {INDEX}: {error}") from error
 
 
 def import_(folder: Path, store: Store) -> tuple[int, int]:

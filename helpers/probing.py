@@ -84,6 +84,7 @@ def full_gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> Ten
 
     Source: `geda` section 4.1.
     """
+    was_training = model.training
     model.eval()
     parameters = {name: p.detach() for name, p in model.named_parameters()}
     buffers = dict(model.named_buffers())
@@ -97,4 +98,5 @@ def full_gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> Ten
         sum(g.flatten(1).square().sum(dim=1) for g in gradient(parameters, x, y).values())
         for x, y in zip(images.split(32), labels.split(32), strict=True)
     ]
+    model.train(was_training)
     return torch.cat(squares).sqrt()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 from helpers import StudyError
@@ -46,6 +45,17 @@ class Recipe:
     flip: bool = False
     rotate: float = 0.0
     precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        """Refuse what would silently mean something else."""
+        if self.schedule not in ("steps", "one-cycle", "cyclic"):
+            raise StudyError(f"schedule must be steps, one-cycle or cyclic, got {self.schedule!r}")
+        if self.precision not in ("float32", "mixed"):
+            raise StudyError(f"precision must be float32 or mixed, got {self.precision!r}")
+        if len(self.milestones) != len(self.factors):
+            raise StudyError(
+                f"{len(self.milestones)} milestones need as many factors, got {len(self.factors)}"
+            )
 
     def rate_at(self, epoch: float) -> float:
         """Return the learning rate after `epoch` epochs (a fraction counts within one)."""
@@ -145,5 +155,5 @@ def get(name: str, epochs: int | None = None) -> Recipe:
         raise StudyError(f"epochs must be 1 or more, got {epochs}")
     scale = epochs / recipe.epochs
     stretched = tuple(m * scale for m in recipe.milestones)
-    warm_up = recipe.warm_up if math.isclose(recipe.warm_up, 0) else recipe.warm_up * scale
+    warm_up = recipe.warm_up * scale
     return dataclasses.replace(recipe, epochs=epochs, milestones=stretched, warm_up=warm_up)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from helpers import StudyError, packs, progress, specs
-from helpers.store import Result, Store
+from helpers.store import NotStored, Result, Store
 
 # Seconds a run takes that nothing like it was ever stored for.
 GUESS_S = {"Train": 5.0, "Select": 0.1, "Measure": 3.0}
 
 
 def _fresh_since() -> float:
-    return float(os.environ.get("STUDY_FRESH") or 0)
+    since = os.environ.get("STUDY_FRESH") or "0"
+    try:
+        return float(since)
+    except ValueError:
+        raise StudyError(f"STUDY_FRESH must be seconds since 1970, got {since!r}") from None
+
+
+def _workers() -> int:
+    asked = os.environ.get("STUDY_WORKERS") or "1"
+    if not asked.isdigit() or int(asked) < 1:
+        raise StudyError(f"STUDY_WORKERS must be a whole number from 1 up, got {asked!r}")
+    return int(asked)
 
 
 def load(spec: specs.Spec, complete: bool = False) -> Result | None:
@@ -53,13 +64,13 @@ def missing(wanted: Iterable[specs.Spec]) -> list[specs.Spec]:
     return list(order.values())
 
 
-def estimate(wanted: Iterable[specs.Spec]) -> tuple[float, int]:
-    """Guess seconds and bytes that the missing specs will take, from the most like stored ones.
+def estimate(todo: Iterable[specs.Spec]) -> tuple[float, int]:
+    """Guess seconds and bytes that specs from `missing` will take, from the most like stored ones.
 
     A training run is scaled from stored runs of the same model and data by examples seen;
     without any, `GUESS_S` stands in.
     """
-    todo = list(wanted)
+    todo = list(todo)
     rates: dict[tuple, list[float]] = {}
     sizes: dict[str, list[int]] = {}
     store = Store()
@@ -110,28 +121,61 @@ def compute(
         device: Where to train; `$STUDY_DEVICE` or `"auto"` by default.
 
     Raises:
-        StudyError: If runs failed (all others are stored first), or if `$STUDY_OFFLINE` is set
-            and something is missing.
+        StudyError: If runs failed (all others are stored first, unless the store itself cannot be
+            written), or if `$STUDY_OFFLINE` is set and something is missing.
     """
     todo = missing(wanted)
     if todo and os.environ.get("STUDY_OFFLINE"):
+        absent = {specs.key(spec) for spec in todo} & {specs.key(spec) for spec in wanted}
         raise StudyError(
-            f"{len(todo)} of {len(set(wanted))} results are neither stored nor published "
+            f"{len(absent)} of {len(set(wanted))} results are neither stored nor published "
             f"(the first: {specs.describe(todo[0])}); python -m helpers study computes them"
         )
     device = device or os.environ.get("STUDY_DEVICE") or "auto"
-    workers = workers or int(os.environ.get("STUDY_WORKERS") or 1)
+    workers = workers or _workers()
     parallel = not alone and (workers > 1 or "DASK_SCHEDULER_ADDRESS" in os.environ)
     with progress.report(len(todo), "runs", stored=len(set(wanted))) as step:
         if todo and parallel and len(todo) > 1:
             from helpers import cluster
 
-            cluster.run(todo, workers, device, step)
+            failed = cluster.run(todo, workers, device, step)
         else:
-            for spec in todo:
-                execute(spec, device)
-                step(specs.describe(spec))
+            failed = _one_by_one(todo, device, step)
+    _refuse(todo, failed)
     return [_present(spec) for spec in wanted]
+
+
+def _one_by_one(
+    todo: list[specs.Spec], device: str, step: Callable[[str], None]
+) -> dict[str, BaseException]:
+    """Compute in order; a failure costs its own run and what needs it. Return key to error."""
+    failed: dict[str, BaseException] = {}
+    for spec in todo:
+        needed = [failed[specs.key(n)] for n in specs.needs(spec) if specs.key(n) in failed]
+        try:
+            if needed:
+                failed[specs.key(spec)] = needed[0]
+            else:
+                execute(spec, device)
+        except NotStored:
+            raise
+        except Exception as error:
+            failed[specs.key(spec)] = error
+        step(specs.describe(spec))
+    return failed
+
+
+def _refuse(todo: list[specs.Spec], failed: dict[str, BaseException]) -> None:
+    """Raise one line about all failures, if any; dependencies come first, so causes do."""
+    for spec in todo:
+        error = failed.get(specs.key(spec))
+        if error is not None:
+            text = (str(error).splitlines() or [""])[0]
+            kind = "" if isinstance(error, StudyError) else f"{type(error).__name__}: "
+            raise StudyError(
+                f"{len(failed)} of {len(todo)} runs failed, "
+                f"the first: {specs.describe(spec)}: {kind}{text}"
+            ) from error
 
 
 def _present(spec: specs.Spec) -> Result:
@@ -144,7 +188,7 @@ def _present(spec: specs.Spec) -> Result:
 def machine_busy() -> bool:
     """Tell whether more work waits for this machine's cores than one study brings along."""
     try:
-        return os.getloadavg()[0] > (os.cpu_count() or 1) + 1.0
+        return os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5
     except OSError:
         return False
 
@@ -162,4 +206,7 @@ def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
     busy = machine_busy()
     metrics, arrays = steps.run(spec, get, device)
     metrics["alone"] = bool(metrics.get("alone", True) and alone and not busy)
+    if load(spec, complete=True) is not None:
+        # Another process stored it meanwhile; whoever reads it there must not see it go.
+        return specs.key(spec)
     return Store().write(spec, metrics, arrays)

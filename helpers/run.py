@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers import readme
 from helpers.kernels import CellFailed, Execution, plain
 from helpers.parameters import parameters_of
 from helpers.profiles import ROOT, Folders, Profile, profile, scale_for, settings
@@ -274,6 +275,8 @@ def publish(what: Plan, began: float) -> None:
         for new in what.figures.glob(f"{number}-*"):
             if new.stat().st_mtime >= began - 1:
                 shutil.copyfile(new, drawn / new.name)
+    if what.folders.root == ROOT:
+        readme.refresh(what.folders)
 
 
 def failure_text(error: NotebookFailed, stream: Any = None) -> str:

@@ -9,6 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from helpers import StudyError
+from helpers.histograms import Histogram, accepted_bins, is_accepted, n_bins
+
+__all__ = [
+    "Adonis",
+    "Batch",
+    "Fixed",
+    "Histogram",
+    "SelectiveBackprop",
+    "Switch",
+    "accepted_bins",
+    "n_bins",
+]
+
 Losses = Callable[[Tensor], Tensor]
 
 
@@ -23,9 +37,13 @@ class Fixed:
     """The same rows every epoch, in a new random order."""
 
     def __init__(self, rows: np.ndarray) -> None:
-        self.rows = torch.as_tensor(np.asarray(rows), dtype=torch.int64)
-        if len(self.rows) < 1:
-            raise ValueError("a sampler needs at least one row to train on, got none")
+        rows = np.asarray(rows)
+        if rows.ndim != 1 or not len(rows):
+            raise StudyError(f"a sampler needs at least one row to train on, got {rows.shape}")
+        if not np.issubdtype(rows.dtype, np.integer) or rows.min() < 0:
+            # a mask or a negative number would silently train on other rows
+            raise StudyError(f"a sampler needs row numbers from 0 up, got {rows.dtype}: {rows[:3]}")
+        self.rows = torch.as_tensor(rows, dtype=torch.int64)
 
     def rows_at(self, epoch: int) -> Tensor:
         """Return the rows (k,) this epoch chooses from."""
@@ -59,51 +77,6 @@ class Switch(Fixed):
     def rows_at(self, epoch: int) -> Tensor:
         """Return EASY rows before the switch and HARD ones after it."""
         return self.rows if epoch < self.switch_at else self.hard
-
-
-def n_bins(n: int, rule: str) -> int:
-    """Return the histogram's bin count for n losses: `"sturges"`, `"sqrt"` or `"rice"`.
-
-    Source: `adonis` eq. 4 and Table A2. Sturges is ceil(log2 n) + 1: 10 bins at n = 512.
-    """
-    counts = {
-        "sturges": np.ceil(np.log2(max(n, 1))) + 1,
-        "sqrt": np.ceil(np.sqrt(n)),
-        "rice": np.ceil(2 * np.cbrt(n)),
-    }
-    if rule not in counts:
-        raise ValueError(f"bins must be {', '.join(counts)}, got {rule!r}")
-    return int(counts[rule])
-
-
-class Histogram(NamedTuple):
-    """Edges (bins + 1,), probability a bin (bins,), and which bins are accepted (bins,)."""
-
-    edges: np.ndarray
-    share: np.ndarray
-    accepted: np.ndarray
-
-
-def accepted_bins(history: np.ndarray, theta: float, sigma: float, bins: str) -> Histogram:
-    """Clip the history at sigma standard deviations, bin it, accept bins above theta.
-
-    Args:
-        history: Losses (l,), finite.
-        theta: Probability that a bin must exceed, in [0, 1].
-        sigma: Losses further than this many standard deviations from the mean are dropped
-            first; infinity drops none.
-        bins: Rule of `n_bins`, applied to the losses kept.
-
-    Source: `adonis` section 3.1, eq. 3 and 4, figures 3 and 4.
-    """
-    spread = history.std()
-    kept = history
-    if np.isfinite(sigma) and spread > 0:
-        kept = history[np.abs(history - history.mean()) <= sigma * spread]
-        kept = kept if len(kept) else history
-    counts, edges = np.histogram(kept, bins=n_bins(len(kept), bins))
-    share = counts / len(kept)
-    return Histogram(edges, share, share > theta)
 
 
 class Adonis:
@@ -140,11 +113,12 @@ class Adonis:
         warm_up: int = 1,
         bins: str = "sturges",
     ) -> None:
-        if not 0 < alpha <= 1 or eta < 1 or history < 2 or sigma <= 0:
-            raise ValueError(
-                "ADONIS needs 0 < alpha <= 1, eta >= 1, history >= 2 and sigma > 0, "
-                f"got {alpha}, {eta}, {history}, {sigma}"
+        if not (0 <= theta < 1 and 0 < alpha <= 1 and eta >= 1 and history >= 2 and sigma > 0):
+            raise StudyError(
+                "ADONIS needs 0 <= theta < 1, 0 < alpha <= 1, eta >= 1, history >= 2 and "
+                f"sigma > 0, got {theta}, {alpha}, {eta}, {history}, {sigma}"
             )
+        n_bins(history, bins)  # refuses an unknown rule now, not an epoch later
         self.base, self.theta, self.sigma, self.alpha = base, theta, sigma, alpha
         self.length, self.eta, self.warm_up, self.bins = history, eta, warm_up, bins
         self.history = np.empty(0, np.float32)
@@ -180,11 +154,7 @@ class Adonis:
         """Return the rows of a forward batch that go into training (b',)."""
         now = self.current_losses(epoch, rows, losses)
         found = accepted_bins(self.history, self.theta, self.sigma, self.bins)
-        inside = (now >= found.edges[0]) & (now <= found.edges[-1])
-        place = np.clip(
-            np.searchsorted(found.edges, now, side="right") - 1, 0, len(found.share) - 1
-        )
-        candidates = np.flatnonzero(inside & found.accepted[place])
+        candidates = np.flatnonzero(is_accepted(now, found))
         kept = int(np.ceil(self.alpha * len(candidates)))
         mixed = torch.randperm(len(candidates), generator=generator)[:kept].numpy()
         self.events.append((epoch, len(rows), len(candidates), int(found.accepted.any())))
@@ -197,6 +167,8 @@ class Adonis:
             self.loss[stale] = losses(stale).to("cpu", torch.float32)
             self.updated[stale] = epoch
         now = self.loss[rows].numpy()
+        if not np.isfinite(now).all():
+            raise StudyError(f"training diverged in epoch {epoch + 1}: a loss is not finite")
         self.history = np.concatenate([self.history, now])[-self.length :]
         return now
 

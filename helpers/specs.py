@@ -128,9 +128,14 @@ def _stamped(plain: object) -> object:
     return plain
 
 
-@lru_cache(maxsize=100_000)
 def key(spec: Spec) -> str:
     """Return the spec's SHA-256 over canonical JSON and the steps' revisions, 64 hex digits."""
+    # 1 == 1.0 == True for a cache, but not in JSON: the text tells such specs apart.
+    return _key(repr(spec), spec)
+
+
+@lru_cache(maxsize=100_000)
+def _key(shown: str, spec: Spec) -> str:
     text = json.dumps(_stamped(to_plain(spec)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

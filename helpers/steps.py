@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers import StudyError, data, recipes, scores, specs
+from helpers import StudyError, data, projections, recipes, scores, specs
 from helpers.selection import prototypes, registry
 from helpers.store import Result
 
@@ -65,6 +65,17 @@ def checked(result: Result, dataset: data.Dataset) -> Result:
     return result
 
 
+def traced(result: Result, name: str, give: str) -> np.ndarray:
+    """Return an array of a run.
+
+    Raises:
+        StudyError: If the run did not keep it, saying what to `give` its spec.
+    """
+    if name not in result.arrays:
+        raise StudyError(f"{specs.describe(result.spec)} kept no {name}: give it {give}")
+    return result.arrays[name]
+
+
 def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registry.Pool:
     """Build what selection methods see from the traces of finished runs.
 
@@ -76,10 +87,8 @@ def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registr
     """
     if not runs:
         return registry.Pool(labels=labels[rows])
-    missing = [specs.describe(r.spec) for r in runs if "features" not in r.arrays]
-    if missing:
-        raise StudyError(f"{missing[0]} kept no trace to select by: give it record_at epochs")
     n = len(labels)
+    features = [traced(r, "features", "record_at epochs") for r in runs]
     logits = [r.arrays["logits"].astype(np.float64) for r in runs]
     probs = np.mean([softmax(values) for values in logits], axis=0)
     forgetting = np.mean([forgetting_of(r, n) for r in runs], axis=0)
@@ -87,7 +96,7 @@ def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registr
     return registry.Pool(
         labels=labels[rows],
         probs=probs[rows],
-        features=runs[0].arrays["features"][rows].astype(np.float32),
+        features=features[0][rows].astype(np.float32),
         forgetting=forgetting[rows],
         norms=norms[rows],
         correct=(probs.argmax(axis=1) == labels)[rows],
@@ -143,7 +152,7 @@ def select(spec: specs.Select, get: Get, device: str) -> Outcome:
 
 def train(spec: specs.Train, get: Get, device: str) -> Outcome:
     """Train as the spec says and pack the run for the store."""
-    from helpers import training
+    from helpers import models, training
 
     dataset = data.load(spec.dataset)
     rows = np.arange(dataset.n)
@@ -151,7 +160,7 @@ def train(spec: specs.Train, get: Get, device: str) -> Outcome:
         rows = checked(get(spec.subset), dataset).arrays["indices"].astype(np.int64)
     weights = None
     if spec.init is not None:
-        weights = checked(get(spec.init), dataset).arrays["weights"]
+        weights = traced(checked(get(spec.init), dataset), "weights", "keep_weights=True")
     result = training.fit(
         dataset,
         spec.model,
@@ -165,8 +174,10 @@ def train(spec: specs.Train, get: Get, device: str) -> Outcome:
     arrays = dict(result.trace)
     if spec.record_at:
         arrays["labels"] = dataset.train_labels.astype(np.int16)
+        # what pictures of the embedding need once a published pack has dropped the features
+        arrays |= projections.summary(arrays["features"], dataset.train_labels)
     if spec.keep_weights:
-        arrays["weights"] = training.flat_state(result.model)
+        arrays["weights"] = models.flat_state(result.model)
     facts = {
         "history": result.history,
         "data_name": dataset.name,
@@ -207,7 +218,7 @@ def ids_switch(spec: specs.Train, dataset: data.Dataset, get: Get, options: dict
     if spec.subset is not None or not spec.sampler.of:
         raise StudyError("the ids sampler chooses its own rows and needs a run to embed with")
     source = checked(get(spec.sampler.of[0]), dataset)
-    features = source.arrays["features"].astype(np.float32)
+    features = traced(source, "features", "record_at epochs").astype(np.float32)
     keep, switch = options.pop("keep", 0.8), options.pop("switch", 0.9)
     labels = dataset.train_labels
     easy = prototypes.ids(features, labels, keep, mode="easy")

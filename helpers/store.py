@@ -24,6 +24,10 @@ FILES = ("spec.json", "metrics.json", "arrays.npz")
 SUMS = "SHA256SUMS"
 
 
+class NotStored(StudyError):
+    """A result could not be written; the next ones could not be either."""
+
+
 class File(Mapping):
     """The arrays of one `.npz`; the file is open only while it is read."""
 
@@ -114,7 +118,7 @@ class Store:
         """Store a result and return its key; nothing half-written is ever seen.
 
         Raises:
-            StudyError: If the disk is full or read-only, naming the folder.
+            NotStored: If the disk is full or read-only, naming the folder.
         """
         key = specs.key(spec)
         texts = {
@@ -135,7 +139,7 @@ class Store:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             why = "no space left" if full else error.strerror or str(error)
-            raise StudyError(
+            raise NotStored(
                 f"could not store {specs.describe(spec)} in {self.path}: {why}; "
                 "what was stored before is safe, free some space or set STUDY_STORE"
             ) from error
@@ -158,7 +162,7 @@ class Store:
             except FileNotFoundError:
                 continue
             shutil.rmtree(gone, ignore_errors=True)
-        raise OSError(errno.EBUSY, "other processes keep replacing this result")
+        # Another process keeps storing the same result: its copy is as good as ours.
 
     def damage(self, key: str) -> str:
         """Return what is wrong with a stored result, or an empty string."""
@@ -169,38 +173,47 @@ class Store:
             for name in FILES:
                 if _digest((folder / name).read_bytes()) != sums.get(name):
                     return f"{name} does not match its checksum"
-            plain = json.loads((folder / "spec.json").read_text())
-            specs.from_plain(plain)
+            json.loads((folder / "spec.json").read_text())
         except FileNotFoundError as error:
             return f"{Path(error.filename).name} is missing"
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError) as error:
             return f"unreadable: {error}"
         return ""
 
     def read(self, key: str) -> Result | None:
-        """Return a stored result, or `None`; a damaged one is reported and set aside."""
+        """Return a stored result, or `None`; a damaged one is reported and set aside.
+
+        What another version of the study stored, with specs unknown here, is left alone.
+        """
         folder = self.folder(key)
         if not folder.is_dir():
             return None
-        wrong = self.damage(key)
+        # A result that another process is just replacing looks damaged for a moment.
+        wrong = self.damage(key) and self.damage(key)
         if wrong:
             self.set_aside(key, wrong)
             return None
         metrics = json.loads((folder / "metrics.json").read_text())
-        spec = specs.from_plain(json.loads((folder / "spec.json").read_text()))
+        try:
+            spec = specs.from_plain(json.loads((folder / "spec.json").read_text()))
+        except (ValueError, TypeError):
+            return None
         arrays = Arrays(File(folder / "arrays.npz"))
         return Result(spec, key, metrics, arrays, metrics.get("complete", True))
 
     def set_aside(self, key: str, wrong: str) -> None:
         """Move a damaged result out of the way and say so."""
         aside = self.path / "damaged" / f"{key}-{time.time_ns()}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
+        done = "set aside"
         try:
+            aside.parent.mkdir(parents=True, exist_ok=True)
             os.rename(self.folder(key), aside)
         except FileNotFoundError:
             return
+        except OSError as error:
+            done = f"left where it is ({error.strerror})"
         warnings.warn(
-            f"stored result {key[:12]} is damaged ({wrong}): set aside, to be computed again",
+            f"stored result {key[:12]} is damaged ({wrong}): {done}, to be computed again",
             stacklevel=3,
         )
 

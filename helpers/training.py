@@ -24,9 +24,10 @@ class Run:
 
     Attributes:
         model: The trained network, on its device.
-        history: A list an epoch: `loss` (nats), `train_acc`, `test_acc` (fractions), `seconds`
-            (cumulative, training only: evaluation and trace are not in it), `forward` and
-            `backward` (cumulative example counts; forward counts passes spent on choosing too).
+        history: A list an epoch: `loss` (nats), `train_acc`, `test_acc` (fractions; `None` where
+            nobody looked), `seconds` (cumulative, training only: evaluation and trace are not in
+            it), `forward` and `backward` (cumulative example counts; forward counts passes spent
+            on choosing too).
         trace: `visited` and `correct` (epochs, ceil(n/8)) packed bits; `recorded_epochs` (r,)
             and for each the scores in `RECORDED` (r, n) float16; at the last recorded epoch
             `logits` (n, c) and `features` (n, d) float16; `sampler_*` as the sampler logged.
@@ -126,7 +127,7 @@ class Loop:
         n = dataset.n
         self.visited = torch.zeros(n, dtype=torch.bool, device=device)
         self.correct = torch.zeros(n, dtype=torch.bool, device=device)
-        self.forward = self.backward = 0
+        self.forward = self.backward = self.looked = 0
 
     def logits(self, rows: Tensor) -> Tensor:
         """Augment the rows' images and return their logits (b, c) in float32."""
@@ -173,6 +174,18 @@ class Loop:
                 total += self.step(batch.rows)
         seen = max(self.backward - before, 1)
         return float(total) / seen, float(self.correct.sum()) / max(float(self.visited.sum()), 1)
+
+    def due(self, number: int) -> bool:
+        """Tell whether the test set is looked at after this epoch.
+
+        A fixed subset much smaller than the test set would spend more on looking than on
+        training: it is looked at each time it has trained on twice as many examples, and at
+        the end.
+        """
+        step = self.backward // (2 * len(self.data.test_labels))
+        is_new, self.looked = step > self.looked, step
+        last = number + 1 == self.recipe.epochs
+        return is_new or last or type(self.sampler) is not samplers.Fixed
 
     def test_accuracy(self) -> float:
         """Return the share of test images classified correctly."""
@@ -221,14 +234,14 @@ def fit(
         device: `"auto"`, `"cpu"`, `"cuda"`, `"cuda:N"` or `"mps"`.
         record_at: Epochs (0 = untrained, `epochs` = finished) at which all training rows are
             scored; the last of them also keeps logits and features.
-        weights: A flat state from `flat_state` to start from.
+        weights: A flat state from `models.flat_state` to start from.
 
     Returns:
         The `Run`.
 
     Raises:
-        StudyError: If a name is unknown, `record_at` lies outside 0..epochs, or training
-            diverges to a loss that is not finite.
+        StudyError: If a name is unknown, `record_at` lies outside 0..epochs, a row outside the
+            training rows, or training diverges to a loss that is not finite.
     """
     recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
     where = devices.pick(device)
@@ -236,13 +249,16 @@ def fit(
         raise StudyError(f"record_at must lie in 0..{recipe.epochs} epochs, got {record_at}")
     if not isinstance(sampler, samplers.Fixed | samplers.Adonis):
         sampler = samplers.Fixed(np.arange(dataset.n) if sampler is None else sampler)
+    largest = max(int(sampler.rows_at(epoch).max()) for epoch in range(recipe.epochs))
+    if largest >= dataset.n:
+        raise StudyError(f"rows must lie in 0..{dataset.n - 1} of {dataset.name}, got {largest}")
     threads = devices.threads_for(math.prod(dataset.train_images.shape[2:]))
     with devices.deterministic(seed, threads):
         if isinstance(model, str):
             model = models.build(model, dataset.n_classes, dataset.in_channels)
         model = models.to_device(model, where)
         if weights is not None:
-            load_state(model, weights)
+            models.load_state(model, weights)
         loop = Loop(dataset, model, recipe, sampler, seed, where)
         run = _drive(loop, tuple(sorted(set(record_at))))
     run.metrics |= {"device": devices.describe(where), "threads": threads, "n": dataset.n}
@@ -252,7 +268,7 @@ def fit(
 def _drive(loop: Loop, record_at: tuple[int, ...]) -> Run:
     """Run all epochs, evaluating and recording between them outside the training clock."""
     names = ("loss", "train_acc", "test_acc", "seconds", "forward", "backward")
-    history: dict[str, list[float]] = {name: [] for name in names}
+    history: dict[str, list[float | None]] = {name: [] for name in names}
     bits: dict[str, list[np.ndarray]] = {"visited": [], "correct": []}
     recorded, seconds = [], 0.0
     if 0 in record_at:
@@ -263,7 +279,8 @@ def _drive(loop: Loop, record_at: tuple[int, ...]) -> Run:
         seconds += time.perf_counter() - start
         if not np.isfinite(loss):
             raise StudyError(f"training diverged in epoch {number + 1}: the loss is {loss}")
-        row = (loss, accuracy, loop.test_accuracy(), seconds, loop.forward, loop.backward)
+        tested = loop.test_accuracy() if loop.due(number) else None
+        row = (loss, accuracy, tested, seconds, loop.forward, loop.backward)
         for name, value in zip(names, row, strict=True):
             history[name].append(value)
         bits["visited"].append(np.packbits(loop.visited.cpu().numpy()))
@@ -283,21 +300,3 @@ def _drive(loop: Loop, record_at: tuple[int, ...]) -> Run:
         "n_train": int(max(np.unpackbits(b).sum() for b in bits["visited"])),
     }
     return Run(loop.model, history, trace, metrics)
-
-
-def flat_state(model: nn.Module) -> np.ndarray:
-    """Return parameters and buffers of a network as one float32 vector."""
-    parts = [value.detach().float().cpu().reshape(-1) for value in model.state_dict().values()]
-    return torch.cat(parts).numpy()
-
-
-def load_state(model: nn.Module, flat: np.ndarray) -> None:
-    """Put a vector from `flat_state` back into a network of the same kind."""
-    state = model.state_dict()
-    if sum(v.numel() for v in state.values()) != len(flat):
-        raise StudyError("the stored weights belong to another network")
-    values, at = torch.from_numpy(np.asarray(flat, np.float32)), 0
-    for name, old in state.items():
-        state[name] = values[at : at + old.numel()].view(old.shape).to(old.dtype)
-        at += old.numel()
-    model.load_state_dict(state)

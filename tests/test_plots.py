@@ -174,12 +174,25 @@ def budget_examples(seeds, rng):
     few, late = runs[runs["budget"].isin([0.2, 0.5])], runs[runs["budget"] > 0.4]
     five = runs[runs["method"].isin(COMPARED[:5])]
     rungs = tidy(RUNGS, [0.2, 0.4, 0.6, 0.8], seeds, rng)
+    pair = ["random", "iqp"]
+    panels = pd.concat([tidy(pair, [0.2, 0.4], seeds, rng, model=m) for m in MODELS[:3]])
+    both = ["iqp", "iqp-distance"]
+    weighted = pd.concat([tidy(both, [0.2], seeds, rng, weight=w) for w in (0.0, 0.1, 0.3, 3.0)])
+    counts = (3, 5, 10, 20, 50)
+    swept = pd.concat([tidy(["geda-random"], [0.2], seeds, rng, n_nodes=n) for n in counts])
+    beside = {"random-per-class": tidy(["random-per-class"], [0.2], seeds, rng), "full": full}
     return {
         "accuracy_against_budget": lambda: plots.accuracy_against_budget(runs, [98.1] * seeds),
         "accuracy_against_share": lambda: plots.accuracy_against_budget(late, full, pool=1437),
         "difference_to_random": lambda: plots.difference_to_random(five),
         "difference_to_random_few": lambda: plots.difference_to_random(few),
+        "accuracy_panels": lambda: plots.accuracy_panels(panels, panels[panels["budget"] < 0.3]),
+        "accuracy_panels_one": lambda: plots.accuracy_panels(panels[panels["model"] == "resnet8"]),
+        "accuracy_by_setting": lambda: plots.accuracy_by_setting(
+            weighted, "weight", "method", "weight λ", default=0.3
+        ),
         "ladder": lambda: plots.ladder(rungs, RUNGS),
+        "setting_beside": lambda: plots.setting_beside(swept, "n_nodes", beside, 5, "N"),
     }
 
 
@@ -267,7 +280,8 @@ def _shown_texts(fig):
 
 
 SEEDED = ["error_against_depth", "error_during_training", "accuracy_against_budget", "ladder"]
-SEEDED += ["difference_to_random_few", "sweep", "acceptance_over_training"]
+SEEDED += ["accuracy_panels", "accuracy_by_setting"]
+SEEDED += ["difference_to_random_few", "sweep", "acceptance_over_training", "setting_beside"]
 
 
 @pytest.mark.parametrize(
@@ -321,11 +335,14 @@ EMPTY = pd.DataFrame(columns=["method", "label", "budget", "kept", "seed", "mode
             tidy(["random"], [0.5], 1, np.random.default_rng(0)), []
         ),
         lambda: plots.difference_to_random(EMPTY),
+        lambda: plots.accuracy_panels(EMPTY),
+        lambda: plots.accuracy_by_setting(EMPTY, "budget", "method"),
         lambda: plots.solver_times(pd.DataFrame(columns=["n", "solver", "seconds"])),
         lambda: plots.selection_time_against_budget([1], {}),
         lambda: plots.ecdf_panels(np.array([]), {"geda": [0]}),
         lambda: plots.ecdf_panels(np.ones(3), {"geda": []}),
         lambda: plots.ladder(EMPTY, RUNGS),
+        lambda: plots.setting_beside(EMPTY, "budget", {}, 5),
         lambda: plots.latent_space(np.empty((0, 2)), [], {"EASY": []}),
         lambda: plots.adonis_mechanism([], [0, 1], [1], 0.1, [True], (0, 1)),
         lambda: plots.acceptance_over_training([0, 1], {}),

@@ -4,10 +4,19 @@ Each function takes the study's scale and returns the arrays its claim's rule na
 results are missing, or {"not_decidable": reason}.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+
+from helpers.claims import (
+    evidence_adonis,
+    evidence_budgeted,
+    evidence_geda,
+    evidence_slides,
+    evidence_svp,
+)
 
 PAPERS = Path(__file__).resolve().parents[2] / "data" / "papers"
 
@@ -58,7 +67,24 @@ def adonis_19(scale=None) -> dict:
     return {"values": float(own.max()), "note": "; ".join(notes)}
 
 
-EVIDENCE: dict[str, Callable[..., dict | None]] = {
+def _from_results() -> dict[str, Callable[..., dict | None]]:
+    """Gather the functions of the documents' modules that are named like a claim."""
+    documents = {
+        "svp_slides": evidence_slides,
+        "svp": evidence_svp,
+        "budgeted": evidence_budgeted,
+        "geda": evidence_geda,
+        "adonis": evidence_adonis,
+    }
+    return {
+        name: function
+        for key, module in documents.items()
+        for name, function in vars(module).items()
+        if re.fullmatch(rf"{key}_\d\d", name)
+    }
+
+
+EVIDENCE: dict[str, Callable[..., dict | None]] = _from_results() | {
     "adonis_01": adonis_01,
     "adonis_19": adonis_19,
 }

@@ -14,13 +14,24 @@ from helpers.plots.base import (
     save,
     style,
 )
-from helpers.plots.budgets import accuracy_against_budget, difference_to_random
+from helpers.plots.budgets import (
+    accuracy_against_budget,
+    accuracy_panels,
+    difference_to_random,
+)
 from helpers.plots.correlations import correlation_during_training, spearman_heatmaps
+from helpers.plots.costs import error_against_cost
 from helpers.plots.labels import direct_labels, spread_labels
-from helpers.plots.ladders import ladder, sweep
-from helpers.plots.online import acceptance_over_training, adonis_mechanism
+from helpers.plots.ladders import accuracy_by_setting, ladder, sweep
+from helpers.plots.online import (
+    acceptance_over_training,
+    adonis_mechanism,
+    empty_place,
+    share_by_difficulty,
+)
 from helpers.plots.papers import claims_overview, ours_against_paper
 from helpers.plots.pools import ecdf_panels, latent_space, toy_selection
+from helpers.plots.settings import setting_beside
 from helpers.plots.times import selection_time_against_budget, solver_times
 from helpers.plots.training import (
     accuracy_against_seconds,
@@ -35,13 +46,17 @@ __all__ = [
     "acceptance_over_training",
     "accuracy_against_budget",
     "accuracy_against_seconds",
+    "accuracy_by_setting",
+    "accuracy_panels",
     "adonis_mechanism",
     "claims_overview",
     "colour_of",
     "correlation_during_training",
     "difference_to_random",
     "direct_labels",
+    "error_against_cost",
     "ecdf_panels",
+    "empty_place",
     "error_against_depth",
     "error_during_training",
     "figure_path",
@@ -50,7 +65,9 @@ __all__ = [
     "latent_space",
     "ours_against_paper",
     "save",
+    "setting_beside",
     "selection_time_against_budget",
+    "share_by_difficulty",
     "solver_times",
     "spearman_heatmaps",
     "spread_labels",

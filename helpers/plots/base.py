@@ -31,6 +31,7 @@ COLOURS = {
     "forgetting": "#cc79a7",
     "k-centers": "#009e73",
     "iqp": "#882255",
+    "iqp-distance": "#117733",
     "geda": "#d55e00",
     "ids": "#e69f00",
     "adonis": "#aa4499",
@@ -54,6 +55,7 @@ LABELS = {
     "forgetting": "Forgetting events",
     "k-centers": "Greedy k-centers",
     "iqp": "LP + truncated power",
+    "iqp-distance": "LP + power, distance",
     "geda": "GEDA",
     "ids": "IDS",
     "adonis": "ADONIS",
@@ -62,8 +64,8 @@ LABELS = {
     "random-per-quartile": "Random per quartile",
     "evenly-spaced": "Evenly spaced",
     "geda-random": "GEDA, random in bins",
-    "highs": "LP as written, HiGHS",
-    "cbc": "LP as written, CBC",
+    "highs": "As written, HiGHS",
+    "cbc": "As written, CBC",
     "closed-form": "Closed form",
 }
 

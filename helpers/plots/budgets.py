@@ -65,6 +65,44 @@ def accuracy_against_budget(
     return fig
 
 
+def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> Figure:
+    """Draw accuracy against the examples trained on, one small panel a model.
+
+    Args:
+        frame: Tidy runs with columns model, method, budget, kept, seed, test_error (percent).
+        start: Runs of the network before it was tuned on what was selected, columns model and
+            test_error; their mean is a dotted line.
+
+    Returns:
+        Panels on one scale: mean and standard deviation over seeds, random thick and grey.
+
+    Raises:
+        StudyError: If there is nothing to draw or a column is missing.
+
+    Source: Banerjee and Chakraborty, figure 1.
+    """
+    columns = ("model", "method", "budget", "kept", "seed", "test_error")
+    need_columns(frame, columns, "the frame of runs")
+    models = list(frame["model"].unique())
+    wide = max(5.8, min(11.0, 0.8 + 3.2 * len(models)))
+    fig, axes = new_figure(1, len(models), (wide, 3.7), sharex=True, sharey=True)
+    for ax, model in zip(axes[0], models, strict=True):
+        shown = sorted(series(frame[frame["model"] == model]), key=_random_first)
+        for method, name, dashes, rows in shown:
+            _line(ax, method, name, dashes, rows, 1.0)
+            ax.lines[-1].set_label(name)
+        if start is not None:
+            mean, _ = centre_and_spread(100 - start.loc[start["model"] == model, "test_error"])
+            ax.axhline(mean, color="#000000", linestyle=":", label="Start set alone")
+        ax.set_title(model)
+    axes[0, 0].set_ylabel("test accuracy (%)")
+    counts = frame.groupby(["model", "method", "budget"])["seed"].nunique()
+    fig.supxlabel(f"examples trained on ({mean_and_sd(counts)})", fontsize=10)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside upper center", ncols=len(names))
+    return fig
+
+
 def series(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
     """Split tidy runs into drawn series.
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from helpers import StudyError
 from helpers.plots.base import (
+    centre_and_interval,
     centre_and_spread,
     colours_for,
     interval_text,
@@ -150,3 +151,54 @@ def _against(ax: Axes, x: pd.Series, values: np.ndarray, default) -> None:
         ax.axvline(at[default], color="#666666", linestyle=":", linewidth=1.4, zorder=1)
     elif default is not None and not numeric:
         raise StudyError(f"default {default!r} is not among the values {names}")
+
+
+def accuracy_by_setting(
+    frame: pd.DataFrame, x: str, by: str, x_label: str | None = None, default=None
+) -> Figure:
+    """Draw accuracy against one parameter, a line for each value of a second one.
+
+    Args:
+        frame: Tidy runs with columns seed, test_error (percent), `x` and `by`.
+        x: Column of the parameter; its values are drawn evenly spaced, in rising order.
+        by: Column that tells the lines apart: keys of `COLOURS` and `LABELS`, or any names.
+        x_label: Name and unit at the x axis, `x` itself if None.
+        default: The parameter's usual value, marked by a dotted line.
+
+    Returns:
+        One panel: mean and 95 % t interval over seeds, side by side, seeds as small dots.
+
+    Raises:
+        StudyError: If there is nothing to draw or a column is missing.
+
+    Source: `budgeted` section IV-B asks for it: its preliminary trials are not shown.
+    """
+    need_columns(frame, (x, by, "seed", "test_error"), "the frame of runs")
+    fig, axes = new_figure(1, 1, (7.5, 4))
+    ax, values = axes[0, 0], sorted(frame[x].unique())
+    names = list(frame[by].unique())
+    for place, (name, colour) in enumerate(colours_for(names).items()):
+        lift = 0.24 * ((place + 0.5) / len(names) - 0.5)
+        rows = frame[frame[by] == name]
+        places = rows[x].map(values.index) + lift
+        rows = rows.assign(place=places, accuracy=100 - rows["test_error"])
+        _setting_line(ax, rows, colour, label_of(name))
+    if default in values:
+        ax.axvline(values.index(default), color="#666666", linestyle=":", linewidth=1.4, zorder=1)
+    ax.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+    ax.set_xlim(-0.5, len(values) - 0.5)
+    ax.set_xlabel((x_label or x) + ("" if default is None else f" (dotted: default {default:g})"))
+    counts = frame.groupby([x, by])["seed"].nunique()
+    ax.set_ylabel("test accuracy (%)")
+    fig.legend(loc="outside upper center", ncols=len(names), title=interval_text(counts))
+    return fig
+
+
+def _setting_line(ax: Axes, rows: pd.DataFrame, colour: str, name: str) -> None:
+    """Draw one line of settings with its intervals and its seeds."""
+    groups = [group["accuracy"] for _, group in rows.groupby("place")]
+    mean, half = np.transpose([centre_and_interval(group) for group in groups])
+    places = sorted(rows["place"].unique())
+    ax.scatter(rows["place"], rows["accuracy"], s=10, color=colour, alpha=0.35, zorder=2)
+    half = np.nan_to_num(half)
+    ax.errorbar(places, mean, half, fmt="o-", color=colour, capsize=3, label=name, zorder=3)

@@ -91,7 +91,9 @@ def _bins(ax: Axes, edges, probabilities, theta, accepted) -> None:
 
 
 def acceptance_over_training(
-    epochs: Sequence[float], share: np.ndarray | Mapping[str, np.ndarray]
+    epochs: Sequence[float],
+    share: np.ndarray | Mapping[str, np.ndarray],
+    label: str = "accepted (% of forwarded)",
 ) -> Figure:
     """Draw the share of forwarded examples that are trained on, epoch by epoch.
 
@@ -99,6 +101,7 @@ def acceptance_over_training(
         epochs: Epochs, shape (e,).
         share: Accepted share, 0..1, shape (e,) or (seeds, e), of ADONIS; or a dict of such
             arrays by method key. NaN = nothing was forwarded.
+        label: What the share is, with its unit, at the y axis.
 
     Returns:
         One panel: every seed thin, the mean thick.
@@ -119,7 +122,53 @@ def acceptance_over_training(
         ax.plot(epochs, mean, color=colours[name], linewidth=2.2)
         last = np.flatnonzero(~np.ma.getmaskarray(mean))[-1]
         ends.append((epochs[last], float(mean[last]), label_of(name), colours[name]))
-    ax.set(xlabel="epoch", ylabel="accepted (% of forwarded)", ylim=(0, 104))
+    ax.set(xlabel="epoch", ylabel=label, ylim=(-2, 104))
     ax.set_title(thick_and_thin(map(len, rows.values())))
     direct_labels(ax, ends)
+    return fig
+
+
+def share_by_difficulty(shares: Mapping[str, np.ndarray], label: str, score: str) -> Figure:
+    """Draw a share of the examples in each tenth of a difficulty score.
+
+    Args:
+        shares: Method key -> shares 0..1, shape (seeds, 10), easiest tenth first.
+        label: What the share is of, with its unit, at the y axis.
+        score: Name of the score that orders the examples.
+
+    Returns:
+        One panel: every seed a small dot, the mean a line.
+
+    Raises:
+        StudyError: If there is nothing to draw or a series has not ten tenths.
+    """
+    need(shares, "shares")
+    tenths = np.arange(1, 11)
+    rows = {name: 100 * seeds_by_epoch(name, one, tenths) for name, one in shares.items()}
+    fig, axes = new_figure(1, 1, (7.5, 3.8))
+    ax, ends, colours = axes[0, 0], [], colours_for(rows)
+    for name, values in rows.items():
+        mean = values.mean(axis=0)
+        ax.plot(tenths, mean, "o-", color=colours[name], linewidth=2)
+        for one in values if len(values) > 1 else ():
+            ax.scatter(tenths, one, s=9, color=colours[name], alpha=0.4)
+        ends.append((10, float(mean[-1]), label_of(name), colours[name]))
+    ax.set(xlabel=f"tenth of the training rows by {score}, easiest first", ylabel=label)
+    ax.set(xticks=tenths, ylim=(-2, 104))
+    ax.set_title("Mean (line) and seeds (dots)" if len(next(iter(rows.values()))) > 1 else "1 seed")
+    direct_labels(ax, ends)
+    return fig
+
+
+def empty_place(reason: str) -> Figure:
+    """Keep a figure's place and say in it why there is nothing to draw.
+
+    Args:
+        reason: One or two short lines.
+    """
+    fig, axes = new_figure(1, 1, (7.5, 2.4))
+    ax = axes[0, 0]
+    ax.text(0.5, 0.5, reason, ha="center", va="center", transform=ax.transAxes, color="#555555")
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color="#cccccc", linestyle="--")
     return fig

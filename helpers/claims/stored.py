@@ -1,0 +1,149 @@
+"""Stored results as arrays for evidence: seeds on the last axis, accuracies in points.
+
+Nothing is computed here. `Missing` and `Unfit` travel up to `measured`, which turns them into
+"not measured yet" and "not decidable".
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import numpy as np
+
+from helpers import results, specs
+from helpers.experiments import Scale, depth_run
+from helpers.specs import Spec, Train
+from helpers.store import Result, Store
+
+BySeed = Callable[[int], Spec]
+Evidence = dict[str, object]
+
+
+class Missing(LookupError):
+    """A result that is needed is not stored, or the scale has no such setting."""
+
+
+class Unfit(ValueError):
+    """Results are stored but cannot answer the question; the message says why."""
+
+
+def measured(evidence: Callable[[Scale], Evidence]) -> Callable[[Scale], Evidence | None]:
+    """Make an evidence function answer None where results are missing."""
+
+    @functools.wraps(evidence)
+    def answer(scale: Scale) -> Evidence | None:
+        try:
+            return evidence(scale)
+        except Missing:
+            return None
+        except Unfit as reason:
+            return {"not_decidable": str(reason)}
+
+    return answer
+
+
+def parts(**made: Callable[[], Evidence]) -> Evidence:
+    """Gather the parts of an `all_of` claim; a part without results is left out.
+
+    Raises:
+        Missing: If no part has results.
+    """
+    found = {name: measured(lambda _, make=make: make())(None) for name, make in made.items()}
+    found = {name: part for name, part in found.items() if part is not None}
+    if not found:
+        raise Missing("no part is measured")
+    return found
+
+
+def load(spec: Spec) -> Result:
+    """Return a stored or published result.
+
+    Raises:
+        Missing: If there is none.
+
+    Note: many claims read the same runs, and each read checks the file's sums, so a result is
+        kept in memory until its file changes.
+    """
+    store = Store()
+    age = store.age(specs.key(spec))
+    settings = tuple(os.environ.get(name, "") for name in ("STUDY_FRESH", "STUDY_PROFILE"))
+    found = _kept(spec, str(store.path), age, settings) if age else results.load(spec)
+    if found is None:
+        raise Missing(specs.describe(spec))
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _kept(spec: Spec, path: str, age: float, settings: tuple[str, ...]) -> Result | None:
+    return results.load(spec)
+
+
+def each_seed(scale: Scale, run: BySeed) -> list[Result]:
+    """Return a setting's results, one a seed."""
+    return [load(run(seed)) for seed in scale.seeds]
+
+
+def accuracy(scale: Scale, run: BySeed) -> np.ndarray:
+    """Return test accuracies in percentage points, shape (seeds,)."""
+    return np.array([100 * r.metrics["test_acc"] for r in each_seed(scale, run)])
+
+
+def error(scale: Scale, run: BySeed) -> np.ndarray:
+    """Return test errors in percentage points, shape (seeds,)."""
+    return 100 - accuracy(scale, run)
+
+
+def seconds(scale: Scale, *settings: BySeed) -> np.ndarray:
+    """Return the seconds of training runs or selections, shape (settings, seeds).
+
+    Raises:
+        Unfit: If one of them shared its machine, or they ran on different devices.
+    """
+    found = [each_seed(scale, run) for run in settings]
+    refuse_shared([result for row in found for result in row])
+    return np.array([[result.metrics["seconds"] for result in row] for row in found])
+
+
+def refuse_shared(found: list[Result]) -> None:
+    """Raise `Unfit` unless the seconds of all these results compare."""
+    if not all(result.metrics.get("alone", False) for result in found):
+        raise Unfit("seconds were measured on a busy machine")
+    trained = [r.metrics for r in found if isinstance(r.spec, Train)]
+    devices = {(m.get("device"), m.get("threads")) for m in trained}
+    if len(devices) > 1:
+        raise Unfit("seconds come from different devices")
+
+
+def full(scale: Scale, model: str) -> BySeed:
+    """Return seed -> training of a network on everything."""
+    return lambda seed: depth_run(scale, model, seed)
+
+
+def history(result: Result, name: str) -> np.ndarray:
+    """Return a run's curve over epochs, shape (epochs,)."""
+    return np.asarray(result.metrics["history"][name], dtype=float)
+
+
+def error_at(result: Result, share: float) -> float:
+    """Return the test error in points after a share of a run's training seconds.
+
+    The last epoch that had ended by then counts; before the first one ends, the first.
+    """
+    spent, known = history(result, "seconds"), history(result, "test_acc")
+    ended = np.flatnonzero(spent <= share * spent[-1] * (1 + 1e-9))
+    return float(100 * (1 - known[ended[-1] if len(ended) else 0]))
+
+
+def number(value: float) -> np.ndarray:
+    """Return an exact quantity, or a median taken elsewhere, as rules expect it: 0 dimensions."""
+    return np.asarray(float(value))
+
+
+def need(settings: Mapping | list | tuple, *wanted: object, at_least: int = 1) -> None:
+    """Raise `Missing` unless a sweep of the scale holds these settings and enough of them."""
+    lacking = [one for one in wanted if one not in settings]
+    if lacking or len(settings) < at_least:
+        raise Missing(f"the scale lacks {lacking or at_least} among {list(settings)}")

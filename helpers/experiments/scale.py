@@ -1,0 +1,109 @@
+"""The parameters that every notebook shares, with the embedded digits as defaults."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+
+from helpers import StudyError, data, packs
+from helpers.specs import Measure
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Every parameter that notebooks share; the defaults are the embedded digits study.
+
+    Attributes:
+        dataset: Name for `helpers.data.load`.
+        models: Networks of growing depth.
+        proxy: The small network that selects.
+        target: The network whose accuracy counts.
+        recipe: Name in `helpers.recipes`.
+        epochs: Passes over the training rows, for every run.
+        n_seeds: Repeats; runs of one seed share initialisation and order.
+        first_seed: Seeds run from here upwards.
+        budgets: Shares of the training rows kept in the comparison of methods.
+        n_initial: Random rows that k-centers starts from when it ranks (1,000 in `svp`).
+        percentages: Shares kept on the ladder to GEDA.
+        n_nodes: GEDA's N.
+        node_counts: Values of N tried at the smallest percentage.
+        start_share: Labelled share that `budgeted` starts from.
+        panel_models: Networks of the `budgeted` comparison.
+        panel_budgets: Shares of the remaining pool that it adds.
+        weights: Values of lambda tried, with both readings of the kernel term.
+        keep: IDS's alpha.
+        switch: Share of training after which IDS turns from EASY to HARD.
+        etas: Epochs for which ADONIS reuses a loss.
+        thetas: Acceptance thresholds tried.
+        alphas: Shares of accepted candidates tried.
+    """
+
+    dataset: str = "digits"
+    models: tuple[str, ...] = ("resnet8-w8", "resnet14-w8", "resnet20-w8")
+    proxy: str = "resnet8-w8"
+    target: str = "resnet14-w8"
+    recipe: str = "digits"
+    epochs: int = 8
+    n_seeds: int = 3
+    first_seed: int = 0
+    budgets: tuple[float, ...] = (0.1, 0.25, 0.5)
+    n_initial: int = 100
+    percentages: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+    n_nodes: int = 5
+    node_counts: tuple[int, ...] = (3, 5, 10, 20, 50)
+    start_share: float = 0.1
+    panel_models: tuple[str, ...] = ("resnet8-w8", "resnet14-w8", "resnet20-w8")
+    panel_budgets: tuple[float, ...] = (0.1, 0.2, 0.4)
+    weights: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
+    keep: float = 0.8
+    switch: float = 0.9
+    etas: tuple[int, ...] = (1, 2, 3)
+    thetas: tuple[float, ...] = (0.05, 0.1, 0.12, 0.3, 0.7)
+    alphas: tuple[float, ...] = (0.1, 0.3, 1.0)
+
+    def __post_init__(self) -> None:
+        """Give lists and whole numbers the types that specs are hashed with."""
+        for field in fields(self):
+            value, plain = getattr(self, field.name), field.default
+            if isinstance(plain, tuple):
+                if isinstance(value, str):
+                    raise StudyError(f"{field.name} must be a list of values, got {value!r}")
+                value = tuple(_typed(field.name, v, type(plain[0])) for v in value)
+            else:
+                value = _typed(field.name, value, type(plain))
+            object.__setattr__(self, field.name, value)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that runs use."""
+        return tuple(range(self.first_seed, self.first_seed + self.n_seeds))
+
+    @property
+    def data_name(self) -> str:
+        """The data set's resolved name, as it stands in specs.
+
+        Where neither `$STUDY_DATA` nor a download holds the data, a published pack decides:
+        its results are named after the copy they were measured on.
+        """
+        name = data.resolve(self.dataset)
+        if name != self.dataset or os.environ.get("STUDY_FRESH"):
+            return name
+        base, _, part = name.partition("@")
+        pack = packs.read(packs.path_of(os.environ.get("STUDY_PROFILE") or "digits"))
+        names = {r.spec.dataset for r in pack.values() if not isinstance(r.spec, Measure)}
+        same = {n for n in names if n.startswith(f"{base}-") and n.partition("@")[2] == part}
+        return min(same, default=name)
+
+
+def _typed(name: str, value: object, kind: type) -> object:
+    """Give a value its parameter's type; 2.5 is no whole number and "3" no number."""
+    numbers = (int, float) if kind in (int, float) else kind
+    if isinstance(value, bool) or not isinstance(value, numbers) or kind(value) != value:
+        raise StudyError(f"{name} must hold {kind.__name__} values, got {value!r}")
+    return kind(value)
+
+
+def recorded(epochs: int) -> tuple[int, ...]:
+    """Return the epochs at which all rows are scored: 0, 1, 2, 4, ... and the last."""
+    doubling = [2**i for i in range(20) if 2**i < epochs]
+    return (0, *doubling, epochs)

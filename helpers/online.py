@@ -1,0 +1,150 @@
+"""Reading finished online runs: what was let through, what was left out, what it could gain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from helpers import StudyError
+from helpers.specs import Train
+
+# The defaults of `helpers.samplers.Adonis`, which is not imported here because it needs torch.
+DEFAULTS: dict[str, object] = {
+    "theta": 0.12,
+    "sigma": 1.0,
+    "alpha": 0.3,
+    "history": 512,
+    "eta": 1,
+    "warm_up": 1,
+    "bins": "sturges",
+}
+
+
+def settings_of(spec: Train) -> dict[str, object]:
+    """Return ADONIS's parameters in a spec, those it leaves out at their defaults.
+
+    Raises:
+        ValueError: If the run has no sampler.
+    """
+    if spec.sampler is None:
+        raise StudyError("settings_of needs a run with a sampler, got one without")
+    return DEFAULTS | {name: value for name, value in spec.sampler.options if name in DEFAULTS}
+
+
+def boost_bound(eta: float, acceptance: float) -> float:
+    """Bound the speed-up of choosing online by counting passes.
+
+    Args:
+        eta: Epochs for which a loss is reused.
+        acceptance: Share of the candidates trained on, above 0.
+
+    Returns:
+        3 / (1/eta + 3 * acceptance), times: training on everything costs three forward passes
+        an example, choosing costs 1/eta, training on the accepted three each.
+
+    Raises:
+        ValueError: If eta is below 1 or the acceptance outside (0, 1].
+
+    Source: our count, backward taken as two forward passes.
+    """
+    if eta < 1 or not 0 < acceptance <= 1:
+        raise StudyError(
+            f"the bound needs eta >= 1 and acceptance in (0, 1], got {eta}, {acceptance}"
+        )
+    return 3 / (1 / eta + 3 * acceptance)
+
+
+def counted_boost(full: Mapping[str, Sequence], ours: Mapping[str, Sequence]) -> float:
+    """Return the speed-up that the counts of whole runs promise, in times.
+
+    Args:
+        full: History of training on everything, with cumulative `forward` and `backward`.
+        ours: History of the run compared.
+
+    Returns:
+        Forward passes plus twice the backward passes, of the full run over ours.
+    """
+    cost = [h["forward"][-1] + 2 * h["backward"][-1] for h in (full, ours)]
+    return cost[0] / cost[1]
+
+
+def seconds_to(history: Mapping[str, Sequence], threshold: float) -> float:
+    """Return the training seconds at the first epoch that ends at `threshold` or above.
+
+    Args:
+        history: Of a run, with cumulative `seconds` and `test_acc` (fractions) an epoch.
+        threshold: Test accuracy, a fraction.
+
+    Returns:
+        Seconds; infinite if no epoch gets there.
+    """
+    reached = np.flatnonzero(np.asarray(history["test_acc"]) >= threshold)
+    return float(history["seconds"][reached[0]]) if len(reached) else np.inf
+
+
+def acceptance(events: np.ndarray, n_epochs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum up by epoch what ADONIS let through.
+
+    Args:
+        events: `sampler_events` of a run (e, 4): epoch from 0, examples in the forward batch,
+            candidates among them, whether any bin passed.
+        n_epochs: Epochs of the run.
+
+    Returns:
+        Share of examples that were candidates (n_epochs,), and share of forward batches where
+        no bin passed (n_epochs,); NaN in epochs without choosing.
+    """
+    events = np.asarray(events)
+    sums = [np.bincount(events[:, 0], column, n_epochs) for column in events.T[1:]]
+    batches = np.bincount(events[:, 0], minlength=n_epochs).astype(float)
+    batches[batches == 0] = np.nan
+    return sums[1] / np.where(sums[0] > 0, sums[0], np.nan), 1 - sums[2] / batches
+
+
+def share_without_bin(events: np.ndarray, length: int) -> float:
+    """Return the share of forward batches in which no bin passes, once the history is full.
+
+    Args:
+        events: As for `acceptance`.
+        length: Losses that the history holds.
+
+    Returns:
+        Share in 0..1; NaN if the history never filled.
+    """
+    events = np.asarray(events)
+    is_full = np.cumsum(events[:, 1]) >= length
+    return float(1 - events[is_full, 3].mean()) if is_full.any() else np.nan
+
+
+def never_chosen(visited: np.ndarray, n: int, warm_up: int = 1) -> np.ndarray:
+    """Tell which rows no epoch after the warm-up trained on.
+
+    Args:
+        visited: Packed bits of a run (epochs, ceil(n/8)).
+        n: Training rows.
+        warm_up: Epochs at the start that train on everything.
+
+    Returns:
+        Mask (n,) bool.
+    """
+    return ~np.unpackbits(visited[warm_up:], axis=1, count=n).astype(bool).any(axis=0)
+
+
+def share_by_tenth(mask: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the share of rows in a mask, by tenth of a score.
+
+    Args:
+        mask: Rows counted (n,) bool.
+        score: Numbers to order rows by (n,), at least ten; ties keep row order.
+
+    Returns:
+        Shares (10,), 0..1, from the lowest tenth to the highest.
+
+    Raises:
+        ValueError: If there are fewer than ten rows.
+    """
+    if len(score) < 10 or len(score) != len(mask):
+        raise StudyError(f"tenths need 10 or more rows, got {len(score)} and {len(mask)}")
+    order = np.argsort(score, kind="stable")
+    return np.array([part.mean() for part in np.array_split(mask[order].astype(float), 10)])

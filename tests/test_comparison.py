@@ -1,0 +1,84 @@
+"""The documents' tables beside ours, and the figure of what results cost."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import StudyError, comparison, plots
+from helpers import experiments as ex
+from helpers.store import Store
+
+SCALE = ex.Scale(dataset="digits@300+100", n_seeds=3)
+COLUMNS = {"document", "group", "name", "method", "quantity", "paper", "ours", "low", "high"}
+
+
+@pytest.fixture(autouse=True)
+def _no_pack(monkeypatch):
+    monkeypatch.setenv("STUDY_PROFILE", "a profile without a pack")
+
+
+def planted(spec, accuracy, seconds=10.0, alone=True):
+    """Store a made-up training run."""
+    metrics = {"test_acc": accuracy, "seconds": seconds, "alone": alone, "device": "cpu"}
+    Store().write(spec, metrics, {})
+
+
+@pytest.mark.parametrize(
+    ("table", "n_rows"),
+    [
+        (comparison.svp_table_2, 18),
+        (comparison.geda_table_a2, 16),
+        (comparison.adonis_table_a1, 18),
+    ],
+)
+def test_tables_stand_without_any_result(table, n_rows):
+    found = table(SCALE)
+    assert set(found.columns) == COLUMNS
+    assert len(found) == n_rows
+    assert found["paper"].notna().all()
+    assert found["ours"].isna().all()
+    with pytest.raises(StudyError, match="empty"):
+        plots.ours_against_paper(found[found["ours"].notna()])
+
+
+def test_ours_are_points_lost_and_boosts():
+    for seed in SCALE.seeds:
+        noise = seed / 1000
+        planted(ex.depth_run(SCALE, SCALE.proxy, seed), 0.95, 12.0)
+        planted(ex.online_run(SCALE, "ids", seed), 0.93 + noise, 10.0)
+        planted(ex.online_run(SCALE, "adonis", seed, eta=1), 0.90 + noise, 6.0, alone=False)
+        planted(ex.ladder_run(SCALE, "geda-random", 0.4, seed), 0.85 + noise)
+    online = comparison.adonis_table_a1(SCALE).set_index(["name", "quantity"])
+    ids = online.loc[("IDS", comparison.LOST)]
+    assert ids["ours"] == pytest.approx(1.9)
+    assert ids["low"] < 1.9 < ids["high"]
+    assert ids["paper"] == 0.72
+    assert online.loc[("IDS", "train boost (x)"), "ours"] == pytest.approx(1.2)
+    assert np.isnan(online.loc[("ADONIS, eta 1", "train boost (x)"), "ours"])  # a busy machine
+    ladder = comparison.geda_table_a2(SCALE).set_index(["group", "name"])
+    geda = ladder.loc[("geda Table A.2, 40 % kept", "GEDA")]
+    assert geda["ours"] == pytest.approx(9.9)
+    assert geda["paper"] == pytest.approx(86.23 - 81.1)
+
+
+def test_selection_seconds_of_the_paper():
+    table = comparison.budgeted_table_1(SCALE)
+    row = table[(table["dataset"] == "MNIST") & (table["model"] == "AlexNet")]
+    row = row.set_index("method")
+    assert row.loc["Proposed", "paper_k_600"] == row.loc["Proposed", "paper_k_1500"] == 327
+    assert np.isnan(row.loc["Submodular", "paper_k_1500"])
+    assert table["ours"].isna().all()
+
+
+def test_cost_figure():
+    rows = [
+        {"method": method, "budget": budget, "seed": seed, "test_error": 10 - 5 * budget,
+         "cost": cost * budget}
+        for method, cost, budgets in (("random", 5, (0.1, 0.5)), ("full", 9, (1.0,)))
+        for budget in budgets for seed in (0, 1)
+    ]  # fmt: skip
+    fig = plots.error_against_cost(pd.DataFrame(rows), "total seconds")
+    assert fig.axes[0].get_xlabel() == "total seconds"
+    assert fig.axes[0].get_xscale() == "log"
+    with pytest.raises(StudyError, match="cost"):
+        plots.error_against_cost(pd.DataFrame(rows).drop(columns="cost"))

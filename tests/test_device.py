@@ -1,0 +1,70 @@
+"""Device names, threads, and that seeding leaves nothing behind."""
+
+import pytest
+import torch
+
+from helpers import StudyError, device
+
+no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+
+
+def test_cpu_is_always_there():
+    assert device.pick("cpu") == torch.device("cpu")
+    assert device.describe(device.pick("cpu")) == "cpu"
+    assert device.pick("auto").type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("name", ["tpu", "", "CPU", "gpu", "cuda0", "cpu:x"])
+def test_unknown_devices_are_refused_in_one_line(name):
+    with pytest.raises(StudyError) as caught:
+        device.pick(name)
+    assert "\n" not in str(caught.value)
+    assert repr(name) in str(caught.value)
+
+
+@no_cuda
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+def test_missing_gpu_names_what_runs(name):
+    with pytest.raises(StudyError, match="--device auto or cpu"):
+        device.pick(name)
+
+
+def test_gpu_number_beyond_the_last_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device.pick("cuda:1").index == 1
+    with pytest.raises(StudyError, match="this machine has 2"):
+        device.pick("cuda:2")
+
+
+def test_threads_follow_the_setting_then_the_image(monkeypatch):
+    assert device.threads_for(8 * 8) == 1
+    assert device.threads_for(32 * 32) >= 1
+    monkeypatch.setenv("STUDY_THREADS", "3")
+    assert device.threads_for(8 * 8) == 3
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "two", "1.5"])
+def test_senseless_threads_are_refused(monkeypatch, asked):
+    monkeypatch.setenv("STUDY_THREADS", asked)
+    with pytest.raises(StudyError, match="STUDY_THREADS"):
+        device.threads_for(64)
+
+
+def test_seeding_repeats_inside_and_leaves_no_trace_outside():
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    drawn = []
+    for _ in range(2):
+        with device.deterministic(5, threads + 1):
+            assert torch.get_num_threads() == threads + 1
+            drawn.append(torch.rand(4))
+    assert torch.equal(*drawn)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
+def test_gpu_is_picked_and_described_by_its_own_name():
+    assert device.pick("auto").type == "cuda"
+    assert device.describe(device.pick("cuda")) == torch.cuda.get_device_name(0)

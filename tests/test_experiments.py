@@ -1,0 +1,181 @@
+"""Which runs answer which question, and the table of what they gave."""
+
+import dataclasses
+
+import pytest
+
+from helpers import StudyError, data, experiments, measurements, models, recipes, results, specs
+from helpers.experiments import Scale
+from helpers.selection.registry import METHODS
+from helpers.specs import Measure, Select, Train
+
+COLUMNS = [
+    *("question", "method", "label", "budget", "kept", "seed", "model", "selector", "epochs"),
+    *("test_error", "seconds", "select_seconds", "forward", "backward", "alone"),
+]
+SAMPLERS = {"ids", "adonis", "ids+adonis", "selective-backprop"}
+QUESTIONS = sorted(n for n in vars(experiments) if n.endswith(("_runs", "_measures")))
+
+
+def everything(wanted):
+    """The specs and all they need, each once."""
+    found = {}
+
+    def visit(spec):
+        if specs.key(spec) not in found:
+            found[specs.key(spec)] = spec
+            for need in specs.needs(spec):
+                visit(need)
+
+    for spec in wanted:
+        visit(spec)
+    return list(found.values())
+
+
+def test_all_has_a_list_for_each_notebook():
+    assert list(experiments.ALL) == ["01", "02", "03", "04", "05", "06"]
+    assert all(of(Scale()) for of in experiments.ALL.values())
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_question_asks_valid_runs_and_each_seed(name):
+    scale = Scale(n_seeds=2, first_seed=10)
+    asked = getattr(experiments, name)(scale)
+    assert asked
+    seeds = {spec.seed for spec in asked if isinstance(spec, Train)}
+    assert seeds in (set(), {10, 11})
+    for spec in everything(asked):
+        if isinstance(spec, Measure):
+            assert spec.name in measurements.MEASUREMENTS
+            continue
+        assert spec.dataset == "digits"
+        if isinstance(spec, Select):
+            assert spec.method in METHODS
+            assert 0 < spec.budget <= 1
+            assert bool(spec.of) == bool(METHODS[spec.method].needs)
+            continue
+        models.build(spec.model, 10, 1)
+        recipes.get(spec.recipe, spec.epochs)
+        assert spec.sampler is None or spec.sampler.name in SAMPLERS
+        assert set(spec.record_at) <= set(range(spec.epochs + 1))
+        if spec.init is not None:
+            assert spec.init.keep_weights
+        if spec.sampler is not None and spec.sampler.of:
+            assert spec.sampler.of[0].record_at
+
+
+@pytest.mark.parametrize("name", set(QUESTIONS) - {"extra_runs", "online_runs", "sweep_runs"})
+def test_a_question_asks_nothing_twice(name):
+    asked = getattr(experiments, name)(Scale())
+    assert len({specs.key(spec) for spec in asked}) == len(asked)
+
+
+def test_questions_are_the_same_lists_in_each_call():
+    for of in experiments.ALL.values():
+        assert list(map(specs.key, of(Scale()))) == list(map(specs.key, of(Scale())))
+
+
+def test_runs_that_select_keep_what_methods_read():
+    for spec in everything(s for of in experiments.ALL.values() for s in of(Scale())):
+        if isinstance(spec, Select):
+            for run in spec.of:
+                assert run.record_at[0] == 0  # GEDA reads the norms of the untrained network
+                assert run.record_at[-1] == run.epochs
+
+
+def test_compared_methods_meet_at_every_budget():
+    scale = Scale()
+    asked = experiments.core_set_runs(scale)
+    cells = {(run.subset.method, run.subset.budget, run.seed) for run in asked}
+    methods = experiments.compared_methods()
+    assert len(cells) == len(asked) == len(methods) * len(scale.budgets) * scale.n_seeds
+    assert {"random", "entropy", "forgetting", "k-centers", "iqp", "geda", "ids"} <= set(methods)
+
+
+def test_the_ladder_climbs_from_random_to_geda():
+    rungs = experiments.ladder()
+    assert rungs[0] == "random"
+    assert rungs[-1] == "geda-random"
+    assert len(rungs) == 5
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 6, 8, 100])
+def test_recorded_epochs_start_untrained_and_end_trained(epochs):
+    found = experiments.recorded(epochs)
+    assert found[0] == 0
+    assert found[-1] == epochs
+    assert list(found) == sorted(set(found))
+
+
+def test_scale_gives_lists_and_numbers_the_types_specs_are_hashed_with():
+    loose = Scale(budgets=[1, 0.5], etas=[1.0, 3], keep=1, epochs=8.0, models=["resnet8-w8"])
+    strict = Scale(budgets=(1.0, 0.5), etas=(1, 3), keep=1.0, models=("resnet8-w8",))
+    assert repr(loose) == repr(strict)
+    for of in experiments.ALL.values():
+        assert list(map(specs.key, of(loose))) == list(map(specs.key, of(strict)))
+
+
+def test_defaults_survive_their_own_coercion():
+    plain = {field.name: field.default for field in dataclasses.fields(Scale)}
+    assert {name: getattr(Scale(), name) for name in plain} == plain
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"models": "resnet8-w8"},
+        {"etas": [1.5]},
+        {"epochs": 2.5},
+        {"n_seeds": "3"},
+        {"budgets": ["0.1"]},
+        {"keep": None},
+        {"epochs": True},
+        {"dataset": 3},
+    ],
+)
+def test_scale_refuses_values_of_another_type(changed):
+    (name,) = changed
+    with pytest.raises(StudyError, match=name):
+        Scale(**changed)
+
+
+def test_data_name_follows_the_copy_on_disk(monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "resolve", lambda name: name.replace("cifar10", "cifar10-jpeg"))
+    scale = Scale(dataset="cifar10@100+20")
+    assert scale.data_name == "cifar10-jpeg@100+20"
+    assert experiments.depth_runs(scale)[0].dataset == "cifar10-jpeg@100+20"
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return Scale(dataset="digits@200+50", epochs=1, n_seeds=1, first_seed=4)
+
+
+def test_frame_holds_one_tidy_row_a_run(tiny):
+    settings = experiments.online_settings(tiny)
+    asked = [
+        experiments.depth_run(tiny, tiny.proxy, 4),
+        experiments.subset_run(tiny, tiny.proxy, experiments.choice(tiny, "entropy", 0.25, 4)),
+        settings["ADONIS, eta 1"](4),
+    ]
+    found = results.compute(asked, device="cpu")
+    frame = experiments.frame(asked, found, "what for")
+    assert list(frame.columns) == COLUMNS
+    assert frame["method"].tolist() == ["full", "entropy", "adonis"]
+    assert frame["label"].tolist() == ["Full set", METHODS["entropy"].label, "ADONIS"]
+    assert frame["budget"].tolist() == [1.0, 0.25, 1.0]
+    assert frame["kept"].tolist() == [200, 50, 200]
+    assert frame["selector"].tolist() == ["", tiny.proxy, ""]
+    assert set(frame["question"]) == {"what for"}
+    assert set(frame["seed"]) == {4}
+    assert frame["test_error"].between(0, 100).all()
+    assert frame["test_error"][0] == pytest.approx(100 - 100 * found[0].metrics["test_acc"])
+    assert frame["select_seconds"][1] > found[0].metrics["seconds"]  # the proxy is paid for
+    assert frame["select_seconds"][0] == 0
+    assert (frame["forward"] >= frame["backward"]).all()
+    assert frame["backward"].tolist() == [200, 50, 200]
+
+
+def test_frame_wants_a_result_for_each_spec(tiny):
+    with pytest.raises(ValueError, match="shorter"):
+        experiments.frame([experiments.depth_run(tiny, tiny.proxy, 4)], [])

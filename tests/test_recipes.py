@@ -1,0 +1,80 @@
+"""Recipes: rates against each document's schedule, stretching, bad input."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from helpers import StudyError, recipes
+
+
+def test_every_recipe_names_its_source_and_itself():
+    for name, recipe in recipes.RECIPES.items():
+        assert recipe.name == name
+        assert recipe.source
+        rates = [recipe.rate_at(e) for e in np.linspace(0, recipe.epochs, 50, endpoint=False)]
+        assert np.isfinite(rates).all()
+        assert min(rates) >= 0
+        assert max(rates) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "epoch", "rate"),
+    [
+        ("svp", 0.5, 0.01),  # one epoch of warm-up
+        ("svp", 1, 0.1),
+        ("svp", 90.9, 0.1),
+        ("svp", 91, 0.01),
+        ("svp", 136, 0.001),
+        ("svp", 180.9, 0.001),
+        ("svp-slides", 29.9, 0.1),
+        ("svp-slides", 30, 0.01),
+        ("svp-slides", 149, 1e-5),
+        ("adonis", 59, 0.1),
+        ("adonis", 60, 0.02),
+        ("adonis", 120, 0.004),
+        ("adonis", 199, 0.0008),
+        ("budgeted", 29.9, 0.001),
+        ("geda", 0, 1e-3),
+        ("geda", 6, 0.1),
+        ("geda", 12, 1e-3),
+        ("digits", 0, 0.0),
+        ("digits", 2, 0.1),
+        ("digits", 5, 0.05),
+        ("digits", 8, 0.0),
+    ],
+)
+def test_rate_at_an_epoch(name, epoch, rate):
+    assert recipes.get(name).rate_at(epoch) == pytest.approx(rate)
+
+
+def test_fewer_epochs_shrink_the_schedule_in_proportion():
+    short = recipes.get("adonis", 20)
+    assert short.epochs == 20
+    assert short.milestones == (6, 12, 16)
+    for epoch in (0, 5.9, 6, 12, 17):
+        assert short.rate_at(epoch) == recipes.get("adonis").rate_at(10 * epoch)
+    assert recipes.get("svp", 362).warm_up == 2
+
+
+def test_the_recipes_own_epochs_change_nothing():
+    assert recipes.get("svp", 181) is recipes.get("svp") is recipes.RECIPES["svp"]
+
+
+def test_unknown_recipe_names_the_known_ones():
+    with pytest.raises(StudyError, match="unknown recipe 'sgd'.*digits.*adonis"):
+        recipes.get("sgd")
+
+
+@pytest.mark.parametrize("epochs", [0, -3])
+def test_epochs_below_one_are_refused(epochs):
+    with pytest.raises(StudyError, match="epochs must be 1 or more"):
+        recipes.get("digits", epochs)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"schedule": "cosine"}, {"precision": "half"}, {"milestones": (3.0,)}]
+)
+def test_a_recipe_that_would_silently_mean_something_else_is_refused(changed):
+    with pytest.raises(StudyError):
+        dataclasses.replace(recipes.get("digits"), **changed)

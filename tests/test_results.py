@@ -1,0 +1,280 @@
+"""Asking for results: what runs, in which order, and what happens when something fails."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers import StudyError, packs, progress, results, specs, steps
+from helpers.specs import Measure, Sampler, Select, Train
+from helpers.store import NotStored, Store
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = "digits@200+50"
+RUN = Train(DATA, "resnet8-w8", "digits", 1, 0, record_at=(0, 1), keep_weights=True)
+START = Select(DATA, "random-per-class", 0.1, 0)
+CHOSEN = Select(DATA, "margin", 0.25, 0, (RUN,), START)
+LAST = Train(DATA, "resnet8-w8", "digits", 1, 5, CHOSEN, init=RUN)
+RANDOM = [Select(DATA, "random", 0.1, seed) for seed in range(4)]
+
+
+@pytest.fixture(autouse=True)
+def _no_pack(tmp_path, monkeypatch):
+    monkeypatch.setattr(packs, "path_of", lambda profile: tmp_path / "packs" / profile)
+
+
+@pytest.fixture()
+def ran(monkeypatch):
+    """Results without work; the list of what ran."""
+    seen = []
+
+    def made_up(spec, get, device):
+        needed = [get(need).metrics["seed"] for need in specs.needs(spec)]
+        seen.append(spec)
+        if spec.seed >= 90:
+            raise RuntimeError(f"broken {spec.seed}\nsecond line")
+        return {"seed": spec.seed, "needed": needed, "wall_s": 2.0}, {}
+
+    monkeypatch.setattr(steps, "run", made_up)
+    return seen
+
+
+def test_missing_lists_dependencies_first_and_each_once():
+    found = results.missing([LAST, CHOSEN, LAST, RUN])
+    assert found == [RUN, START, CHOSEN, LAST]
+    assert results.missing([]) == []
+
+
+def test_results_come_in_the_order_asked_duplicates_included(ran):
+    asked = [RANDOM[2], RANDOM[0], RANDOM[2], RANDOM[1]]
+    assert [r.spec for r in results.compute(asked)] == asked
+    assert len(ran) == 3
+    assert [r.metrics["seed"] for r in results.compute(asked)] == [2, 0, 2, 1]
+    assert len(ran) == 3  # the second time everything was stored
+
+
+def test_the_whole_chain_runs_once_and_repeats_bit_for_bit(tmp_path, monkeypatch):
+    (first,) = results.compute([LAST], device="cpu")
+    assert len(Store().keys()) == 4
+    assert first.metrics["n_train"] == 64  # a last batch of one row, the 65th, is left out
+    chosen = results.load(CHOSEN)
+    assert chosen.arrays["indices"][:20].tolist() == results.load(START).arrays["indices"].tolist()
+    assert len(set(chosen.arrays["indices"].tolist())) == 65
+    monkeypatch.setenv("STUDY_STORE", str(tmp_path / "other"))
+    (second,) = results.compute([LAST], device="cpu")
+    assert first.metrics["history"]["loss"] == second.metrics["history"]["loss"]
+    for name, values in first.arrays.items():
+        assert values.tobytes() == second.arrays[name].tobytes()
+
+
+def test_progress_is_told_of_each_run_and_silent_when_nothing_is_missing(ran, monkeypatch):
+    from contextlib import contextmanager
+
+    told = []
+
+    @contextmanager
+    def report(total, label, stored=None):
+        told.append((total, stored))
+        yield told.append
+
+    monkeypatch.setattr(progress, "report", report)
+    results.compute(RANDOM[:2])
+    results.compute(RANDOM[:2])
+    results.compute([])
+    assert told == [(2, 2), *(specs.describe(s) for s in RANDOM[:2]), (0, 2), (0, 0)]
+
+
+def test_offline_says_what_is_missing_in_one_line(ran, monkeypatch):
+    results.compute(RANDOM[:1])
+    monkeypatch.setenv("STUDY_OFFLINE", "1")
+    assert len(results.compute(RANDOM[:1])) == 1
+    with pytest.raises(
+        StudyError, match="^1 of 2 results are neither.*python -m helpers"
+    ) as caught:
+        results.compute([RANDOM[0], LAST])
+    assert "\n" not in str(caught.value)
+    assert len(ran) == 1
+
+
+def test_fresh_hides_what_is_older_than_the_start_of_the_run(ran, monkeypatch):
+    results.compute(RANDOM[:2])
+    later = time.time() + 100
+    monkeypatch.setenv("STUDY_FRESH", f"{later:.3f}")
+    assert results.missing(RANDOM[:2]) == RANDOM[:2]
+    sums = Store().folder(specs.key(RANDOM[0])) / "SHA256SUMS"
+    os.utime(sums, (later + 1,) * 2)
+    assert results.missing(RANDOM[:2]) == RANDOM[1:2]
+    monkeypatch.delenv("STUDY_FRESH")
+    assert results.missing(RANDOM[:2]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("STUDY_FRESH", "yes"), ("STUDY_WORKERS", "two"), ("STUDY_WORKERS", "-1")]
+)
+def test_senseless_settings_are_refused(ran, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(StudyError, match=name):
+        results.compute(RANDOM[:1])
+
+
+def test_estimate_follows_what_is_stored(ran):
+    assert results.estimate([]) == (0.0, 0)
+    guess, _ = results.estimate([RUN, *RANDOM])
+    assert guess > 0
+    results.compute([RUN])
+    longer = Train(DATA, "resnet8-w8", "digits", 10, 1)
+    seconds, size = results.estimate([longer, longer])
+    assert seconds == pytest.approx(2 * 10 * 2.0)
+    assert size == 2 * Store().size(specs.key(RUN))
+
+
+def test_a_failing_run_costs_itself_and_what_needs_it(ran):
+    bad = Train(DATA, "resnet8-w8", "digits", 1, 99, record_at=(0, 1))
+    needs_bad = Select(DATA, "entropy", 0.5, 1, (bad,))
+    with pytest.raises(
+        StudyError, match="2 of 4 runs failed, the first: train .* seed 99"
+    ) as caught:
+        results.compute([RANDOM[0], needs_bad, RANDOM[1]])
+    assert "RuntimeError: broken 99" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert results.load(RANDOM[0]) is not None
+    assert results.load(RANDOM[1]) is not None
+    assert needs_bad not in ran
+
+
+def test_a_full_disk_stops_at_once(ran, monkeypatch):
+    def full(*_):
+        raise NotStored("no space left")
+
+    monkeypatch.setattr(Store, "write", full)
+    with pytest.raises(StudyError, match="no space left"):
+        results.compute(RANDOM)
+    assert len(ran) == 1
+
+
+def test_ctrl_c_keeps_what_is_done(ran, monkeypatch):
+    made_up = steps.run
+
+    def interrupted(spec, get, device):
+        if spec == RANDOM[2]:
+            raise KeyboardInterrupt
+        return made_up(spec, get, device)
+
+    monkeypatch.setattr(steps, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        results.compute(RANDOM)
+    assert [results.load(s) is not None for s in RANDOM] == [True, True, False, False]
+
+
+def test_what_another_process_stored_meanwhile_stays(ran, monkeypatch):
+    made_up = steps.run
+
+    def overtaken(spec, get, device):
+        Store().write(spec, {"seed": "theirs"}, {})
+        return made_up(spec, get, device)
+
+    monkeypatch.setattr(steps, "run", overtaken)
+    assert results.compute(RANDOM[:1])[0].metrics == {"seed": "theirs"}
+
+
+def test_seconds_of_crowded_runs_are_marked(ran, monkeypatch):
+    monkeypatch.setattr(results, "machine_busy", lambda: False)
+    results.execute(RANDOM[0])
+    results.execute(RANDOM[1], alone=False)
+    monkeypatch.setattr(results, "machine_busy", lambda: True)
+    results.execute(RANDOM[2])
+    assert [results.load(s).metrics["alone"] for s in RANDOM[:3]] == [True, False, False]
+
+
+def test_a_run_without_its_needs_is_refused():
+    with pytest.raises(StudyError, match="needs select random-per-class .* first"):
+        results.execute(CHOSEN)
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (Measure("nothing"), "unknown measurement 'nothing'"),
+        (Train(DATA, "resnet8-w8", "digits", 1, 0, sampler=Sampler("luck")), "unknown sampler"),
+        (Train(DATA, "resnet8-w8", "digits", 1, 0, sampler=Sampler("ids")), "embed with"),
+        (Train("moon", "resnet8-w8", "digits", 1, 0), "moon"),
+        (
+            Train(
+                DATA, "resnet8-w8", "digits", 1, 0, init=Train(DATA, "resnet8-w8", "digits", 1, 0)
+            ),
+            "kept no weights: give it keep_weights=True",
+        ),
+        (
+            Select(DATA, "entropy", 0.1, 0, (Train(DATA, "resnet8-w8", "digits", 1, 0),)),
+            "kept no features: give it record_at",
+        ),
+    ],
+)
+def test_bad_specs_are_refused_in_one_line(spec, text):
+    with pytest.raises(StudyError, match=text) as caught:
+        results.compute([spec])
+    assert "\n" not in str(caught.value)
+
+
+def test_results_of_other_data_under_the_same_name_are_refused():
+    results.compute([RUN])
+    found = results.load(RUN)
+    Store().write(RUN, found.metrics | {"data_fingerprint": "0" * 64}, found.arrays)
+    with pytest.raises(StudyError, match="measured on other data named"):
+        results.compute([Select(DATA, "entropy", 0.1, 0, (RUN,))])
+
+
+def test_reading_results_never_imports_torch(ran):
+    results.compute([START])
+    source = f"""
+        import sys
+        from helpers import experiments, results
+        from helpers.specs import Select
+        print(results.compute([{START!r}])[0].metrics["seed"], "torch" in sys.modules)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=ROOT,
+        check=True,
+    )
+    assert done.stdout.split() == ["0", "False"]
+
+
+def test_two_workers_give_the_bits_of_one_and_a_failure_costs_itself(tmp_path, monkeypatch):
+    pytest.importorskip("distributed", reason="the cluster extra is not installed")
+    monkeypatch.setenv("STUDY_THREADS", "1")
+    monkeypatch.setenv("STUDY_STORE", str(tmp_path / "two"))
+    broken = Measure("nothing")
+    with pytest.raises(
+        StudyError, match="^1 of 5 runs failed, the first: measure nothing"
+    ) as caught:
+        results.compute([LAST, broken], workers=2, device="cpu")
+    assert "\n" not in str(caught.value)
+    two = results.compute([LAST, RUN, CHOSEN])
+    assert not any(r.metrics["alone"] for r in two)
+    monkeypatch.setenv("STUDY_STORE", str(tmp_path / "one"))
+    one = results.compute([LAST, RUN, CHOSEN], workers=1, device="cpu")
+    for ours, theirs in zip(one, two, strict=True):
+        assert set(ours.arrays) == set(theirs.arrays)
+        for name, values in ours.arrays.items():
+            assert np.asarray(values).tobytes() == np.asarray(theirs.arrays[name]).tobytes(), name
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch):
+    dask = pytest.importorskip("dask", reason="the cluster extra is not installed")
+    pytest.importorskip("distributed", reason="the cluster extra is not installed")
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:9")
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(StudyError, match="no Dask scheduler .*127.0.0.1:9") as caught,
+    ):
+        results.compute(RANDOM)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,127 @@
+"""Specs: keys that stay, round trips, what a spec needs, bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers import StudyError, specs
+from helpers.specs import Measure, Sampler, Select, Train
+
+PROXY = Train("digits", "resnet8-w8", "digits", 8, 0, record_at=(0, 8), keep_weights=True)
+START = Select("digits", "random-per-class", 0.1, 3)
+CHOSEN = Select(
+    "digits", "iqp", 0.25, 3, (PROXY,), START, (("bandwidth", "median"), ("weight", 0.3))
+)
+NESTED = Train(
+    "digits",
+    "resnet14-w8",
+    "digits",
+    8,
+    3,
+    CHOSEN,
+    Sampler("ids+adonis", (PROXY,), (("eta", 2),)),
+    PROXY,
+)
+EVERY = [PROXY, START, CHOSEN, NESTED, Measure("lp-time", 1, (("sizes", (10, 20)),))]
+
+# If these change, every stored result is lost: raise a REVISION on purpose or undo the change.
+GOLDEN = {
+    PROXY: "f95a28bdfbf8b9fffd3354f18cbfc4b604287f1a5fcddca99e084952014eec52",
+    NESTED: "7021823925fc0758433375b2ffa95080dec719835165fdc924e3d612239784b0",
+}
+
+
+@pytest.mark.parametrize("spec", GOLDEN, ids=["plain", "nested"])
+def test_keys_stay_as_they_were(spec):
+    assert specs.key(spec) == GOLDEN[spec]
+
+
+def test_keys_are_equal_in_another_process():
+    source = (
+        "import json, sys; from helpers import specs; "
+        "print(specs.key(specs.from_plain(json.loads(sys.argv[1]))))"
+    )
+    plain = json.dumps(specs.to_plain(NESTED))
+    done = subprocess.run(
+        [sys.executable, "-c", source, plain],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        cwd=Path(__file__).resolve().parents[1],
+    )
+    assert done.stdout.strip() == specs.key(NESTED)
+
+
+@pytest.mark.parametrize("spec", EVERY, ids=specs.describe)
+def test_json_brings_the_same_spec_back(spec):
+    back = specs.from_plain(json.loads(json.dumps(specs.to_plain(spec))))
+    assert back == spec
+    assert specs.key(back) == specs.key(spec)
+    assert type(back) is type(spec)
+
+
+def test_every_field_counts():
+    from dataclasses import replace
+
+    changed = [
+        replace(PROXY, dataset="digits@200+50"),
+        replace(PROXY, model="resnet14-w8"),
+        replace(PROXY, recipe="small"),
+        replace(PROXY, epochs=9),
+        replace(PROXY, seed=1),
+        replace(PROXY, subset=START),
+        replace(PROXY, sampler=Sampler("adonis")),
+        replace(PROXY, init=PROXY),
+        replace(PROXY, record_at=()),
+        replace(PROXY, keep_weights=False),
+    ]
+    assert len({specs.key(spec) for spec in [PROXY, *changed]}) == 11
+
+
+def test_one_row_is_not_the_whole_pool():
+    """1 == 1.0 in Python; as a budget, one is a row and the other everything."""
+    rows, share = Select("digits", "random", 1), Select("digits", "random", 1.0)
+    assert specs.key(rows) != specs.key(share)
+    flags = [Measure("lp-time", 0, (("x", value),)) for value in (True, 1, 1.0)]
+    assert len({specs.key(spec) for spec in flags}) == 3
+    assert specs.key(rows) == specs.key(Select("digits", "random", 1))
+
+
+def test_a_raised_revision_changes_the_keys_of_what_holds_it(monkeypatch):
+    before = {spec: specs.key(spec) for spec in (START, CHOSEN, NESTED)}
+    monkeypatch.setitem(specs.REVISION, "Sampler", 99)
+    specs._key.cache_clear()
+    after = {spec: specs.key(spec) for spec in before}
+    specs._key.cache_clear()
+    assert after[START] == before[START]
+    assert after[CHOSEN] == before[CHOSEN]
+    assert after[NESTED] != before[NESTED]
+
+
+def test_needs_name_what_comes_first():
+    assert specs.needs(PROXY) == specs.needs(START) == specs.needs(EVERY[-1]) == ()
+    assert specs.needs(CHOSEN) == (PROXY, START)
+    assert specs.needs(NESTED) == (PROXY, CHOSEN, PROXY)
+
+
+@pytest.mark.parametrize("kind", ["Forest", None, "train"])
+def test_unknown_kinds_are_refused(kind):
+    with pytest.raises(StudyError, match="unknown kind of spec .*Train, Select, Measure"):
+        specs.from_plain({"kind": kind, "seed": 0})
+
+
+@pytest.mark.parametrize("value", [np.int64(3), np.zeros(2), {1, 2}, object()])
+def test_only_plain_values_are_hashed(value):
+    with pytest.raises(StudyError, match="plain values only"):
+        specs.to_plain(Measure("lp-time", 0, (("x", value),)))
+
+
+@pytest.mark.parametrize("spec", EVERY, ids=range(len(EVERY)))
+def test_descriptions_are_one_short_line(spec):
+    assert 5 < len(specs.describe(spec)) < 100
+    assert "\n" not in specs.describe(spec)

@@ -1,0 +1,239 @@
+"""The training loop: repeatable, traced as it happened, and clear about bad input."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import StudyError, data, models, probing, recipes, samplers, training
+
+MODEL = "resnet8-w8"
+SHORT = recipes.get("digits", 3)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits@200+50")
+
+
+@pytest.fixture(scope="module")
+def run(digits):
+    return training.fit(digits, MODEL, SHORT, seed=1, device="cpu", record_at=(0, 2, 3))
+
+
+class Watched(training.Loop):
+    """The loop with a slow twin of its trace: sets, filled as each minibatch comes."""
+
+    seen: list
+
+    def epoch(self, number):
+        Watched.seen.append((set(), {}))
+        return super().epoch(number)
+
+    def logits(self, rows):
+        found = super().logits(rows)
+        if found.requires_grad:  # a training step, not a pass spent on choosing
+            visited, right = Watched.seen[-1]
+            for row, guess in zip(rows.tolist(), found.argmax(dim=1).tolist(), strict=True):
+                visited.add(row)
+                right[row] = guess == int(self.data.train_labels[row])
+        return found
+
+
+def same(one, other):
+    assert one.history.keys() == other.history.keys()
+    for name in set(one.history) - {"seconds"}:
+        assert one.history[name] == other.history[name], name
+    assert one.trace.keys() == other.trace.keys()
+    for name, values in one.trace.items():
+        assert values.tobytes() == other.trace[name].tobytes(), name
+    assert np.array_equal(models.flat_state(one.model), models.flat_state(other.model))
+
+
+def test_equal_seeds_give_equal_bits(digits, run):
+    torch.rand(7)  # whatever happened before must not matter
+    same(run, training.fit(digits, MODEL, SHORT, seed=1, device="cpu", record_at=(0, 2, 3)))
+
+
+def test_recording_does_not_change_training(digits, run):
+    bare = training.fit(digits, MODEL, SHORT, seed=1, device="cpu")
+    assert bare.history["loss"] == run.history["loss"]
+    assert set(bare.trace) == {"visited", "correct"}
+
+
+def test_another_seed_gives_another_run(digits, run):
+    other = training.fit(digits, MODEL, SHORT, seed=2, device="cpu")
+    assert other.history["loss"] != run.history["loss"]
+
+
+def test_augmented_runs_repeat_too(digits):
+    recipe = recipes.get("adonis", 1)
+    same(*(training.fit(digits, MODEL, recipe, seed=4, device="cpu") for _ in range(2)))
+
+
+def test_training_learns(digits):
+    found = training.fit(digits, MODEL, recipes.get("digits", 8), device="cpu")
+    assert found.history["loss"][-1] < 0.5 * found.history["loss"][0]
+    assert found.metrics["test_acc"] > 0.5
+    assert found.metrics["test_acc"] == found.history["test_acc"][-1]
+
+
+def make(name):
+    return {
+        "all": lambda: None,
+        "rows": lambda: np.arange(10, 100),
+        "switch": lambda: samplers.Switch(np.arange(50), np.arange(40, 120), 2),
+        "adonis": lambda: samplers.Adonis(samplers.Fixed(np.arange(150)), 200, theta=0.05),
+        "sb": lambda: samplers.SelectiveBackprop(samplers.Fixed(np.arange(200)), 200),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", ["all", "rows", "switch", "adonis", "sb"])
+def test_trace_matches_the_slow_twin(digits, monkeypatch, name):
+    monkeypatch.setattr(training, "Loop", Watched)
+    Watched.seen = []
+    found = training.fit(digits, MODEL, SHORT, make(name), device="cpu")
+    assert found.visited.shape == found.correct.shape == (3, 200)
+    for epoch, (visited, right) in enumerate(Watched.seen):
+        assert set(np.flatnonzero(found.visited[epoch])) == visited
+        expected = {row for row, hit in right.items() if hit}
+        assert set(np.flatnonzero(found.correct[epoch])) == expected
+    assert found.history["backward"][-1] == sum(len(visited) for visited, _ in Watched.seen)
+    assert found.metrics["n_train"] == max(len(visited) for visited, _ in Watched.seen)
+    assert not (found.correct & ~found.visited).any()
+
+
+def test_passes_spent_on_choosing_count_as_forward(digits):
+    found = training.fit(digits, MODEL, SHORT, make("adonis"), device="cpu")
+    forward, backward = found.history["forward"], found.history["backward"]
+    assert forward[0] == backward[0] == 150  # warm-up chooses nothing
+    assert forward[2] == backward[2] + 2 * 150
+    assert backward[2] < 150 + 2 * 150
+
+
+def test_forgetting_is_read_from_the_trace(run):
+    from helpers import scores, specs, steps
+    from helpers.store import Result
+
+    counts = scores.forgetting_events(run.correct, run.visited)
+    for row in range(200):
+        bits, learned, events = run.correct[:, row], False, 0
+        for before, after in zip(bits, bits[1:], strict=False):
+            learned |= bool(before)
+            events += bool(before) and not after
+        expected = events if bits.any() else np.inf
+        assert counts[row] == expected
+    stored = Result(specs.Measure("x"), "", {}, run.trace)
+    assert np.array_equal(steps.forgetting_of(stored, 200), counts)
+
+
+def test_recorded_scores_are_those_of_the_network(digits, run):
+    assert run.trace["recorded_epochs"].tolist() == [0, 2, 3]
+    images = training.Images(digits, torch.device("cpu"))
+    logits, features = probing.outputs(run.model, images.train, images.mean, images.std)
+    probs = torch.softmax(logits, 1).numpy().astype(np.float64)
+    expected = {
+        "confidence": probs.max(1),
+        "margin": np.diff(np.sort(probs, 1)[:, -2:])[:, 0],
+        "entropy": -(probs * np.log(probs)).sum(1),
+        "el2n": np.linalg.norm(probs - np.eye(10)[digits.train_labels], axis=1),
+    }
+    for name, values in expected.items():
+        assert run.trace[name].shape == (3, 200)
+        assert run.trace[name].dtype == np.float16
+        np.testing.assert_allclose(run.trace[name][2], values, atol=2e-3)
+    np.testing.assert_allclose(run.trace["logits"], logits, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(run.trace["features"], features, rtol=2e-3, atol=1e-3)
+    assert np.isfinite(run.trace["grad_norm"]).all()
+
+
+def test_record_at_zero_alone_sees_the_untrained_network(digits, run):
+    found = training.fit(digits, MODEL, recipes.get("digits", 1), seed=1, record_at=(0,))
+    assert found.trace["recorded_epochs"].tolist() == [0]
+    assert np.array_equal(found.trace["grad_norm"][0], run.trace["grad_norm"][0])
+    assert found.trace["logits"].shape == (200, 10)
+
+
+def test_weights_start_where_the_other_run_ended(digits, run):
+    flat = models.flat_state(run.model)
+    found = training.fit(digits, MODEL, SHORT, seed=9, record_at=(0,), weights=flat, device="cpu")
+    assert found.trace["logits"].tobytes() == run.trace["logits"].tobytes()
+    assert found.history["loss"][0] < run.history["loss"][0]
+
+
+def test_weights_of_another_network_are_refused(digits, run):
+    with pytest.raises(StudyError, match="another network"):
+        training.fit(digits, "resnet14-w8", SHORT, weights=models.flat_state(run.model))
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:99", "cuda:x"])
+def test_impossible_devices_are_refused_in_one_line(digits, device):
+    with pytest.raises(StudyError) as caught:
+        training.fit(digits, MODEL, SHORT, device=device)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"record_at": (4,)}, "record_at must lie in 0..3"),
+        ({"record_at": (-1,)}, "record_at must lie in 0..3"),
+        ({"sampler": np.array([5, 200])}, "rows must lie in 0..199 .*got 200"),
+        ({"sampler": samplers.Switch(np.arange(9), np.array([500]), 1)}, "got 500"),
+        ({"sampler": np.array([-1, 4])}, "row numbers from 0 up"),
+        ({"sampler": np.zeros(200, bool)}, "row numbers from 0 up"),
+        ({"recipe": "sgd"}, "unknown recipe"),
+        ({"model": "vgg"}, "unknown model"),
+    ],
+)
+def test_bad_input_is_refused(digits, changed, text):
+    with pytest.raises(StudyError, match=text):
+        training.fit(digits, **{"model": MODEL, "recipe": SHORT, "device": "cpu"} | changed)
+
+
+@pytest.mark.parametrize("name", ["all", "adonis"])
+def test_divergence_is_said_in_one_line(digits, name):
+    from dataclasses import replace
+
+    hot = replace(SHORT, rate=1e30, schedule="steps")
+    with pytest.raises(StudyError, match="diverged in epoch"):
+        training.fit(digits, MODEL, hot, make(name), device="cpu")
+
+
+def test_nothing_of_a_run_stays_but_the_run(digits, monkeypatch):
+    alive = []
+
+    class Counted(training.Images):
+        def __init__(self, *args):
+            super().__init__(*args)
+            alive.append(weakref.ref(self))
+
+    monkeypatch.setattr(training, "Images", Counted)
+    kept = [training.fit(digits, MODEL, recipes.get("digits", 1), device="cpu") for _ in range(2)]
+    gc.collect()
+    assert len(kept) == len(alive) == 2
+    assert [ref() for ref in alive] == [None, None]
+
+
+def test_mirrored_and_cropped_images_come_from_the_images():
+    images = torch.arange(1, 1 + 2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
+    recipe = recipes.Recipe("x", "x", 1, 2, 0.1, pad=1, flip=True)
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        for image, found in zip(images, training.augment(images, recipe, generator), strict=True):
+            padded = torch.nn.functional.pad(image, (1, 1, 1, 1))
+            crops = [padded[:, y : y + 4, x : x + 4] for y in range(3) for x in range(3)]
+            crops += [crop.flip(2) for crop in crops]
+            assert any(torch.equal(found, crop) for crop in crops)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
+def test_a_gpu_trains_on_the_same_batches_as_a_cpu(digits):
+    recipe = recipes.get("small", 2)
+    cpu, gpu = (training.fit(digits, MODEL, recipe, seed=1, device=d) for d in ("cpu", "cuda"))
+    assert np.array_equal(cpu.visited, gpu.visited)
+    assert gpu.history["loss"][0] == pytest.approx(cpu.history["loss"][0], rel=0.02)
+    assert gpu.metrics["device"] == torch.cuda.get_device_name(0)
