@@ -116,7 +116,7 @@ def adonis_table_a1(scale: Scale) -> pd.DataFrame:
         rows.append(lost | ours(lambda run=run: online.lost(scale, run)))
         rows.append(boost | ours(lambda run=run: online.boosts(scale, run)[0]))
     found = pd.DataFrame(rows)
-    found.insert(1, "group", "adonis Table A1, " + found["quantity"])
+    found.insert(1, "group", "adonis Table A1, " + found["quantity"].str.split(" against").str[0])
     return found.sort_values("group", kind="stable", ignore_index=True)
 
 

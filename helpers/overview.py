@@ -136,14 +136,13 @@ def export(chosen: Profile, folder: Path | None, full: bool) -> int:
     Args:
         chosen: The profile.
         folder: Where the pack goes.
-        full: Keep traces and dependencies, so that the pack can be imported as if computed.
+        full: Keep every array, so that the pack can be imported as if computed.
     """
-    from helpers import packs, specs
+    from helpers import packs
     from helpers.store import Store
 
-    asked = {specs.key(spec): spec for part in wanted(chosen).values() for spec in part}
     store = Store()
-    keys = with_needs(asked.values()) if full else asked
+    keys = with_needs(spec for part in wanted(chosen).values() for spec in part)
     found = [result for key in keys if (result := store.read(key)) is not None]
     folder = folder or packs.path_of(chosen.name)
     count, size = packs.export(found, folder, full)

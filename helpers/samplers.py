@@ -20,6 +20,7 @@ __all__ = [
     "SelectiveBackprop",
     "Switch",
     "accepted_bins",
+    "check_rows",
     "n_bins",
 ]
 
@@ -209,3 +210,10 @@ class SelectiveBackprop(Adonis):
         kept = torch.rand(len(rows), generator=generator).numpy() < place**self.beta
         self.events.append((epoch, len(rows), int(kept.sum()), 1))
         return rows[torch.as_tensor(np.flatnonzero(kept), dtype=torch.int64)]
+
+
+def check_rows(sampler: Fixed | Adonis, epochs: int, n: int) -> None:
+    """Refuse a sampler that would visit rows beyond the n training rows in any epoch."""
+    largest = max(int(sampler.rows_at(epoch).max()) for epoch in range(epochs))
+    if largest >= n:
+        raise StudyError(f"rows must lie in 0..{n - 1}, got {largest}")

@@ -154,7 +154,7 @@ class Store:
                 os.rename(beside, target)
                 return
             except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not target.is_dir():
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
             gone = self.path / f".replaced-{os.getpid()}-{uuid.uuid4().hex[:8]}"
             try:

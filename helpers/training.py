@@ -249,9 +249,7 @@ def fit(
         raise StudyError(f"record_at must lie in 0..{recipe.epochs} epochs, got {record_at}")
     if not isinstance(sampler, samplers.Fixed | samplers.Adonis):
         sampler = samplers.Fixed(np.arange(dataset.n) if sampler is None else sampler)
-    largest = max(int(sampler.rows_at(epoch).max()) for epoch in range(recipe.epochs))
-    if largest >= dataset.n:
-        raise StudyError(f"rows must lie in 0..{dataset.n - 1} of {dataset.name}, got {largest}")
+    samplers.check_rows(sampler, recipe.epochs, dataset.n)
     threads = devices.threads_for(math.prod(dataset.train_images.shape[2:]))
     with devices.deterministic(seed, threads):
         if isinstance(model, str):

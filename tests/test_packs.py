@@ -16,7 +16,7 @@ CHOSEN = Select("digits@200+50", "entropy", 0.25, 0, (RUN,))
 PLAIN = Measure("made-up", 1)
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The pack of the profile that is asked for."""
     where = tmp_path / "packs" / "digits"
@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
     return where
 
 
-@pytest.fixture()
+@pytest.fixture
 def filled(tmp_path):
     where = Store(tmp_path / "lab")
     trace = {"logits": np.ones((200, 10), np.float16), "features": np.ones((200, 4), np.float16)}

@@ -28,7 +28,7 @@ def _no_pack(tmp_path, monkeypatch):
     monkeypatch.setattr(packs, "path_of", lambda profile: tmp_path / "packs" / profile)
 
 
-@pytest.fixture()
+@pytest.fixture
 def ran(monkeypatch):
     """Results without work; the list of what ran."""
     seen = []

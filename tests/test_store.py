@@ -27,7 +27,7 @@ def put(where, spec, value=0.0):
     return where.write(spec, {"seconds": value, "note": "ü"}, arrays)
 
 
-@pytest.fixture()
+@pytest.fixture
 def filled(tmp_path):
     where = Store(tmp_path / "results")
     for seed, spec in enumerate(SPECS):
@@ -90,7 +90,7 @@ def test_damage_is_found_said_and_set_aside(filled, name, how):
     with pytest.warns(UserWarning, match=f"{key[:12]} is damaged .*computed again") as caught:
         assert filled.read(key) is None
     assert len(caught) == 1
-    assert key not in filled.keys()
+    assert filled.keys().count(key) == 0
     assert len(list((filled.path / "damaged").iterdir())) == 1
     assert len(filled.list()) == 3
     put(filled, SPECS[1], 1)
@@ -132,7 +132,7 @@ def test_specs_of_another_version_are_no_damage(filled):
     (folder / store.SUMS).write_text(sums.replace(old, store._digest(text)))
     assert filled.verify() == {}
     assert len(filled.list()) == 3
-    assert key in filled.keys()
+    assert filled.keys().count(key) == 1
 
 
 def no_space(*_, **__):

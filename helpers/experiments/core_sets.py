@@ -81,6 +81,8 @@ def extra_runs(scale: Scale) -> list[Train]:
         for cell in (
             choice(scale, "forgetting", 0.5, seed),
             choice(scale, "forgetting", 0.7, seed),
+            choice(scale, "random", 0.5, seed),
+            choice(scale, "random", 0.7, seed),
             *(choice(scale, "iqp", budget, seed) for budget in table_two),
             choice(scale, "entropy", smallest, seed, options=(("correct_only", True),)),
             choice(scale, "entropy", smallest, seed),
