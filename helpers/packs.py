@@ -18,7 +18,7 @@ from helpers import StudyError, specs
 from helpers.store import ROOT, Arrays, Result, Store, packed
 
 # What figures and claims read stays; what only a new selection would read is dropped.
-DROPPED = ("logits", "features", "weights")
+DROPPED = ("features", "weights")
 INDEX, ARRAYS = "pack.json", "pack.npz"
 
 

@@ -35,7 +35,8 @@ def block(within, between, noise=0.0, runs=4):
     groups = np.repeat([0, 1], runs)
     same = groups[:, None] == groups[None, :]
     jitter = np.random.default_rng(1).normal(0, noise, same.shape)
-    return {"matrix": np.where(same, within, between) + jitter + jitter.T, "groups": groups}
+    matrix = np.where(same, within, between) + jitter + jitter.T
+    return {"matrix": matrix, "groups": groups, "seeds": np.tile(np.arange(runs), 2)}
 
 
 def full(value, noise=0.0, runs=5, seed=1):
@@ -231,7 +232,7 @@ def test_missing_values_never_decide(name, settings, evidence, spoil):
     settled = {}
     for key, value in evidence.items():
         array = np.asarray(value, dtype=float)
-        if key in ("groups", "settings", "x", "chance", "trials"):
+        if key in ("groups", "seeds", "settings", "x", "chance", "trials"):
             settled[key] = array
         elif spoil == "nan":
             settled[key] = np.full_like(array, np.nan)
@@ -285,6 +286,16 @@ def test_median_interval_equals_the_table_of_order_statistics():
 def test_blocks_agree_pairs_no_run_with_itself():
     evidence = block(0.6, 0.6)
     np.fill_diagonal(evidence["matrix"], np.nan)
+    answer = rules.apply("blocks_agree", evidence, {"margin": 0.05})
+    assert answer.verdict == HOLDS
+    assert answer.value == pytest.approx(0.0)
+
+
+def test_blocks_agree_leaves_out_pairs_that_share_a_seed():
+    evidence = block(0.6, 0.6)
+    seeds = evidence["seeds"]
+    shared = (seeds[:, None] == seeds[None, :]) & ~np.eye(len(seeds), dtype=bool)
+    evidence["matrix"][shared] = 0.99
     answer = rules.apply("blocks_agree", evidence, {"margin": 0.05})
     assert answer.verdict == HOLDS
     assert answer.value == pytest.approx(0.0)

@@ -27,8 +27,10 @@ def test_refresh_replaces_only_what_stands_between_the_markers(tmp_path):
     readme_path.write_text(f"above\n{readme.BEGIN}\nstale text\n{readme.END}\nbelow\n")
     readme.refresh(Folders(tmp_path))
     text = readme_path.read_text()
-    assert text.startswith("above\n") and text.endswith("\nbelow\n")
-    assert "stale text" not in text and "| `digits` | `svp` |" in text
+    assert text.startswith("above\n")
+    assert text.endswith("\nbelow\n")
+    assert "stale text" not in text
+    assert "| `digits` | `svp` |" in text
 
 
 def test_refresh_without_markers_says_so(tmp_path):
@@ -39,7 +41,8 @@ def test_refresh_without_markers_says_so(tmp_path):
 
 def test_commands_and_targets_in_the_readme_exist():
     named = set(re.findall(r"python -m helpers (\w+)", TEXT))
-    assert named and named <= {*COMMANDS, "select"}
+    assert named
+    assert named <= {*COMMANDS, "select"}
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"(?:^|`)make (\w+)", TEXT, re.M)) <= targets
 

@@ -35,12 +35,14 @@ def _resampled(groups: np.ndarray) -> np.ndarray:
     return counts
 
 
-def blocks_agree(matrix, groups, *, margin: float, min_runs: int = 3):
+def blocks_agree(matrix, groups, seeds, *, margin: float, min_runs: int = 3):
     """Correlation between groups is within a margin of that within groups, both above 0.
 
     Args:
         matrix: Correlations between runs, (m, m), symmetric; the diagonal is not used.
         groups: Group of each run, such as its depth, (m,).
+        seeds: Seed of each run, (m,). Runs of different groups with one seed share the order of
+            their batches and agree the more for it, so such pairs are left out.
         margin: Largest difference of the two means that counts as none.
         min_runs: Fewest runs of a group that may decide.
 
@@ -49,10 +51,12 @@ def blocks_agree(matrix, groups, *, margin: float, min_runs: int = 3):
         a run is never paired with itself.
     """
     matrix, groups = numbers(matrix, "matrix", (2,)), numbers(groups, "groups", (1,))
+    seeds = numbers(seeds, "seeds", (1,))
     if matrix.shape != (len(groups), len(groups)):
         raise ValueError(f"matrix must be ({len(groups)}, {len(groups)}), got {matrix.shape}")
     same = (groups[:, None] == groups[None, :]).astype(float)
-    apart, within = 1 - same, same - np.eye(len(groups))
+    apart = (1 - same) * (seeds[:, None] != seeds[None, :])
+    within = same - np.eye(len(groups))
     sizes = np.unique(groups, return_counts=True)[1]
     off_diagonal = matrix[~np.eye(len(groups), dtype=bool)]
     if problem := unusable(groups, off_diagonal):

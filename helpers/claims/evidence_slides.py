@@ -13,6 +13,7 @@ from helpers import scores
 from helpers.claims.evidence_svp import metric_correlations, on_choice
 from helpers.claims.stored import (
     Evidence,
+    Missing,
     each_seed,
     error,
     error_at,
@@ -123,14 +124,22 @@ def replaced_shares(scale: Scale, plain: list[Result], strict: list[Result]) -> 
     return f"{shares.min():.0f} to {shares.max():.0f} % of a class's chosen points are replaced"
 
 
+def replaced_note(scale: Scale, budget: float, strict: tuple) -> str:
+    """Return `replaced_shares` where both selections are stored; published packs may lack them."""
+    try:
+        picked, other = (
+            each_seed(scale, lambda s, o=options: ex.choice(scale, "entropy", budget, s, options=o))
+            for options in ((), strict)
+        )
+        return replaced_shares(scale, picked, other)
+    except Missing:
+        return ""
+
+
 @measured
 def svp_slides_17(scale: Scale) -> Evidence:
     """Error ranking only what the proxy got right less error ranking all, smallest share."""
     budget, strict = min(scale.budgets), (("correct_only", True),)
     differences = error(scale, on_choice(scale, "entropy", budget, options=strict))
     differences = differences - error(scale, on_choice(scale, "entropy", budget))
-    picked, other = (
-        each_seed(scale, lambda s, o=options: ex.choice(scale, "entropy", budget, s, options=o))
-        for options in ((), strict)
-    )
-    return {"differences": differences, "note": replaced_shares(scale, picked, other)}
+    return {"differences": differences, "note": replaced_note(scale, budget, strict)}

@@ -180,6 +180,12 @@ def depth_groups(scale: Scale) -> list[int]:
     return [scale.models.index(run.model) for run in ex.depth_runs(scale)]
 
 
+def blocks(scale: Scale, matrix: np.ndarray) -> dict[str, object]:
+    """Return correlations between depth runs with each run's depth and seed."""
+    seeds = [run.seed for run in ex.depth_runs(scale)]
+    return {"matrix": matrix, "groups": depth_groups(scale), "seeds": seeds}
+
+
 def score_matrix(scale: Scale, name: str, coefficient: str = "spearman") -> np.ndarray:
     """Return correlations between the rankings of all depth runs, (m, m)."""
     runs = [load(run) for run in ex.depth_runs(scale)]
@@ -198,12 +204,11 @@ def centre_matrix(scale: Scale, same_start: bool) -> np.ndarray:
 @measured
 def svp_27(scale: Scale) -> Evidence:
     """Spearman between runs with the depth of each, for three metrics."""
-    groups = depth_groups(scale)
     return parts(
         **{
-            "forgetting": lambda: {"matrix": score_matrix(scale, "forgetting"), "groups": groups},
-            "entropy": lambda: {"matrix": score_matrix(scale, "entropy"), "groups": groups},
-            "k-centers": lambda: {"matrix": centre_matrix(scale, False), "groups": groups},
+            "forgetting": lambda: blocks(scale, score_matrix(scale, "forgetting")),
+            "entropy": lambda: blocks(scale, score_matrix(scale, "entropy")),
+            "k-centers": lambda: blocks(scale, centre_matrix(scale, False)),
         }
     )
 
@@ -222,8 +227,7 @@ def mean_to_others(matrix: np.ndarray) -> np.ndarray:
 @measured
 def svp_29(scale: Scale) -> Evidence:
     """Pearson between runs, and forgetting less entropy by Spearman and by Pearson."""
-    groups = depth_groups(scale)
-    need(groups, at_least=2)
+    need(depth_groups(scale), at_least=2)
     found = {
         (name, kind): score_matrix(scale, name, kind)
         for name in ("forgetting", "entropy")
@@ -234,8 +238,8 @@ def svp_29(scale: Scale) -> Evidence:
         for kind in ("spearman", "pearson")
     )
     return {
-        "forgetting": {"matrix": found["forgetting", "pearson"], "groups": groups},
-        "entropy": {"matrix": found["entropy", "pearson"], "groups": groups},
+        "forgetting": blocks(scale, found["forgetting", "pearson"]),
+        "entropy": blocks(scale, found["entropy", "pearson"]),
         "order": {"first": first, "second": second},
     }
 

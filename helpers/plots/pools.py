@@ -176,7 +176,8 @@ def toy_selection(
     Args:
         points: Pool, shape (n, 2).
         selections: Method key -> row numbers in keep-first order, shape (k,).
-        numbers: Write the order of picks into the points, for k up to 20.
+        numbers: Write the order of picks into the points, for k up to 20; a pick almost on top
+            of an earlier one goes without.
 
     Returns:
         Small panels, at most four a row, on one scale.
@@ -192,11 +193,20 @@ def toy_selection(
         selected = np.asarray(selected)
         ax.scatter(*points.T, s=22, facecolors="white", edgecolors="#aaaaaa")
         ax.scatter(*points[selected].T, s=95, color=colour_of(name), linewidths=0)
-        for place, row in enumerate(selected if numbers and len(selected) <= 20 else ()):
-            number = ax.text(*points[row], place + 1, fontsize=7, ha="center", va="center")
-            number.set_color(on(colour_of(name)))
+        _number(ax, points, selected if numbers and len(selected) <= 20 else [], colour_of(name))
         ax.set_title(label_of(name))
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set(visible=True, color="#cccccc")
         ax.margins(0.12)
     return fig
+
+
+def _number(ax: Axes, points: np.ndarray, selected: Sequence[int], colour: str) -> None:
+    """Write the order of picks into the points that have room for it."""
+    near = 0.09 * np.ptp(points, axis=0).clip(1e-12)
+    written: list[np.ndarray] = []
+    for place, row in enumerate(selected, start=1):
+        if all((abs(points[row] - other) > near).any() for other in written):
+            number = ax.text(*points[row], place, fontsize=7, ha="center", va="center")
+            number.set_color(on(colour))
+            written.append(points[row])
