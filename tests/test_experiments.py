@@ -109,7 +109,7 @@ def test_recorded_epochs_start_untrained_and_end_trained(epochs):
 
 def test_scale_gives_lists_and_numbers_the_types_specs_are_hashed_with():
     loose = Scale(budgets=[1, 0.5], etas=[1.0, 3], keep=1, epochs=8.0, models=["resnet8-w8"])
-    strict = Scale(budgets=(1.0, 0.5), etas=(1, 3), keep=1.0, models=("resnet8-w8",))
+    strict = Scale(budgets=(1.0, 0.5), etas=(1, 3), keep=1.0, epochs=8, models=("resnet8-w8",))
     assert repr(loose) == repr(strict)
     for of in experiments.ALL.values():
         assert list(map(specs.key, of(loose))) == list(map(specs.key, of(strict)))

@@ -43,7 +43,7 @@ class Scale:
     proxy: str = "resnet8-w8"
     target: str = "resnet14-w8"
     recipe: str = "digits"
-    epochs: int = 8
+    epochs: int = 6
     n_seeds: int = 3
     first_seed: int = 0
     budgets: tuple[float, ...] = (0.1, 0.25, 0.5)
@@ -53,7 +53,7 @@ class Scale:
     node_counts: tuple[int, ...] = (3, 5, 10, 20, 50)
     start_share: float = 0.1
     panel_models: tuple[str, ...] = ("resnet8-w8", "resnet14-w8", "resnet20-w8")
-    panel_budgets: tuple[float, ...] = (0.1, 0.2, 0.4)
+    panel_budgets: tuple[float, ...] = (0.1, 0.2)
     weights: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
     keep: float = 0.8
     switch: float = 0.9
