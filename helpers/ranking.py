@@ -1,10 +1,11 @@
 """How alike two rankings are, and how sure a mean over runs is."""
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from helpers import StudyError
 from helpers.checks import check_scores
+from helpers.scores import midranks
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
@@ -23,7 +24,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     Source: `svp` section 3.4, Figs 3, 8-12.
     """
     a, b = _pair(a, b)
-    return _correlation(stats.rankdata(a), stats.rankdata(b))
+    return _correlation(midranks(a), midranks(b))
 
 
 def pearson(a: np.ndarray, b: np.ndarray, infinite: float | None = None) -> float:
@@ -96,7 +97,7 @@ def spearman_matrix(rows: np.ndarray) -> np.ndarray:
     rows = np.asarray(rows)
     if rows.ndim != 2 or rows.size == 0:
         raise StudyError(f"rows must have shape (m, n) with m, n >= 1, got {rows.shape}")
-    return _correlations(np.stack([stats.rankdata(check_scores(row)) for row in rows]))
+    return _correlations(np.stack([midranks(check_scores(row)) for row in rows]))
 
 
 def ranks_from_order(order: np.ndarray) -> np.ndarray:
@@ -140,7 +141,8 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, f
     mean = float(values.mean())
     if len(values) == 1:
         return mean, -np.inf, np.inf
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    half = stdtrit(len(values) - 1, (1 + level) / 2) * error
     return mean, mean - float(half), mean + float(half)
 
 

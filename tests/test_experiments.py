@@ -64,7 +64,9 @@ def test_every_question_asks_valid_runs_and_each_seed(name):
             assert spec.sampler.of[0].record_at
 
 
-@pytest.mark.parametrize("name", sorted(set(QUESTIONS) - {"extra_runs", "online_runs", "sweep_runs"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(QUESTIONS) - {"extra_runs", "online_runs", "sweep_runs"})
+)
 def test_a_question_asks_nothing_twice(name):
     asked = getattr(experiments, name)(Scale())
     assert len({specs.key(spec) for spec in asked}) == len(asked)

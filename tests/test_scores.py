@@ -148,3 +148,11 @@ def test_bad_companions():
         scores.forgetting_events([[1, 0]], [[1]])
     with pytest.raises(ValueError, match=r"\(epochs, n\)"):
         scores.forgetting_events([1, 0])
+
+
+def test_midranks_are_those_of_scipy():
+    from scipy.stats import rankdata
+
+    rng = np.random.default_rng(0)
+    for values in (rng.integers(0, 5, 40), rng.normal(size=30), np.array([2.0, np.inf, np.inf])):
+        np.testing.assert_array_equal(scores.midranks(values), rankdata(values))

@@ -268,7 +268,7 @@ def centre_and_interval(values) -> tuple[float, float]:
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return (float(values[0]) if len(values) else np.nan), np.nan
-    from helpers.ranking import t_interval  # brings scipy.stats, a second, only when needed
+    from helpers.ranking import t_interval
 
     mean, low, _ = t_interval(values)
     return mean, mean - low
