@@ -42,7 +42,7 @@ def test_what_goes_out_comes_in_without_its_traces(filled, folder, tmp_path):
     found = packs.read(folder)
     assert set(found) == {specs.key(s) for s in (RUN, CHOSEN, PLAIN)}
     run, chosen = found[specs.key(RUN)], found[specs.key(CHOSEN)]
-    assert set(run.arrays) == {"entropy"}
+    assert set(run.arrays) == {"entropy", "logits"}
     assert not run.complete
     assert chosen.complete
     assert chosen.arrays["indices"].tolist() == list(range(50))
