@@ -174,7 +174,6 @@ def freeze_layout(fig: Figure) -> None:
     """Settle the constrained layout and switch it off: each further draw would move it a little."""
     if fig.get_layout_engine() is not None:
         fig.draw_without_rendering()
-        fig.draw_without_rendering()
         fig.set_layout_engine("none")
 
 
