@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers import readme
+from helpers import data, readme
 from helpers.kernels import CellFailed, Execution, plain
 from helpers.parameters import parameters_of
 from helpers.profiles import ROOT, Folders, Profile, profile, scale_for, settings
@@ -107,6 +107,8 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
     found = notebooks(folders)
     numbers = choose(found, options.only)
     values = settings(found, chosen, options.parameters, numbers)
+    # numbers no run could use and data that are not there are better known now
+    data.resolve(scale_for(chosen, options.parameters).dataset)
     executed, figures = folders.executed(chosen.name), folders.figures(chosen.name)
     if chosen.name == TEMPORARY_PROFILE:
         base = Path(tempfile.gettempdir()) / f"study-{chosen.name}-{os.getpid()}"

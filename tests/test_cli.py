@@ -164,6 +164,7 @@ def test_wrong_type_exits_2_before_anything_runs(capsys, fake):
 class Scale:
     n: int = 2
     shares: tuple[float, ...] = (0.1, 0.3)
+    dataset: str = "digits"
 
 
 @pytest.fixture
@@ -189,6 +190,23 @@ def test_dry_run_counts_what_is_missing(capsys, fake):
     assert main(["study", "--dry-run", "--fresh", "-p", "n=5"], fake) == 0
     assert said(capsys)[0].splitlines()[4].split()[:3] == ["01-one", "2", "2"]
     assert not fake.executed("digits").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said_of"),
+    [
+        ("n_seeds=0", "n_seeds must be 1 or more, got 0"),
+        ("percentages=[1.7]", "percentages must lie in (0, 1], got 1.7"),
+        ("recipe=nope", "unknown recipe 'nope'"),
+        ("dataset=nosuch", "unknown data set 'nosuch'"),
+        ("dataset=folder:nowhere", "there is no "),
+    ],
+)
+def test_values_no_run_could_use_are_refused_before_a_kernel_starts(capsys, given, said_of):
+    assert main(["study", "--only", "04", "-p", given]) == 2
+    error = said(capsys)[1]
+    assert said_of in error
+    assert len(error.strip().splitlines()) == 1
 
 
 @pytest.mark.usefixtures("experiments")

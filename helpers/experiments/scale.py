@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields
 
-from helpers import StudyError, data, packs
+from helpers import StudyError, data, packs, recipes
 from helpers.specs import Measure
 
 
@@ -72,6 +72,26 @@ class Scale:
             else:
                 value = _typed(field.name, value, type(plain))
             object.__setattr__(self, field.name, value)
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse numbers and names that no run could use.
+
+        Raises:
+            StudyError: Naming the parameter and what it takes.
+        """
+        for name in ("epochs", "n_seeds", "n_initial", "n_nodes"):
+            if getattr(self, name) < 1:
+                raise StudyError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        for name in ("budgets", "percentages", "panel_budgets", "start_share", "keep", "switch"):
+            shares = getattr(self, name)
+            for share in shares if isinstance(shares, tuple) else (shares,):
+                if not 0 < share <= 1:
+                    raise StudyError(f"{name} must lie in (0, 1], got {share:g}")
+        recipes.get(self.recipe)
+        kind, _, path = self.dataset.partition(":")
+        if kind in ("folder", "parquet") and not os.path.exists(path.partition("@")[0]):
+            raise StudyError(f"dataset {self.dataset}: there is no {path.partition('@')[0]}")
 
     @property
     def seeds(self) -> tuple[int, ...]:
