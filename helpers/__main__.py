@@ -121,7 +121,9 @@ def _near(path: Path) -> str:
 def _claims(options: argparse.Namespace, folders: Folders) -> int:
     from helpers import overview
 
-    what = run.plan(run.Options(options.profile, parameters.given(options.parameter)), folders)
+    what = run.plan(
+        run.Options(options.profile, parameters.given(options.parameter), offline=True), folders
+    )
     with run.variables_set(run.environment(what)):
         print(overview.claims(what.profile, what.options.parameters))
     return 0

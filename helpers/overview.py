@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.profiles import Folders, Profile, profiles, scale_for
 
 if TYPE_CHECKING:
+    from helpers.claims.ledger import Row
     from helpers.run import Plan
     from helpers.specs import Spec
 
@@ -73,12 +74,19 @@ def _row(name: str, n_asked: int, n_missing: int, seconds: float, size: int) -> 
     return f"{name:<28}{n_asked:>9}{n_missing:>9}{seconds / 3600:>9.2f}{size / GIB:>10.3f}"
 
 
-def claims(chosen: Profile, overrides: dict[str, Any] | None = None) -> str:
-    """Write the ledger with verdicts, one claim a line, and how many of each verdict last."""
-    from helpers.claims import evidence, ledger, verdicts
+def decided(chosen: Profile, overrides: dict[str, Any] | None = None) -> list[Row]:
+    """Return every claim of the ledger with its verdict under a profile."""
+    from helpers.claims import evidence, ledger
 
     scale = scale_for(chosen, overrides)
-    rows = ledger.decide_all(ledger.load_ledger(), scale, chosen.scale, evidence.EVIDENCE)
+    return ledger.decide_all(ledger.load_ledger(), scale, chosen.scale, evidence.EVIDENCE)
+
+
+def claims(chosen: Profile, overrides: dict[str, Any] | None = None) -> str:
+    """Write the ledger with verdicts, one claim a line, and how many of each verdict last."""
+    from helpers.claims import ledger, verdicts
+
+    rows = decided(chosen, overrides)
     given = [row.answer.verdict for row in rows]
     counts = ", ".join(f"{given.count(v)} {v}" for v in verdicts.VERDICTS if v in given)
     lines = [ledger.format_line(row) for row in rows]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
-from helpers import StudyError
-from helpers.profiles import Folders, profile, scale_for
+from helpers import StudyError, overview
+from helpers.profiles import Folders, profile, variables_set
 
 BEGIN, END = "<!-- verdicts -->", "<!-- /verdicts -->"
 
@@ -21,30 +20,22 @@ def verdict_table(names: list[str]) -> str:
     Returns:
         A Markdown table.
     """
-    from helpers.claims import evidence, ledger, verdicts
+    from helpers.claims import ledger, verdicts
 
-    claims = ledger.load_ledger()
     head = ["profile", "document", "claims", *verdicts.VERDICTS]
-    lines = [" | ".join(["", *head, ""]).strip(), "|" + "---|" * len(head)]
-    before = os.environ.get("STUDY_PROFILE")
+    lines = [_line(head), "|" + "---|" * len(head)]
     for name in names:
-        os.environ["STUDY_PROFILE"] = name
-        chosen = profile(name)
-        rows = ledger.decide_all(claims, scale_for(chosen), chosen.scale, evidence.EVIDENCE)
-        for document in dict.fromkeys(claim.document for claim in claims):
+        with variables_set({"STUDY_PROFILE": name}):
+            rows = overview.decided(profile(name))
+        for document in ledger.DOCUMENTS:
             given = Counter(r.answer.verdict for r in rows if r.claim.document == document)
             counts = [str(given[verdict]) for verdict in verdicts.VERDICTS]
-            cells = [f"`{name}`", f"`{document}`", str(sum(given.values())), *counts]
-            lines.append(" | ".join(["", *cells, ""]).strip())
-    _restore(before)
+            lines.append(_line([f"`{name}`", f"`{document}`", str(sum(given.values())), *counts]))
     return "\n".join(lines)
 
 
-def _restore(before: str | None) -> None:
-    if before is None:
-        os.environ.pop("STUDY_PROFILE", None)
-    else:
-        os.environ["STUDY_PROFILE"] = before
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def refresh(folders: Folders | None = None) -> Path:

@@ -13,8 +13,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,18 @@ from typing import Any
 from helpers import data, readme
 from helpers.kernels import CellFailed, Execution, plain
 from helpers.parameters import parameters_of
-from helpers.profiles import ROOT, Folders, Profile, profile, scale_for, settings
+from helpers.profiles import (
+    ROOT,
+    Folders,
+    Profile,
+    profile,
+    scale_for,
+    settings,
+    variables_set,
+)
 from helpers.progress import PROGRESS_ENV, Screen, duration
 
-__all__ = ["Options", "NotebookFailed", "parameters_of", "scale_for", "study"]
+__all__ = ["Options", "NotebookFailed", "parameters_of", "scale_for", "study", "variables_set"]
 
 TEMPORARY_PROFILE = "smoke"
 POLL_S = 0.25
@@ -108,13 +114,27 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
     numbers = choose(found, options.only)
     values = settings(found, chosen, options.parameters, numbers)
     # numbers no run could use and data that are not there are better known now
-    data.resolve(scale_for(chosen, options.parameters).dataset)
+    scale = scale_for(chosen, options.parameters)
+    if not options.offline:
+        _find_data(scale.dataset)
     executed, figures = folders.executed(chosen.name), folders.figures(chosen.name)
     if chosen.name == TEMPORARY_PROFILE:
         base = Path(tempfile.gettempdir()) / f"study-{chosen.name}-{os.getpid()}"
         executed, figures = base / "notebooks", base / "figures"
     picked = {number: found[number] for number in numbers}
     return Plan(options, chosen, folders, picked, values, executed, figures)
+
+
+def _find_data(name: str) -> None:
+    """Refuse a data set that does not exist; redrawing does without, so it never asks.
+
+    Raises:
+        ValueError: If the name is unknown, or its folder or file is not there.
+    """
+    kind, _, path = data.resolve(name).partition(":")
+    path = path.partition("@")[0]
+    if kind in ("folder", "parquet") and not os.path.exists(path):
+        raise ValueError(f"dataset {name}: there is no {path}")
 
 
 def environment(
@@ -145,21 +165,6 @@ def environment(
     if options.offline:
         variables["STUDY_OFFLINE"] = "1"
     return variables
-
-
-@contextmanager
-def variables_set(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables of this process for as long as the context lasts."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def study(options: Options, folders: Folders | None = None) -> Plan:

@@ -89,9 +89,6 @@ class Scale:
                 if not 0 < share <= 1:
                     raise StudyError(f"{name} must lie in (0, 1], got {share:g}")
         recipes.get(self.recipe)
-        kind, _, path = self.dataset.partition(":")
-        if kind in ("folder", "parquet") and not os.path.exists(path.partition("@")[0]):
-            raise StudyError(f"dataset {self.dataset}: there is no {path.partition('@')[0]}")
 
     @property
     def seeds(self) -> tuple[int, ...]:
