@@ -160,3 +160,41 @@ def _numbers(values: np.ndarray, name: str) -> np.ndarray:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise StudyError(f"{name} must be an array of numbers") from None
+
+
+def check_similarity(
+    similarity: np.ndarray, n: int | None = None, name: str = "similarity"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a symmetric matrix without negative entries, and its row sums.
+
+    Args:
+        similarity: Shape (n, n), finite, symmetric up to rounding, entries >= 0.
+        n: The size it must have, where that is known.
+        name: What to call it in the error.
+
+    Returns:
+        The matrix, float32 or float64 (whatever else becomes float64), and its row sums (n,),
+        float64. Symmetry is judged by row sums against column sums, which one pass gives.
+
+    Raises:
+        ValueError: If the shape, a value or the symmetry is not as above.
+    """
+    matrix = np.asarray(similarity)
+    if matrix.dtype not in (np.float32, np.float64):
+        matrix = _numbers(similarity, name)
+    size = len(matrix) if matrix.ndim == 2 else 0
+    expected = n or size
+    if matrix.ndim != 2 or not size or matrix.shape != (expected, expected):
+        wanted = f"({n}, {n})" if n else "(n, n) with n >= 1"
+        raise StudyError(f"{name} must have shape {wanted}, got {matrix.shape}")
+    rows, columns, least = np.empty(size), np.zeros(size), np.inf
+    for start in range(0, size, 64):  # a few rows fit the cache: memory is read once
+        part = matrix[start : start + 64]
+        rows[start : start + 64] = part.sum(axis=1, dtype=np.float64)
+        columns += part.sum(axis=0, dtype=np.float64)
+        least = min(least, float(part.min()))
+    if not np.isfinite(rows).all() or not least >= 0:
+        raise StudyError(f"{name} must be finite and not negative everywhere")
+    if not np.allclose(rows, columns, rtol=1e-4, atol=1e-6):
+        raise StudyError(f"{name} must be symmetric")
+    return matrix, rows

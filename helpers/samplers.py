@@ -28,16 +28,17 @@ Losses = Callable[[Tensor], Tensor]
 
 
 class Batch(NamedTuple):
-    """One training step: `rows` (b,) int64 and how much of the epoch is done after it."""
+    """One training step: `rows` (b,) int64, how much of the epoch is done after it, weights."""
 
     rows: Tensor
     progress: float
+    weights: Tensor | None = None
 
 
 class Fixed:
-    """The same rows every epoch, in a new random order."""
+    """The same rows every epoch, in a new random order; with weights (k,) >= 0 where given."""
 
-    def __init__(self, rows: np.ndarray) -> None:
+    def __init__(self, rows: np.ndarray, weights: np.ndarray | None = None) -> None:
         rows = np.asarray(rows)
         if rows.ndim != 1 or not len(rows):
             raise StudyError(f"a sampler needs at least one row to train on, got {rows.shape}")
@@ -45,6 +46,7 @@ class Fixed:
             # a mask or a negative number would silently train on other rows
             raise StudyError(f"a sampler needs row numbers from 0 up, got {rows.dtype}: {rows[:3]}")
         self.rows = torch.as_tensor(rows, dtype=torch.int64)
+        self.weights = None if weights is None else _checked_weights(weights, len(rows))
 
     def rows_at(self, epoch: int) -> Tensor:
         """Return the rows (k,) this epoch chooses from."""
@@ -55,13 +57,25 @@ class Fixed:
     ) -> Iterator[Batch]:
         """Yield the epoch's batches; `losses(rows)` is there for samplers that choose online."""
         rows = self.rows_at(epoch)
-        order = rows[torch.randperm(len(rows), generator=generator)]
+        order = torch.randperm(len(rows), generator=generator)
         for start in range(0, len(order), size):
-            yield Batch(order[start : start + size], min(1.0, (start + size) / len(order)))
+            some = order[start : start + size]
+            weights = None if self.weights is None else self.weights[some]
+            yield Batch(rows[some], min(1.0, (start + size) / len(order)), weights)
 
     def log(self) -> dict[str, np.ndarray]:
         """Return what the sampler recorded, name to array; nothing here."""
         return {}
+
+
+def _checked_weights(weights: np.ndarray, k: int) -> Tensor:
+    """Return weights (k,) float32 where they are finite, not negative and not all 0."""
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (k,) or not np.isfinite(weights).all() or weights.min() < 0:
+        raise StudyError(f"weights must be finite, not negative and of shape ({k},)")
+    if not weights.any():
+        raise StudyError("weights must not all be 0")
+    return torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
 
 
 class Switch(Fixed):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from helpers import StudyError, models, probing, recipes, samplers
 from helpers import device as devices
+from helpers.augmentation import augment, rotate
 from helpers.data import Dataset
 
 RECORDED = ("confidence", "margin", "entropy", "el2n", "grad_norm")
@@ -69,35 +70,6 @@ class Images:
         self.mean, self.std = put(mean), put(std)
 
 
-def augment(images: Tensor, recipe: recipes.Recipe, generator: torch.Generator) -> Tensor:
-    """Crop and mirror uint8 images (b, c, h, w) at random, all at once.
-
-    Random numbers come from the host's generator, so every device sees the same crops.
-    """
-    b, _, h, w = images.shape
-    if recipe.pad:
-        at = torch.randint(0, 2 * recipe.pad + 1, (2, b), generator=generator).to(images.device)
-        padded = F.pad(images, (recipe.pad,) * 4)
-        y = at[0][:, None] + torch.arange(h, device=images.device)
-        x = at[1][:, None] + torch.arange(w, device=images.device)
-        each = torch.arange(b, device=images.device)[:, None, None]
-        images = padded.permute(0, 2, 3, 1)[each, y[:, :, None], x[:, None, :]]
-        images = images.permute(0, 3, 1, 2)
-    if recipe.flip:
-        mirrored = (torch.rand(b, generator=generator) < 0.5).to(images.device)
-        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    return images
-
-
-def rotate(images: Tensor, degrees: float, generator: torch.Generator) -> Tensor:
-    """Rotate normalised float images (b, c, h, w) by random angles up to `degrees`."""
-    angle = (torch.rand(len(images), generator=generator) * 2 - 1) * (degrees * torch.pi / 180)
-    zero = torch.zeros_like(angle)
-    turn = torch.stack([angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero], dim=1)
-    grid = F.affine_grid(turn.view(-1, 2, 3), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid.to(images.device), align_corners=False)
-
-
 class Loop:
     """The state of one run; `fit` drives it epoch by epoch."""
 
@@ -145,8 +117,11 @@ class Loop:
         rows = rows.to(self.device)
         return F.cross_entropy(self.logits(rows), self.data.train_labels[rows], reduction="none")
 
-    def step(self, rows: Tensor) -> Tensor:
-        """Train on the rows; note visited and correct before the update; return the loss sum."""
+    def step(self, rows: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Train on the rows; note visited and correct before the update; return the loss sum.
+
+        Weights (b,) count within their batch, so that the step's length does not vary with them.
+        """
         self.forward += len(rows)
         self.backward += len(rows)
         rows = rows.to(self.device)
@@ -154,7 +129,11 @@ class Loop:
         logits = self.logits(rows)
         self.visited[rows] = True
         self.correct[rows] = logits.detach().argmax(dim=1) == labels
-        loss = F.cross_entropy(logits, labels)
+        if weights is None:
+            loss = F.cross_entropy(logits, labels)
+        else:
+            shares = weights.to(self.device) / weights.sum().clamp_min(1e-12)
+            loss = F.cross_entropy(logits, labels, reduction="none") @ shares
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -171,7 +150,7 @@ class Loop:
                 group["lr"] = self.recipe.rate_at(number + (progress + batch.progress) / 2)
             progress = batch.progress
             if len(batch.rows) > 1:
-                total += self.step(batch.rows)
+                total += self.step(batch.rows, batch.weights)
         seen = max(self.backward - before, 1)
         return float(total) / seen, float(self.correct.sum()) / max(float(self.visited.sum()), 1)
 

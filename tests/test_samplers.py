@@ -63,6 +63,31 @@ def test_rows_that_are_no_row_numbers_are_refused(rows):
         samplers.Fixed(rows)
 
 
+def test_weights_travel_with_their_rows_and_have_mean_one():
+    weights = np.arange(len(ROWS), dtype=float)
+    (batches,) = drive(samplers.Fixed(ROWS, weights), 1)
+    (bare,) = drive(samplers.Fixed(ROWS), 1)
+    assert [b.rows.tolist() for b in batches] == [b.rows.tolist() for b in bare]
+    assert all(b.weights is None for b in bare)
+    for batch in batches:
+        expected = batch.rows.numpy() / 2 / weights.mean()
+        np.testing.assert_allclose(batch.weights.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(3), "of shape"),
+        (-np.ones(len(ROWS)), "not negative"),
+        (np.full(len(ROWS), np.nan), "finite"),
+        (np.zeros(len(ROWS)), "not all be 0"),
+    ],
+)
+def test_weights_that_cannot_weigh_are_refused(weights, message):
+    with pytest.raises(StudyError, match=message):
+        samplers.Fixed(ROWS, weights)
+
+
 def test_switch_turns_after_its_epoch():
     easy, hard = np.arange(10), np.arange(5, 25)
     visited = [sorted(rows_of(b)) for b in drive(samplers.Switch(easy, hard, 2), 4)]

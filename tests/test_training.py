@@ -73,6 +73,24 @@ def test_augmented_runs_repeat_too(digits):
     same(*(training.fit(digits, MODEL, recipe, seed=4, device="cpu") for _ in range(2)))
 
 
+def test_equal_weights_change_nothing_but_rounding(digits):
+    rows = np.arange(100)
+    plain = training.fit(digits, MODEL, SHORT, rows, seed=3, device="cpu")
+    sampler = samplers.Fixed(rows, np.full(100, 7.0))
+    weighted = training.fit(digits, MODEL, SHORT, sampler, seed=3, device="cpu")
+    np.testing.assert_allclose(weighted.history["loss"], plain.history["loss"], rtol=1e-3)
+
+
+def test_what_weighs_nothing_is_not_learned(digits):
+    weights = (digits.train_labels != 0).astype(float)
+    sampler = samplers.Fixed(np.arange(digits.n), weights)
+    recipe = recipes.get("digits", 8)
+    found = training.fit(digits, MODEL, recipe, sampler, device="cpu", record_at=(8,))
+    guesses = found.trace["logits"].argmax(axis=1)
+    assert not (guesses == 0).any()
+    assert (guesses == digits.train_labels)[weights > 0].mean() > 0.5
+
+
 def test_training_learns(digits):
     found = training.fit(digits, MODEL, recipes.get("digits", 8), device="cpu")
     assert found.history["loss"][-1] < 0.5 * found.history["loss"][0]

@@ -4,16 +4,7 @@ Every function takes plain arrays or the tidy runs of `helpers.experiments.frame
 matplotlib Figure; `save` writes it.
 """
 
-from helpers.plots.base import (
-    COLOURS,
-    LABELS,
-    VERDICT_COLOURS,
-    colour_of,
-    figure_path,
-    label_of,
-    save,
-    style,
-)
+from helpers.plots.base import colour_of, figure_path, label_of, save, style
 from helpers.plots.budgets import (
     accuracy_against_budget,
     accuracy_panels,
@@ -21,6 +12,8 @@ from helpers.plots.budgets import (
 )
 from helpers.plots.correlations import correlation_during_training, spearman_heatmaps
 from helpers.plots.costs import error_against_cost
+from helpers.plots.families import accuracy_by_family
+from helpers.plots.gallery import gallery
 from helpers.plots.labels import direct_labels, spread_labels
 from helpers.plots.ladders import accuracy_by_setting, ladder, sweep
 from helpers.plots.online import (
@@ -29,6 +22,7 @@ from helpers.plots.online import (
     empty_place,
     share_by_difficulty,
 )
+from helpers.plots.palette import COLOURS, LABELS, VERDICT_COLOURS
 from helpers.plots.papers import claims_overview, ours_against_paper
 from helpers.plots.pools import ecdf_panels, latent_space, toy_selection
 from helpers.plots.settings import setting_beside
@@ -46,6 +40,7 @@ __all__ = [
     "acceptance_over_training",
     "accuracy_against_budget",
     "accuracy_against_seconds",
+    "accuracy_by_family",
     "accuracy_by_setting",
     "accuracy_panels",
     "adonis_mechanism",
@@ -60,6 +55,7 @@ __all__ = [
     "error_against_depth",
     "error_during_training",
     "figure_path",
+    "gallery",
     "label_of",
     "ladder",
     "latent_space",

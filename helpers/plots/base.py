@@ -16,81 +16,10 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from helpers import StudyError
+from helpers.plots.palette import COLOURS, LABELS, MARKERS
 
 DPI = 120
 FIGURES_ENV = "STUDY_FIGURES"
-
-# Okabe-Ito and Tol's muted sets, shared out so that methods drawn together differ in lightness too.
-COLOURS = {
-    "full": "#000000",
-    "random": "#8c8c8c",
-    "random-per-class": "#56657a",
-    "least-confidence": "#56b4e9",
-    "margin": "#332288",
-    "entropy": "#0072b2",
-    "forgetting": "#cc79a7",
-    "k-centers": "#009e73",
-    "iqp": "#882255",
-    "iqp-distance": "#117733",
-    "geda": "#d55e00",
-    "ids": "#e69f00",
-    "adonis": "#aa4499",
-    "ids+adonis": "#661100",
-    "selective-backprop": "#44aa99",
-    "random-per-quartile": "#999933",
-    "evenly-spaced": "#c9b04e",
-    "geda-random": "#cc6677",
-    "highs": "#0072b2",
-    "cbc": "#e69f00",
-    "closed-form": "#009e73",
-}
-
-LABELS = {
-    "full": "Full set",
-    "random": "Random",
-    "random-per-class": "Random per class",
-    "least-confidence": "Least confidence",
-    "margin": "Margin",
-    "entropy": "Entropy",
-    "forgetting": "Forgetting events",
-    "k-centers": "Greedy k-centers",
-    "iqp": "LP + truncated power",
-    "iqp-distance": "LP + power, distance",
-    "geda": "GEDA",
-    "ids": "IDS",
-    "adonis": "ADONIS",
-    "ids+adonis": "IDS + ADONIS",
-    "selective-backprop": "Selective Backprop",
-    "random-per-quartile": "Random per quartile",
-    "evenly-spaced": "Evenly spaced",
-    "geda-random": "GEDA, random in bins",
-    "highs": "As written, HiGHS",
-    "cbc": "As written, CBC",
-    "closed-form": "Closed form",
-}
-
-MARKERS = {
-    "random": "o",
-    "random-per-class": "s",
-    "least-confidence": "v",
-    "margin": "^",
-    "entropy": "D",
-    "forgetting": "P",
-    "k-centers": "X",
-    "iqp": "h",
-    "geda": "*",
-    "ids": "<",
-    "adonis": ">",
-    "ids+adonis": "p",
-}
-
-VERDICT_COLOURS = {
-    "holds": "#009e73",
-    "does not hold": "#d55e00",
-    "undecided": "#f0c14b",
-    "not decidable at this scale": "#b4bcc6",
-    "not measured yet": "#e9ebee",
-}
 
 _RC = {
     "font.family": "DejaVu Sans",

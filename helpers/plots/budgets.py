@@ -50,12 +50,12 @@ def accuracy_against_budget(
     need_columns(frame, ("method", "budget", "kept", "seed", "test_error"), "the frame of runs")
     frame = frame[frame["method"] != "full"]
     need(frame, "the frame of runs on subsets")
-    full = _accuracies(full)
+    full = accuracies(full)
     fig, axes = new_figure(1, 1, (9.5, 5.4))
     ax, scale = axes[0, 0], 100 / pool if pool else 1.0
-    ends = [_line(ax, *one, scale) for one in sorted(series(frame), key=_random_first)]
+    ends = [line(ax, *one, scale) for one in sorted(series(frame), key=random_first)]
     right = ax.get_xlim()[1]
-    ends.append((right, _full_line(ax, full), label_of("full"), COLOURS["full"]))
+    ends.append((right, full_line(ax, full), label_of("full"), COLOURS["full"]))
     ax.set_xlabel("share of the pool trained on (%)" if pool else "examples trained on")
     ax.set_ylabel("test accuracy (%)")
     ax.set_ylim(bottom=bottom)
@@ -87,9 +87,9 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
     wide = max(5.8, min(11.0, 0.8 + 3.2 * len(models)))
     fig, axes = new_figure(1, len(models), (wide, 3.7), sharex=True, sharey=True)
     for ax, model in zip(axes[0], models, strict=True):
-        shown = sorted(series(frame[frame["model"] == model]), key=_random_first)
+        shown = sorted(series(frame[frame["model"] == model]), key=random_first)
         for method, name, dashes, rows in shown:
-            _line(ax, method, name, dashes, rows, 1.0)
+            line(ax, method, name, dashes, rows, 1.0)
             ax.lines[-1].set_label(name)
         if start is not None:
             mean, _ = centre_and_spread(100 - start.loc[start["model"] == model, "test_error"])
@@ -116,12 +116,12 @@ def series(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
             yield method, shown, LINES[place % len(LINES)], rows[names == name]
 
 
-def _random_first(one: tuple) -> tuple[bool, str]:
+def random_first(one: tuple) -> tuple[bool, str]:
     """Draw random below the others, and the rest always in the same order."""
     return (one[0] != "random", one[1])
 
 
-def _line(ax: Axes, method: str, name: str, dashes: str, rows: pd.DataFrame, scale: float):
+def line(ax: Axes, method: str, name: str, dashes: str, rows: pd.DataFrame, scale: float):
     """Draw one series and return its end for the label."""
     groups = [group for _, group in rows.groupby("budget")]
     x = np.array([group["kept"].mean() for group in groups]) * scale
@@ -145,7 +145,7 @@ def _line(ax: Axes, method: str, name: str, dashes: str, rows: pd.DataFrame, sca
     return (x[-1], mean[-1], name, colour)
 
 
-def _accuracies(full) -> np.ndarray:
+def accuracies(full) -> np.ndarray:
     """Read the full set's accuracies (percent), shape (seeds,), from runs or numbers."""
     if isinstance(full, pd.DataFrame):
         need_columns(full, ("test_error",), "the frame of full runs")
@@ -155,7 +155,7 @@ def _accuracies(full) -> np.ndarray:
     return values
 
 
-def _full_line(ax: Axes, values: np.ndarray) -> float:
+def full_line(ax: Axes, values: np.ndarray) -> float:
     """Draw the full set's mean with its band and return the mean (percent)."""
     mean, spread = centre_and_spread(values)
     ax.axhspan(mean - spread, mean + spread, color=COLOURS["full"], alpha=0.08, linewidth=0)

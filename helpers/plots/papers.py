@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from helpers import StudyError
-from helpers.plots.base import VERDICT_COLOURS, colour_of, need, need_columns, new_figure
+from helpers.plots.base import colour_of, need, need_columns, new_figure
+from helpers.plots.palette import VERDICT_COLOURS
 
 
 def claims_overview(counts: Mapping[str, Mapping[str, int]] | pd.DataFrame) -> Figure:
