@@ -99,12 +99,16 @@ def list_results() -> int:
     from helpers.store import Store
 
     store = Store()
-    found = store.list()
+    damaged = [key for key in store.keys() if store.damage(key)]  # left for `verify` to report
+    found = [store.read(key) for key in store.keys() if key not in damaged]
+    found = sorted(filter(None, found), key=lambda result: store.age(result.key))
     for result in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(store.age(result.key)))
         size = store.size(result.key) / 1024
         print(f"{result.key[:12]}  {when}  {size:>9.0f} KiB  {specs.describe(result.spec)}")
     print(f"{len(found)} results in {store.path}")
+    if damaged:
+        print(f"{len(damaged)} damaged: python -m helpers results verify")
     return 0
 
 

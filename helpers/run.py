@@ -93,6 +93,8 @@ def choose(found: dict[str, Path], only: tuple[str, ...]) -> list[str]:
     """
     names = [name.strip() for part in only for name in part.split(",") if name.strip()]
     stems = {path.stem: number for number, path in found.items()}
+    if only and not names:
+        raise ValueError(f"--only names no notebook; notebooks: {', '.join(stems)}")
     chosen = [stems.get(name.removesuffix(".ipynb"), name.zfill(2)) for name in names]
     for name, number in zip(names, chosen, strict=True):
         if number not in found:

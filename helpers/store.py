@@ -109,7 +109,13 @@ class Store:
         return self.path / key
 
     def keys(self) -> list[str]:
-        """List the keys stored, sorted."""
+        """List the keys stored, sorted.
+
+        Raises:
+            StudyError: If the store's path is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise StudyError(f"the store must be a folder, {self.path} is a file: see STUDY_STORE")
         if not self.path.is_dir():
             return []
         return sorted(p.name for p in self.path.iterdir() if len(p.name) == 64 and p.is_dir())

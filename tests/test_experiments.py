@@ -141,6 +141,11 @@ def test_scale_refuses_values_of_another_type(changed):
         Scale(**changed)
 
 
+def test_scale_refuses_empty_lists():
+    with pytest.raises(StudyError, match="percentages must hold at least one value"):
+        experiments.Scale(percentages=[])
+
+
 def test_data_name_follows_the_copy_on_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "resolve", lambda name: name.replace("cifar10", "cifar10-jpeg"))
     scale = Scale(dataset="cifar10@100+20")

@@ -148,6 +148,11 @@ def test_only_takes_numbers_and_stems(folders, only):
     assert list(plan(folders, only=only).notebooks) == ["02"]
 
 
+def test_only_must_name_a_notebook(folders):
+    with pytest.raises(ValueError, match="--only names no notebook"):
+        plan(folders, only=("",))
+
+
 # --- what a run tells its kernels
 
 

@@ -270,3 +270,9 @@ def test_kill_loses_the_run_in_flight_only(tmp_path, monkeypatch):
     assert out.splitlines()[-1] == "[0, 1, 2]"
     assert len(where.keys()) == 3
     assert where.age(specs.key(specs.Select("digits", "random", 5, 0))) == before
+
+
+def test_a_store_that_is_a_file_says_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StudyError, match="must be a folder"):
+        store.Store(tmp_path / "file").keys()

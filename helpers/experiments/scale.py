@@ -80,6 +80,9 @@ class Scale:
         Raises:
             StudyError: Naming the parameter and what it takes.
         """
+        for field in fields(self):
+            if getattr(self, field.name) == ():
+                raise StudyError(f"{field.name} must hold at least one value, got an empty list")
         for name in ("epochs", "n_seeds", "n_initial", "n_nodes"):
             if getattr(self, name) < 1:
                 raise StudyError(f"{name} must be 1 or more, got {getattr(self, name)}")
