@@ -99,8 +99,9 @@ def list_results() -> int:
     from helpers.store import Store
 
     store = Store()
-    damaged = [key for key in store.keys() if store.damage(key)]  # left for `verify` to report
-    found = [store.read(key) for key in store.keys() if key not in damaged]
+    keys = store.keys()
+    damaged = {key for key in keys if store.damage(key)}  # left for `verify` to report
+    found = [store.read(key) for key in keys if key not in damaged]
     found = sorted(filter(None, found), key=lambda result: store.age(result.key))
     for result in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(store.age(result.key)))
