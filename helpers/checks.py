@@ -7,6 +7,7 @@ import numpy as np
 
 from helpers import StudyError
 
+N_CHECKED = 1 << 20  # numbers looked at in one step
 PROBS_TOLERANCE = 2e-3  # a row of float16 softmax values misses 1 by at most about 1e-3
 
 
@@ -123,11 +124,12 @@ def _check_classes(present: np.ndarray, n_classes: int) -> None:
         )
 
 
-def check_features(features: np.ndarray) -> np.ndarray:
+def check_features(features: np.ndarray, name: str = "features") -> np.ndarray:
     """Return features as float32 or float64 where they are finite.
 
     Args:
         features: One row an example, shape (n, d), d >= 1.
+        name: What to call them in the error.
 
     Returns:
         The features, shape (n, d); float16 becomes float32, integers become float64.
@@ -139,12 +141,15 @@ def check_features(features: np.ndarray) -> np.ndarray:
     if features.dtype == np.float16:
         features = features.astype(np.float32)
     elif features.dtype != np.float32:
-        features = _numbers(features, "features")
+        features = _numbers(features, name)
     if features.ndim != 2 or features.size == 0:
-        raise StudyError(f"features must have shape (n, d) with n, d >= 1, got {features.shape}")
-    if not np.isfinite(features).all():
-        row = (~np.isfinite(features).all(axis=1)).argmax()
-        raise StudyError(f"features must be finite, got NaN or inf in row {row}")
+        raise StudyError(f"{name} must have shape (n, d) with n, d >= 1, got {features.shape}")
+    step = max(1, N_CHECKED // features.shape[1])
+    for start in range(0, len(features), step):  # a mask of all of a large array is large too
+        is_finite = np.isfinite(features[start : start + step])
+        if not is_finite.all():
+            row = start + (~is_finite.all(axis=1)).argmax()
+            raise StudyError(f"{name} must be finite, got NaN or inf in row {row}")
     return features
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -84,6 +86,32 @@ def full_gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> Ten
 
     Source: `geda` section 4.1.
     """
+    squares = [
+        sum(g.flatten(1).square().sum(dim=1) for g in gradients)
+        for gradients in _gradients_by_batch(model, images, labels)
+    ]
+    return torch.cat(squares).sqrt()
+
+
+def full_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return each example's gradient by all p parameters, (n, p) float32, network in eval mode.
+
+    It takes 4 n p bytes, so it is for small networks and pools: 1,000 examples and a million
+    parameters are 4 GB. Parameters stand in the order of `model.parameters()`.
+
+    Args:
+        model: The network; batch norm uses its running statistics.
+        images: Normalised float images (n, c, h, w).
+        labels: int64 (n,).
+    """
+    batches = _gradients_by_batch(model, images, labels)
+    return torch.cat([torch.cat([g.flatten(1) for g in gradients], 1) for gradients in batches])
+
+
+def _gradients_by_batch(
+    model: nn.Module, images: Tensor, labels: Tensor
+) -> Iterator[tuple[Tensor, ...]]:
+    """Yield per-sample gradients (b, ...) by every parameter, a few examples at a time."""
     was_training = model.training
     model.eval()
     parameters = {name: p.detach() for name, p in model.named_parameters()}
@@ -94,9 +122,8 @@ def full_gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> Ten
         return F.cross_entropy(logits, label[None])
 
     gradient = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
-    squares = [
-        sum(g.flatten(1).square().sum(dim=1) for g in gradient(parameters, x, y).values())
-        for x, y in zip(images.split(32), labels.split(32), strict=True)
-    ]
-    model.train(was_training)
-    return torch.cat(squares).sqrt()
+    try:
+        for x, y in zip(images.split(32), labels.split(32), strict=True):
+            yield tuple(gradient(parameters, x, y).values())
+    finally:
+        model.train(was_training)

@@ -133,7 +133,7 @@ def select(spec: specs.Select, get: Get, device: str) -> Outcome:
     pool = pool_of(runs, dataset.train_labels, rows)
     k = spec.budget if isinstance(spec.budget, int) else max(1, round(spec.budget * len(rows)))
     start = time.perf_counter()
-    chosen = registry.select(spec.method, pool, k, spec.seed, **dict(spec.options))
+    chosen, weights = registry.weighted(spec.method, pool, k, spec.seed, **dict(spec.options))
     seconds = time.perf_counter() - start
     indices = np.concatenate([first, rows[chosen]])
     metrics = {
@@ -147,7 +147,10 @@ def select(spec: specs.Select, get: Get, device: str) -> Outcome:
         ).tolist(),
         "data_fingerprint": dataset.fingerprint,
     }
-    return metrics, {"indices": indices.astype(np.int32)}
+    arrays = {"indices": indices.astype(np.int32)}
+    if weights is not None:  # rows of the start set count as an average row of the choice
+        arrays["example_weights"] = np.concatenate([np.ones(len(first)), weights / weights.mean()])
+    return metrics, arrays
 
 
 def train(spec: specs.Train, get: Get, device: str) -> Outcome:
@@ -155,9 +158,11 @@ def train(spec: specs.Train, get: Get, device: str) -> Outcome:
     from helpers import models, training
 
     dataset = data.load(spec.dataset)
-    rows = np.arange(dataset.n)
+    rows, example_weights = np.arange(dataset.n), None
     if spec.subset is not None:
-        rows = checked(get(spec.subset), dataset).arrays["indices"].astype(np.int64)
+        chosen = checked(get(spec.subset), dataset).arrays
+        rows = chosen["indices"].astype(np.int64)
+        example_weights = chosen.get("example_weights")
     weights = None
     if spec.init is not None:
         weights = traced(checked(get(spec.init), dataset), "weights", "keep_weights=True")
@@ -165,7 +170,7 @@ def train(spec: specs.Train, get: Get, device: str) -> Outcome:
         dataset,
         spec.model,
         recipes.get(spec.recipe, spec.epochs),
-        sampler(spec, dataset, rows, get),
+        sampler(spec, dataset, rows, get, example_weights),
         spec.seed,
         device,
         record_at=spec.record_at,
@@ -186,12 +191,18 @@ def train(spec: specs.Train, get: Get, device: str) -> Outcome:
     return result.metrics | facts, arrays
 
 
-def sampler(spec: specs.Train, dataset: data.Dataset, rows: np.ndarray, get: Get) -> object:
-    """Build the sampler a spec names over its rows."""
+def sampler(
+    spec: specs.Train,
+    dataset: data.Dataset,
+    rows: np.ndarray,
+    get: Get,
+    weights: np.ndarray | None = None,
+) -> object:
+    """Build the sampler a spec names over its rows; weights (k,) only without an online one."""
     from helpers import samplers
 
     if spec.sampler is None:
-        return samplers.Fixed(rows)
+        return samplers.Fixed(rows, weights)
     name, options = spec.sampler.name, dict(spec.sampler.options)
     base = samplers.Fixed(rows)
     if name.startswith("ids"):

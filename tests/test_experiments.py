@@ -89,7 +89,7 @@ def test_compared_methods_meet_at_every_budget():
     scale = Scale()
     asked = experiments.core_set_runs(scale)
     cells = {(run.subset.method, run.subset.budget, run.seed) for run in asked}
-    methods = experiments.compared_methods()
+    methods = experiments.compared_methods(Scale())
     assert len(cells) == len(asked) == len(methods) * len(scale.budgets) * scale.n_seeds
     assert {"random", "entropy", "forgetting", "k-centers", "iqp", "geda", "ids"} <= set(methods)
 

@@ -1,7 +1,8 @@
+import tracemalloc
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from helpers.selection import kcenters
 from helpers.selection.kcenters import greedy_k_centers
@@ -85,11 +86,46 @@ def test_ties_end_and_go_to_the_lowest_row(features):
     np.testing.assert_array_equal(chosen[:200], one_at_a_time(features, 200))
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e30, 2.0**-140])
+@pytest.mark.parametrize("scale", [1e-30, 1e30, 2.0**-140, 2.0**-1005, 2.0**1005])
 def test_the_unit_of_the_features_does_not_matter(scale):
     features = np.random.default_rng(5).normal(size=(300, 3))
     chosen = greedy_k_centers(features * scale, 50)
     np.testing.assert_array_equal(chosen, greedy_k_centers(features, 50))
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_number_of_threads_changes_nothing(monkeypatch, threads):
+    monkeypatch.setattr(kcenters, "BLOCK_CELLS", 5000)  # many blocks to share
+    features = np.random.default_rng(7).normal(size=(3000, 5)).astype(np.float32)
+    alone = greedy_k_centers(features, 200, threads=1)
+    np.testing.assert_array_equal(greedy_k_centers(features, 200, threads=threads), alone)
+
+
+def test_tiles_change_nothing_on_floats(monkeypatch):
+    features = np.random.default_rng(8).normal(size=(3000, 20)).astype(np.float32)
+    chosen = greedy_k_centers(features, 400)
+    monkeypatch.setattr(kcenters, "TILE_ROWS", 10**6)
+    np.testing.assert_array_equal(greedy_k_centers(features, 400), chosen)
+
+
+def test_the_features_are_not_copied():
+    features = np.random.default_rng(9).normal(size=(20_000, 200)).astype(np.float32)
+    tracemalloc.start()
+    greedy_k_centers(features, 20, threads=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.6 * features.nbytes  # the check for finite values takes a quarter
+
+
+def test_memory_mapped_float16_and_strided_rows(tmp_path):
+    features = np.random.default_rng(10).integers(-9, 10, (400, 6))
+    expected = one_at_a_time(features, 60)
+    np.save(tmp_path / "features.npy", features.astype(np.float32))
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    wide = np.zeros((800, 12))
+    wide[::2, ::2] = features
+    for same in (mapped, features.astype(np.float16), wide[::2, ::2], np.asfortranarray(features)):
+        np.testing.assert_array_equal(greedy_k_centers(same, 60), expected)
 
 
 def test_a_beginning_is_the_answer_for_a_smaller_k():
@@ -120,3 +156,8 @@ def test_initial_rows_are_not_returned():
 def test_bad_input(features, k, initial, message):
     with pytest.raises(ValueError, match=message):
         greedy_k_centers(features, k, initial)
+
+
+def test_bad_threads_are_named():
+    with pytest.raises(ValueError, match="threads"):
+        greedy_k_centers(np.eye(3), 2, threads=0)

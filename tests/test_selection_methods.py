@@ -1,10 +1,13 @@
+import dataclasses
+import warnings
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from helpers.selection import chance, prototypes, quotas, registry
-from helpers.selection.registry import METHODS, Pool, select
+from helpers import StudyError
+from helpers.selection import chance, gradients, prototypes, quotas, registry, submodular
+from helpers.selection.registry import METHODS, Pool, select, weighted
 
 
 def pool_of(n, seed, c=3):
@@ -13,7 +16,9 @@ def pool_of(n, seed, c=3):
     forgetting = rng.integers(0, 4, n).astype(float)
     forgetting[0] = np.inf
     probs = rng.dirichlet(np.ones(c), n)
-    return Pool(labels, probs, rng.normal(size=(n, 4)), forgetting, rng.gamma(2, 1, n))
+    norms = rng.gamma(2, 1, n)
+    scores = rng.random(n)
+    return Pool(labels, probs, rng.normal(size=(n, 4)), forgetting, norms, scores=scores)
 
 
 @pytest.mark.parametrize("key", METHODS)
@@ -22,21 +27,100 @@ def pool_of(n, seed, c=3):
 def test_every_method_keeps_its_promises(key, n, seed, data):
     pool = pool_of(n, seed)
     k = data.draw(st.integers(1, n))
-    chosen = select(key, pool, k, seed)
+    chosen, weights = weighted(key, pool, k, seed)
     assert chosen.dtype == np.int64
     assert len(set(chosen.tolist())) == len(chosen)
     assert chosen.min() >= 0
     assert chosen.max() < n
     if key != "ids":
         assert len(chosen) == k
+    assert (weights is not None) == METHODS[key].is_weighted
+    if weights is not None:
+        assert weights.shape == chosen.shape
+        assert (weights >= 0).all()
+        assert weights.sum() > 0
     np.testing.assert_array_equal(chosen, select(key, pool, k, seed))
+
+
+# Of these the answer is a set of examples, whatever rows they stand in. The others draw by row
+# number (random, ties by chance, k-means, eigenvectors), start from row 0 (k-centers and the
+# clusters of coverage + diversity), or have ties by nature: two rows that are only each other's
+# neighbours gain facility location and CRAIG the same.
+BLIND_TO_ORDER = (
+    *("graph-cut", "iqp", "moderate", "ids", "geda", "grad-match", "evenly-spaced", "top"),
+    *("least-confidence", "margin", "entropy", "el2n"),
+)
+
+
+@pytest.mark.parametrize("key", BLIND_TO_ORDER)
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_in_another_order_give_the_same_examples(key, seed):
+    pool = pool_of(40, seed)
+    mixed = np.random.default_rng(seed).permutation(40)
+    other = Pool(
+        **{
+            field.name: getattr(pool, field.name)[mixed]
+            for field in dataclasses.fields(Pool)
+            if getattr(pool, field.name) is not None
+        }
+    )
+    options = {"bandwidth": "median"} if key == "iqp" else {}
+    here = select(key, pool, 12, 0, **options)
+    there = mixed[select(key, other, 12, 0, **options)]
+    assert set(here.tolist()) == set(there.tolist())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_facility_location_in_another_order_is_as_good(seed):
+    features = pool_of(40, seed).features
+    mixed = np.random.default_rng(seed).permutation(40)
+    here = submodular.facility_location(features, 12)
+    there = mixed[submodular.facility_location(features[mixed], 12)]
+    values = [submodular.facility_location_value(features, rows) for rows in (here, there)]
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
+
+
+FEATURES = {
+    "duplicates": np.repeat(np.arange(6.0)[:, None] * [1, 2], 4, axis=0),
+    "fewer distinct points than k": np.repeat(np.eye(3), 8, axis=0),
+    "integers": np.arange(48).reshape(24, 2) % 7,
+    "float16": np.random.default_rng(1).normal(size=(24, 3)).astype(np.float16),
+    "not contiguous": np.asfortranarray(np.random.default_rng(2).normal(size=(24, 6)))[:, ::2],
+}
+
+
+@pytest.mark.parametrize("kind", FEATURES)
+@pytest.mark.parametrize("key", [m.key for m in METHODS.values() if "features" in m.needs])
+def test_odd_features_are_answered_or_refused_in_one_line(key, kind):
+    features = FEATURES[kind].copy() if kind != "not contiguous" else FEATURES[kind]
+    features.setflags(write=False)
+    pool = dataclasses.replace(pool_of(24, 0), features=features)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a vanished kernel, a k-DPP of a rank below k
+        chosen = select(key, pool, 10, 0)
+    assert len(set(chosen.tolist())) == (len(chosen) if key == "ids" else 10)
+
+
+@pytest.mark.parametrize("key", [m.key for m in METHODS.values() if "features" in m.needs])
+def test_constant_features_and_nan_features(key):
+    constant = dataclasses.replace(pool_of(24, 0), features=np.ones((24, 3)))
+    if key in ("dpp", "facility-location", "submodular", "graph-cut"):
+        with pytest.raises(StudyError, match="median"):  # no two rows differ
+            select(key, constant, 5, 0)
+    else:
+        assert len(set(select(key, constant, 5, 0).tolist())) >= 5
+    bad = np.ones((24, 3))
+    bad[7, 1] = np.nan
+    with pytest.raises(StudyError, match="NaN"):
+        select(key, dataclasses.replace(pool_of(24, 0), features=bad), 5, 0)
 
 
 def test_the_registry_names_what_the_study_compares():
     compared = [m.key for m in METHODS.values() if m.compare]
     assert compared == [
         *("random", "random-per-class", "least-confidence", "margin", "entropy"),
-        *("forgetting", "k-centers", "iqp", "geda", "ids"),
+        *("forgetting", "el2n", "ccs", "k-centers", "facility-location", "dpp", "moderate"),
+        *("ids", "ssp", "iqp", "geda", "craig", "grad-match"),
     ]
     ladder = [m.key for m in METHODS.values() if m.ladder]
     assert ladder == [
@@ -143,10 +227,10 @@ def test_bad_ids(keep, mode, labels, message):
         ("random", 0, {}, "1..12"),
         ("random", 13, {}, "1..12"),
         ("random", 1, {"x": 1}, "takes none"),
-        ("geda", 1, {"nodes": 1}, "n_nodes, within"),
+        ("geda", 1, {"knots": 1}, "n_nodes, within"),
         ("geda", 1, {"n_nodes": "5"}, "n_nodes must be int"),
         ("iqp", 1, {"weight": True}, "weight must be float"),
-        ("k-centers", 4, {"n_initial": 5}, "1..4"),
+        ("k-centers", 4, {"n_initial": 5}, "n_initial must lie in 0..4"),
     ],
 )
 def test_bad_requests(key, k, options, message):
@@ -157,16 +241,43 @@ def test_bad_requests(key, k, options, message):
 def test_bad_pools():
     with pytest.raises(ValueError, match="k-centers needs features"):
         select("k-centers", Pool(np.array([0, 1])), 1, 0)
+    with pytest.raises(ValueError, match="craig needs gradients or probs"):
+        select("craig", Pool(np.array([0, 1])), 1, 0)
     with pytest.raises(ValueError, match="norms must have 2 rows as labels, got 3"):
         Pool(np.array([0, 1]), norms=np.ones(3))
     with pytest.raises(ValueError, match="labels must have shape"):
         Pool(np.zeros((2, 2)))
     for key in [m.key for m in METHODS.values() if m.by_class]:
-        one_class = Pool(np.zeros(3, int), features=np.eye(3), norms=np.ones(3))
+        probs = np.full((3, 2), 0.5)
+        one_class = Pool(np.zeros(3, int), probs, features=np.eye(3), norms=np.ones(3))
         with pytest.raises(ValueError, match="at least 2 classes"):
             select(key, one_class, 1, 0)
 
 
 def test_options_are_listed():
-    assert registry.options_of("geda") == ("n_nodes", "within")
+    assert registry.options_of("geda") == ("n_nodes", "within", "rule", "nodes", "ecdf")
     assert registry.options_of("random") == ()
+
+
+def test_gradients_given_are_used_and_others_made():
+    pool = pool_of(60, 3)
+    made = gradients.last_layer_gradients(pool.probs, pool.labels, pool.features)
+    given = dataclasses.replace(pool, gradients=made, probs=None, features=None)
+    for key in ("craig", "grad-match"):
+        for one, other in zip(weighted(key, pool, 12, 0), weighted(key, given, 12, 0)):
+            np.testing.assert_allclose(one, other)
+
+
+def test_a_weighted_class_sums_to_its_size():
+    pool = pool_of(90, 5)
+    chosen, weights = weighted("craig", pool, 30, 0)
+    sums = np.bincount(pool.labels[chosen], weights)
+    np.testing.assert_allclose(sums, np.bincount(pool.labels))
+
+
+def test_scores_of_the_users_own_replace_those_of_probs():
+    pool = pool_of(50, 1)
+    own = dataclasses.replace(pool, probs=None)
+    assert select("top", own, 3, 0).tolist() == np.argsort(-pool.scores)[:3].tolist()
+    for key in ("ccs", "iqp"):
+        assert len(select(key, own, 10, 0)) == 10

@@ -24,6 +24,7 @@ from helpers.experiments.online import (
     sweep_runs,
 )
 from helpers.experiments.programs import (
+    GEDA_VARIANTS,
     budgeted_run,
     budgeted_runs,
     geda_measures,
@@ -34,6 +35,8 @@ from helpers.experiments.programs import (
     node_runs,
     solver_measures,
     start_run,
+    variant_run,
+    variant_runs,
     weight_run,
     weight_runs,
 )
@@ -48,6 +51,7 @@ from helpers.specs import Spec
 
 __all__ = [
     "ALL",
+    "GEDA_VARIANTS",
     "METHOD_OPTIONS",
     "Scale",
     "budgeted_run",
@@ -76,6 +80,8 @@ __all__ = [
     "start_run",
     "subset_run",
     "sweep_runs",
+    "variant_run",
+    "variant_runs",
     "weight_run",
     "weight_runs",
 ]
@@ -89,7 +95,7 @@ ALL: dict[str, Callable[[Scale], list[Spec]]] = {
         *centre_measures(s),
     ],
     "03": lambda s: [*solver_measures(s), *budgeted_runs(s), *weight_runs(s)],
-    "04": lambda s: [*geda_measures(s), *ladder_runs(s), *node_runs(s)],
+    "04": lambda s: [*geda_measures(s), *ladder_runs(s), *node_runs(s), *variant_runs(s)],
     "05": lambda s: [*online_runs(s), *sweep_runs(s)],
     "06": lambda s: [*core_set_runs(s), *oracle_runs(s), *extra_runs(s)],
 }

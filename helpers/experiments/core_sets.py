@@ -43,9 +43,14 @@ def subset_run(scale: Scale, model: str, chosen: Select) -> Train:
     return Train(scale.data_name, model, scale.recipe, scale.epochs, chosen.seed, subset=chosen)
 
 
-def compared_methods() -> list[str]:
-    """Return the keys of the methods in the comparison."""
-    return [key for key, method in METHODS.items() if method.compare]
+def compared_methods(scale: Scale) -> list[str]:
+    """Return the keys of the methods in the comparison, in the registry's order."""
+    wanted = set(scale.methods)
+    return [
+        key
+        for key, method in METHODS.items()
+        if key in wanted or ("all" in wanted and method.compare)
+    ]
 
 
 def core_set_runs(scale: Scale) -> list[Train]:
@@ -53,7 +58,7 @@ def core_set_runs(scale: Scale) -> list[Train]:
     return [
         subset_run(scale, scale.target, choice(scale, method, budget, seed))
         for seed in scale.seeds
-        for method in compared_methods()
+        for method in compared_methods(scale)
         for budget in scale.budgets
     ]
 

@@ -43,13 +43,13 @@ def budgeted_run(
 
 
 def budgeted_runs(scale: Scale) -> list[Train]:
-    """Return Proposed and Random for every panel and budget (`budgeted` figure 1)."""
+    """Return the methods for every panel and budget (`budgeted` figure 1)."""
     return [
         budgeted_run(scale, model, method, budget, seed)
         for seed in scale.seeds
         for model in scale.panel_models
         for budget in scale.panel_budgets
-        for method in ("random", "iqp")
+        for method in scale.panel_methods
     ]
 
 
@@ -105,8 +105,30 @@ def node_runs(scale: Scale) -> list[Train]:
     return [node_run(scale, n, seed) for seed in scale.seeds for n in scale.node_counts]
 
 
+# Beside plain GEDA, which draws at random inside its bins: other targets, other nodes, and
+# other rules inside the bins. Simpson's rule keeps the same rows and needs no run.
+GEDA_VARIANTS: dict[str, tuple[specs.Option, ...]] = {
+    "smoothed": (("ecdf", "smoothed"), ("within", "random")),
+    "quantile": (("nodes", "quantile"), ("within", "random")),
+    "spread": (),
+    "first": (("within", "first"),),
+}
+
+
+def variant_run(scale: Scale, variant: str, seed: int) -> Train:
+    """Return a variant of GEDA at the smallest percentage (`geda` 6.1, left open there)."""
+    options = (("n_nodes", scale.n_nodes), *GEDA_VARIANTS[variant])
+    chosen = choice(scale, "geda", min(scale.percentages), seed, options=options)
+    return subset_run(scale, scale.proxy, chosen)
+
+
+def variant_runs(scale: Scale) -> list[Train]:
+    """Return every variant of GEDA with every seed."""
+    return [variant_run(scale, name, seed) for seed in scale.seeds for name in GEDA_VARIANTS]
+
+
 def solver_measures(scale: Scale) -> list[Measure]:
-    """Return the measurements of notebook 03: solvers and exact checks of `budgeted`."""
+    """Return the measurements of notebook 03: solvers, rivals and exact checks of `budgeted`."""
     names = (
         "lp-time",
         "budgeted-time",
@@ -115,10 +137,17 @@ def solver_measures(scale: Scale) -> list[Measure]:
         "rounding-gap",
         "power-monotone",
         "power-start",
+        "selection-time",
+        "scaling",
+        "random-projection",
+        "gap-table",
+        "swap-gain",
+        "greedy-share",
     )
     return [Measure(name) for name in names]
 
 
 def geda_measures(scale: Scale) -> list[Measure]:
-    """Return the measurements of notebook 04: the MILP and the trapezoid rule's ends."""
-    return [Measure("geda-milp"), Measure("geda-end-term")]
+    """Return the measurements of notebook 04: the MILP, CBC stopped, the ends, the variants."""
+    names = ("geda-milp", "cbc-wrong", "geda-end-term", "geda-distance")
+    return [Measure(name) for name in names]

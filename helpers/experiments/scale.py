@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, fields
 
 from helpers import StudyError, data, packs, recipes
+from helpers.selection import registry
 from helpers.specs import Measure
 
 
@@ -23,6 +24,7 @@ class Scale:
         n_seeds: Repeats; runs of one seed share initialisation and order.
         first_seed: Seeds run from here upwards.
         budgets: Shares of the training rows kept in the comparison of methods.
+        methods: Keys of the methods compared; ("all",) takes every one of the registry.
         n_initial: Random rows that k-centers starts from when it ranks (1,000 in `svp`).
         percentages: Shares kept on the ladder to GEDA.
         n_nodes: GEDA's N.
@@ -30,6 +32,7 @@ class Scale:
         start_share: Labelled share that `budgeted` starts from.
         panel_models: Networks of the `budgeted` comparison.
         panel_budgets: Shares of the remaining pool that it adds.
+        panel_methods: Keys of the methods compared there.
         weights: Values of lambda tried, with both readings of the kernel term.
         keep: IDS's alpha.
         switch: Share of training after which IDS turns from EASY to HARD.
@@ -47,6 +50,7 @@ class Scale:
     n_seeds: int = 3
     first_seed: int = 0
     budgets: tuple[float, ...] = (0.1, 0.25, 0.5)
+    methods: tuple[str, ...] = ("all",)
     n_initial: int = 100
     percentages: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
     n_nodes: int = 5
@@ -54,6 +58,7 @@ class Scale:
     start_share: float = 0.1
     panel_models: tuple[str, ...] = ("resnet8-w8", "resnet14-w8", "resnet20-w8")
     panel_budgets: tuple[float, ...] = (0.1, 0.2)
+    panel_methods: tuple[str, ...] = ("random", "iqp", "dpp", "submodular")
     weights: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
     keep: float = 0.8
     switch: float = 0.9
@@ -92,6 +97,10 @@ class Scale:
                 if not 0 < share <= 1:
                     raise StudyError(f"{name} must lie in (0, 1], got {share:g}")
         recipes.get(self.recipe)
+        for name in ("methods", "panel_methods"):
+            for key in getattr(self, name):
+                if key != "all" or name != "methods":
+                    registry.get(key)
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -1,16 +1,34 @@
-"""GEDA: a subset whose gradient norms are distributed as those of the whole class."""
+"""GEDA: a subset whose gradient norms are distributed as those of the whole class.
 
-from numbers import Integral
+Gathered here: its limit for N to infinity (`ecdf`) and its program as printed (`geda_milp`).
+"""
+
+import time
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
 from helpers.checks import check_choice, check_k, check_scores
-from helpers.selection import programs
+from helpers.selection import quadrature
+from helpers.selection.ecdf import evenly_spaced, proven, ranking, w1, wasserstein
+from helpers.selection.geda_milp import solve_milp_as_written
+from helpers.selection.quadrature import objective
 from helpers.selection.quotas import allocate, interleave
 
 WITHIN = ("spread", "random", "first")
+
+__all__ = [
+    "WITHIN",
+    "evenly_spaced",
+    "geda",
+    "objective",
+    "random_per_quartile",
+    "solve",
+    "solve_milp_as_written",
+    "w1",
+    "wasserstein",
+]
 
 
 def geda(
@@ -42,70 +60,113 @@ def geda(
     node m, k * C_m / n rounded to nearest makes every term least and never asks an interval
     for more points than it holds: no solver is needed.
     """
+    return solve(norms, k, n_nodes, within=within, rng=rng).indices
+
+
+def solve(
+    norms: np.ndarray,
+    k: int,
+    n_nodes: int = 5,
+    rule: str = "trapezoid",
+    nodes: str = "equal",
+    ecdf: str = "step",
+    bandwidth: float | str = "silverman",
+    within: str = "spread",
+    rng: np.random.Generator | None = None,
+) -> OptimizeResult:
+    """Solve (P), or a variant that the paper leaves open, to proven optimality.
+
+    Args:
+        norms: Gradient norms of one class, shape (n,), finite.
+        k: Points to keep, 1 <= k <= n.
+        n_nodes: The paper's N, intervals, >= 2; even for Simpson's rule.
+        rule: "trapezoid" or "simpson" (equal nodes only).
+        nodes: "equal" widths, or "quantile" for equal counts.
+        ecdf: The class's "step" function, or "smoothed" by a Gaussian kernel; the subset's
+            stays a step function.
+        bandwidth: Of the smoothed ECDF, in units of the norms, or "silverman".
+        within: "spread", "random" or "first", as in `geda`.
+        rng: Needed for within="random" only.
+
+    Returns:
+        OptimizeResult with indices (k,), objective and bound (of the variant's own rule, in
+        units of the norms: compare variants by `w1`), gap 0, status "optimal", iterations
+        (bins of the dynamic program, 0 in closed form), seconds, message.
+
+    Raises:
+        ValueError: If an argument is invalid, N is odd for Simpson's rule, or rng is missing.
+
+    Source: `geda` section 4.1; section 6.1 asks for smoothing and Simpson's rule.
+
+    Note: on a step ECDF the rule's weights play no part, as each term is least by itself; so
+        Simpson's rule keeps what the trapezoid keeps. A smoothed target may ask a bin for more
+        than it holds; `quadrature.counts_in_capacity` then finds the best counts.
+    """
+    start = time.perf_counter()
+    norms, k = _checked(norms, k, within, rng)
+    n_nodes = quadrature.check_rule(n_nodes, rule, nodes, ecdf)
+    order = ranking(norms)
+    ordered, n = norms[order], len(norms)
+    inner, weights = quadrature.nodes_and_weights(ordered, n_nodes, rule, nodes)
+    below = quadrature.counts_below(ordered, inner)
+    if ecdf == "step":
+        kept, share = quadrature.nearest_counts(below, n, k), below / n
+        bins, how = 0, "proven: every term is least by itself"
+    else:
+        share = quadrature.smoothed_shares(ordered, inner, bandwidth)
+        capacity = np.diff(below, prepend=0, append=n)
+        kept = quadrature.counts_in_capacity(k * share, weights, capacity, k)
+        bins, how = n_nodes, "proven by dynamic programming over the bins"
+    indices = _pick(order, below, kept, k, within, rng)
+    return proven(indices, float(weights @ np.abs(share - kept / k)), start, how, bins)
+
+
+def _checked(norms: np.ndarray, k: int, within: str, rng: object) -> tuple[np.ndarray, int]:
+    """Return norms and k where they and the choice within bins are valid."""
     norms = check_scores(norms, finite=True)
     k = check_k(k, len(norms))
     check_choice(within, WITHIN, "within")
     if within == "random" and rng is None:
         raise StudyError("within='random' needs rng, a numpy.random.Generator")
-    below = _counts_below(norms, n_nodes)
-    n = len(norms)
-    # Integers: in floats k * C / n breaks exact halves the wrong way (n = 22, k = 11, C = 15).
-    chosen_below = (2 * k * below + n) // (2 * n)
-    shares = np.diff(np.concatenate([[0], chosen_below, [k]]))
-    ranked = np.argsort(norms, kind="stable")
-    bins = np.split(ranked, below)
-    return interleave(
-        [_take(rows, int(m), within, rng) for rows, m in zip(bins, shares, strict=True)]
-    )
+    return norms, k
 
 
-def _nodes(norms: np.ndarray, n_nodes: int) -> np.ndarray:
-    """Return the interior nodes m + j (M - m) / N, shape (N - 1,)."""
-    if not isinstance(n_nodes, Integral) or n_nodes < 2:
-        raise StudyError(f"n_nodes must be a whole number from 2 upwards, got {n_nodes!r}")
-    return np.linspace(norms.min(), norms.max(), int(n_nodes) + 1)[1:-1]
+def _pick(
+    order: np.ndarray,
+    below: np.ndarray,
+    kept: np.ndarray,
+    k: int,
+    within: str,
+    rng: np.random.Generator | None,
+) -> np.ndarray:
+    """Return the rows of each bin in keep-first order, the bins interleaved.
 
-
-def _counts_below(norms: np.ndarray, n_nodes: int) -> np.ndarray:
-    """Return how many norms lie at or below each interior node, shape (N - 1,), int64."""
-    return np.searchsorted(np.sort(norms), _nodes(norms, n_nodes), side="right").astype(np.int64)
+    Args:
+        order: Row numbers by rising norm, shape (n,).
+        below: Points at or below each interior node, shape (N - 1,).
+        kept: How many of them to keep, shape (N - 1,).
+        k: Points to keep in all.
+        within: "spread", "random" or "first".
+        rng: For "random".
+    """
+    edges = np.concatenate([[0], below, [len(order)]])
+    shares = np.diff(kept, prepend=0, append=k)
+    if within != "spread":
+        bins = zip(np.split(order, below), shares.tolist(), strict=True)
+        return interleave([_take(rows, m, within, rng) for rows, m in bins])
+    # All bins at once, the same as `even_ranks` and `interleave` bin by bin.
+    of = np.repeat(np.arange(len(shares)), shares)
+    place = np.arange(k) - (np.cumsum(shares) - shares)[of]
+    share = shares[of]
+    rows = order[edges[of] + (2 * place + 1) * np.diff(edges)[of] // (2 * share)]
+    return rows[np.argsort((place + 0.5) / share, kind="stable")]
 
 
 def _take(rows: np.ndarray, m: int, within: str, rng: np.random.Generator | None) -> np.ndarray:
     """Return m of the rows, which are sorted by norm."""
     if within == "random":
         return rng.permutation(rows)[:m]
-    if within == "first":
-        return np.sort(rows)[:m]
-    return rows[_even_ranks(len(rows), m)]
-
-
-def _even_ranks(n: int, k: int) -> np.ndarray:
-    """Return the ranks floor((j + 1/2) n / k), j = 0..k-1, in integers."""
-    return (2 * np.arange(k, dtype=np.int64) + 1) * n // max(2 * k, 1)
-
-
-def evenly_spaced(norms: np.ndarray, k: int) -> np.ndarray:
-    """Keep every (n/k)-th point of the ranking by norm.
-
-    Args:
-        norms: Gradient norms of one class, shape (n,).
-        k: Points to keep, 1 <= k <= n.
-
-    Returns:
-        Row numbers by rising norm, shape (k,), int64.
-
-    Raises:
-        ValueError: If norms or k are invalid.
-
-    Source: `geda` section 5.4.
-
-    Note: the footnote's modulo rule drops the same fifth of the data at 60, 40 and 20 %; these
-    ranks, floor((j + 1/2) n / k), are evenly spaced at every k.
-    """
-    norms = check_scores(norms)
-    k = check_k(k, len(norms))
-    return np.argsort(norms, kind="stable")[_even_ranks(len(norms), k)]
+    return np.sort(rows)[:m]
 
 
 def random_per_quartile(norms: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
@@ -126,87 +187,8 @@ def random_per_quartile(norms: np.ndarray, k: int, rng: np.random.Generator) -> 
     """
     norms = check_scores(norms)
     k = check_k(k, len(norms))
-    quarters = np.array_split(np.argsort(norms, kind="stable"), 4)
+    quarters = np.array_split(ranking(norms), 4)
     shares = allocate(np.array([len(rows) for rows in quarters]), k)
     return interleave(
         [_take(rows, m, "random", rng) for rows, m in zip(quarters, shares, strict=True)]
     )
-
-
-def objective(norms: np.ndarray, selected: np.ndarray, n_nodes: int = 5) -> float:
-    """Return the trapezoid estimate of the L1 distance between the two ECDFs.
-
-    Args:
-        norms: Gradient norms of one class, shape (n,).
-        selected: Row numbers of the subset, shape (k,), k >= 1.
-        n_nodes: The paper's N.
-
-    Returns:
-        (M - m) / N * sum over interior nodes of |F_all - F_subset|, in units of the norms.
-
-    Raises:
-        ValueError: If norms or n_nodes are invalid, or the subset is empty.
-
-    Source: `geda` section 4.1; the rule's end terms are taken as 0, as there.
-    """
-    norms = check_scores(norms, finite=True)
-    check_k(len(selected), len(norms))
-    nodes = _nodes(norms, n_nodes)
-    share_all = np.searchsorted(np.sort(norms), nodes, side="right") / len(norms)
-    share = np.searchsorted(np.sort(norms[selected]), nodes, side="right") / len(selected)
-    return float(np.ptp(norms) / n_nodes * np.abs(share_all - share).sum())
-
-
-def solve_milp_as_written(
-    norms: np.ndarray,
-    k: int,
-    n_nodes: int = 5,
-    solver: str = "highs",
-    time_limit: float = 60.0,
-) -> OptimizeResult:
-    """Solve problem (P) literally, one 0/1 variable a point, by branch and cut.
-
-    Args:
-        norms: Gradient norms of one class, shape (n,), finite.
-        k: Points to keep, 1 <= k <= n.
-        n_nodes: The paper's N.
-        solver: "highs" or "cbc".
-        time_limit: Seconds allowed to the solver.
-
-    Returns:
-        OptimizeResult with indices (k,), objective (that of `objective`), sum_z (that of (P)),
-        status, success, message, bound, gap (both of (P)), seconds, seconds_build.
-
-    Raises:
-        ValueError: If the input is invalid or no subset was found in the time allowed.
-
-    Source: `geda` section 4.1, problem (P).
-    """
-    norms = check_scores(norms, finite=True)
-    k = check_k(k, len(norms))
-    is_below = norms <= _nodes(norms, n_nodes)[:, None]
-    model = programs.build(lambda: _build_milp(is_below, k))
-    result = programs.solve(model, solver, time_limit)
-    values = np.array([delta.value() for delta in model.variables])
-    result.indices = np.flatnonzero(values > 0.5)
-    result.sum_z = result.fun
-    result.objective = objective(norms, result.indices, n_nodes)
-    return result
-
-
-def _build_milp(is_below: np.ndarray, k: int) -> programs.Parts:
-    """Write (P) in PuLP; is_below has shape (N - 1, n)."""
-    import pulp
-
-    n = is_below.shape[1]
-    problem = pulp.LpProblem("geda", pulp.LpMinimize)
-    delta = [pulp.LpVariable(f"delta_{i}", cat="Binary") for i in range(n)]
-    z = [pulp.LpVariable(f"z_{j}") for j in range(len(is_below))]
-    problem += pulp.lpSum(z)
-    for j, row in enumerate(is_below):
-        share = pulp.LpAffineExpression([(delta[i], 1 / k) for i in np.flatnonzero(row)])
-        target = float(row.mean())
-        problem += target - share <= z[j], f"above_{j}"
-        problem += share - target <= z[j], f"below_{j}"
-    problem += pulp.lpSum(delta) == k, "budget"
-    return problem, delta

@@ -1,16 +1,28 @@
 """Budgeted selection by an integer quadratic program: LP relaxation and truncated power."""
 
-import warnings
+import time
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_features, check_k, check_scores
+from helpers.checks import check_choice, check_k
 from helpers.scores import order
-from helpers.selection import programs
-from helpers.selection.kernels import gaussian_similarity, row_sums
-from helpers.selection.power import check_program, find_shift, power_steps, truncated_power
+from helpers.selection import iqp_task
+from helpers.selection.blocks import thread_count
+from helpers.selection.fourier import N_FREQUENCIES
+from helpers.selection.kernels import DIVERSITIES, bandwidth_of, gaussian_similarity, row_sums
+from helpers.selection.lp_written import solve_lp_as_written, solve_lp_merged
+from helpers.selection.power import (
+    check_program,
+    check_utility,
+    find_shift,
+    power_steps,
+    truncated_power,
+)
+from helpers.selection.quadratic import Matrix
+from helpers.selection.rows import read
 
 __all__ = [
     "budgeted",
@@ -20,11 +32,15 @@ __all__ = [
     "objective",
     "power_steps",
     "row_sums",
+    "solve",
     "solve_lp_as_written",
+    "solve_lp_merged",
     "truncated_power",
 ]
 
-VANISHED = 1e-6  # a kernel whose off-diagonal rows sum to less than this changes no ranking
+MEMORY = 1 << 30  # bytes
+METHODS = ("auto", "exact", "fourier")
+PROVEN = 1e-9  # relative distance to the bound from which a subset counts as optimal
 
 
 def objective(
@@ -75,6 +91,144 @@ def lp_relaxation(
     return order(utility + weight * sums)[:k]
 
 
+def solve(
+    utility: np.ndarray,
+    features: np.ndarray,
+    k: int,
+    weight: float = 0.3,
+    kernel: str = "gaussian",
+    bandwidth: float | str = 1.0,
+    diversity: str = "kernel",
+    shift: str | float | None = None,
+    memory: float = MEMORY,
+    start: str | np.ndarray = "lp",
+    *,
+    max_steps: int = 100,
+    method: str = "auto",
+    n_frequencies: int = N_FREQUENCIES,
+    project: int | None = None,
+    finish: str | None = None,
+    threads: int | None = None,
+    rng: int | np.random.Generator = 0,
+) -> OptimizeResult:
+    """Select k examples by the whole of Algorithm 1 after fine-tuning, for pools of any size.
+
+    The LP in closed form gives the first subset, truncated power improves it. The n x n matrix
+    is formed only where it fits; otherwise its sums are computed by tiles, each pair once for
+    all row sums, and afterwards only for rows that enter or leave.
+
+    Args:
+        utility: How much each example is worth, shape (n,), finite, >= 0.
+        features: Shape (n, d), finite; float32 and float16 are computed in float32, all else in
+            float64, twice as long. May be memory-mapped and read-only.
+        k: Examples to keep, 1 <= k <= n.
+        weight: The paper's lambda, >= 0.
+        kernel: "gaussian", the only one.
+        bandwidth: Of the kernel, the paper's 1, or "median" (distance).
+        diversity: "kernel" as printed, which rewards likeness, or "distance", 1 - kernel.
+        shift: Added to Q's diagonal. None iterates as printed; "auto" makes Q semi-definite, so
+            that no step lowers the objective: max(0, weight - min u) for the kernel; for the
+            distance a bound by row sums, valid but so large that the start may not move.
+        memory: Bytes; the matrix is formed where twice its size fits. Without it there are a
+            copy of the features and some tiles; with Fourier features only blocks of them.
+        start: "lp", or row numbers of the first subset, shape (k,).
+        max_steps: Products with Q at most.
+        method: "exact", "fourier" (random Fourier features), or "auto": exact below a million
+            rows.
+        n_frequencies: Of the Fourier features, each with a cosine and a sine.
+        project: p: use p random projections of the features (eq. 5); None uses them all.
+        finish: "swap" goes on by swap search where the matrix is formed; None ends here.
+        threads: Of the sums by tiles; None takes $OMP_NUM_THREADS, else one a core.
+        rng: Seed or generator of projections and frequencies; equal seeds, equal answers.
+
+    Returns:
+        OptimizeResult with indices (k,) int64, largest entry of Qx first; objective (x'Qx) and
+        fun; bound (the LP's value) and gap (relative to objective), None with Fourier features;
+        iterations and nit; seconds; status: "optimal" (meets the bound), "local" (a fixed subset)
+        or "feasible"; success, message, objectives (of each subset met, the start first; with
+        Fourier features their estimates), settled, shift, bandwidth, method ("matrix", "blocks"
+        or "fourier"), noise (spread of the Fourier error over that of the ranking, on a sample;
+        None otherwise).
+
+    Raises:
+        ValueError: If an argument is out of the ranges above.
+
+    Warns:
+        UserWarning: If the kernel vanishes between all rows, the ranking is then by utility;
+            or if Fourier features return mostly noise.
+
+    Source: `budgeted` Algorithm 1; eqs 4 to 11.
+
+    Note: the best subset met is returned, so never a worse one than the start. With Fourier
+    features that is exact where the subset has up to 44,000 rows, else by their estimate.
+    """
+    began = time.perf_counter()
+    check_choice(kernel, ("gaussian",), "kernel")
+    check_choice(diversity, DIVERSITIES, "diversity")
+    check_choice(method, METHODS, "method")
+    check_choice(finish, (None, "swap"), "finish")
+    _check_numbers(memory, max_steps, start)
+    rng = _generator(rng)
+    utility, rows = check_utility(utility, weight), read(features, project, rng)
+    k = check_k(k, len(utility))
+    if rows.n != len(utility):
+        raise StudyError(f"features and utility differ in length: {rows.n}, {len(utility)}")
+    h, threads = bandwidth_of(rows, bandwidth), thread_count(threads)
+    task = iqp_task.Task(utility, rows, k, weight, h, diversity, threads)
+    program = iqp_task.program_of(task, method, memory, n_frequencies, rng)
+    if finish == "swap" and not isinstance(program, Matrix):
+        raise StudyError("finish='swap' needs the matrix: a smaller pool, more memory or 'exact'")
+    if iqp_task.has_vanished(task, program):
+        result = iqp_task.by_utility(task, program.name != "fourier")
+    else:
+        result = iqp_task.improve(task, program, start, shift, max_steps)
+        if finish == "swap":
+            iqp_task.swapped(task, program, result)
+    result.update(method=program.name, noise=program.noise, bandwidth=h)
+    return _reported(result, time.perf_counter() - began)
+
+
+def _check_numbers(memory: float, max_steps: int, start: str | np.ndarray) -> None:
+    """Raise unless memory, max_steps and start can be used."""
+    if not isinstance(memory, Real) or not memory >= 0:
+        raise StudyError(f"memory must be a number of bytes from 0 upwards, got {memory!r}")
+    if isinstance(max_steps, bool) or not isinstance(max_steps, Integral) or max_steps < 0:
+        raise StudyError(f"max_steps must be a whole number from 0 upwards, got {max_steps!r}")
+    if isinstance(start, str):
+        check_choice(start, ("lp",), "start as a name")
+
+
+def _generator(rng: int | np.random.Generator) -> np.random.Generator:
+    """Return a generator, made of a seed where one is given."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise StudyError(f"rng must be a seed or a numpy.random.Generator, got {rng!r}") from None
+
+
+def _reported(result: OptimizeResult, seconds: float) -> OptimizeResult:
+    """Return the result under the names that all solvers share."""
+    value, bound = float(result.fun), result.bound
+    if bound is not None:  # rounding alone can lift the value above
+        bound = max(bound, value)
+    gap = None if bound is None else (bound - value) / max(abs(value), 1e-12)
+    is_optimal = gap is not None and gap <= PROVEN
+    settled = result.success
+    result.update(
+        indices=result.pop("selected"),
+        objective=value,
+        fun=value,
+        bound=bound,
+        gap=gap,
+        iterations=result.nit,
+        seconds=seconds,
+        settled=settled,
+        success=settled or is_optimal,
+        status="optimal" if is_optimal else "local" if settled else "feasible",
+    )
+    return result
+
+
 def budgeted(
     utility: np.ndarray,
     features: np.ndarray,
@@ -85,7 +239,7 @@ def budgeted(
     shift: str | float | None = "auto",
     max_steps: int = 100,
 ) -> np.ndarray:
-    """Select k examples by the whole of Algorithm 1 after fine-tuning.
+    """Select k examples by the whole of Algorithm 1 after fine-tuning: `solve`, indices only.
 
     Args:
         utility: Entropy of each example, shape (n,), nats, >= 0.
@@ -94,7 +248,7 @@ def budgeted(
         weight: The paper's lambda, >= 0.
         bandwidth: Of the Gaussian kernel, the paper's 1, or "median" (distance).
         diversity: "kernel" as printed, which rewards likeness, or "distance", 1 - kernel.
-        shift: As in `truncated_power`.
+        shift: As in `solve`.
         max_steps: Products with Q at most.
 
     Returns:
@@ -108,82 +262,5 @@ def budgeted(
 
     Source: `budgeted` Algorithm 1.
     """
-    utility, features = check_scores(utility, finite=True), check_features(features)
-    k = check_k(k, len(utility))
-    if len(features) != len(utility):
-        raise StudyError(f"features and utility differ in length: {len(features)}, {len(utility)}")
-    similarity = gaussian_similarity(features, bandwidth, diversity)
-    if _has_vanished(similarity, diversity):
-        warnings.warn(
-            f"the Gaussian kernel vanishes between all rows at bandwidth {bandwidth}; ranking by "
-            "utility alone (bandwidth='median' follows the data)",
-            stacklevel=2,
-        )
-        return order(utility)[:k]
-    start = lp_relaxation(utility, similarity, k, weight)
-    if shift == "auto" and diversity == "kernel":  # known to be semi-definite: no factorisation
-        shift = max(0.0, weight - float(utility.min()))
-    return truncated_power(utility, similarity, start, weight, shift, max_steps)
-
-
-def _has_vanished(similarity: np.ndarray, diversity: str) -> bool:
-    """Say whether every off-diagonal entry of the kernel is as good as zero."""
-    off = similarity.sum(axis=1, dtype=np.float64) - np.diagonal(similarity)
-    kernel = off if diversity == "kernel" else len(similarity) - 1 - off
-    return len(similarity) > 1 and bool(kernel.max() < VANISHED)
-
-
-def solve_lp_as_written(
-    utility: np.ndarray,
-    similarity: np.ndarray,
-    k: int,
-    weight: float = 0.3,
-    solver: str = "highs",
-    time_limit: float = 60.0,
-) -> OptimizeResult:
-    """Solve eq. 11 literally, with a variable and a constraint for each of the n^2 pairs.
-
-    Args:
-        utility: Shape (n,), finite, >= 0; n up to a few hundred.
-        similarity: Shape (n, n), symmetric, entries >= 0.
-        k: Examples to keep, 1 <= k <= n.
-        weight: The paper's lambda, >= 0.
-        solver: "highs" or "cbc".
-        time_limit: Seconds allowed to the solver.
-
-    Returns:
-        OptimizeResult with selected (k,) (largest x first, ties keep row order), x (n,), fun,
-        status, success, message, bound, gap, seconds, seconds_build.
-
-    Raises:
-        ValueError: If an argument is invalid or no answer was found in the time allowed.
-
-    Source: `budgeted` eq. 11.
-    """
-    check_choice(solver, programs.SOLVERS, "solver")
-    utility, similarity, _ = check_program(utility, similarity, weight)
-    k = check_k(k, len(utility))
-    matrix = weight * similarity.astype(np.float64)
-    np.fill_diagonal(matrix, utility)
-    model = programs.build(lambda: _build_lp(matrix, k))
-    result = programs.solve(model, solver, time_limit)
-    result.x = np.array([x.value() for x in model.variables], dtype=np.float64)
-    result.selected = order(result.x)[:k]
-    return result
-
-
-def _build_lp(matrix: np.ndarray, k: int) -> programs.Parts:
-    """Write eq. 11 in PuLP for Q of shape (n, n)."""
-    import pulp
-
-    n = len(matrix)
-    problem = pulp.LpProblem("budgeted", pulp.LpMaximize)
-    x = [pulp.LpVariable(f"x_{i}", 0, 1) for i in range(n)]
-    pairs = [(i, j) for i in range(n) for j in range(n)]
-    w = {(i, j): pulp.LpVariable(f"w_{i}_{j}", 0, 1) for i, j in pairs}
-    problem += pulp.LpAffineExpression([(w[pair], float(matrix[pair])) for pair in pairs])
-    for i, j in pairs:
-        terms = [(w[i, j], 2), (x[i], -1), (x[j], -1)] if i != j else [(w[i, i], 2), (x[i], -2)]
-        problem += pulp.LpConstraint(pulp.LpAffineExpression(terms), pulp.LpConstraintLE, None, 0)
-    problem += pulp.lpSum(x) == k, "budget"
-    return problem, x
+    options = {"bandwidth": bandwidth, "diversity": diversity, "shift": shift}
+    return solve(utility, features, k, weight, max_steps=max_steps, **options).indices

@@ -1,32 +1,45 @@
 """Greedy k-centers, exact and in batches."""
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from helpers import StudyError
 from helpers.checks import check_features, check_k
+from helpers.selection.blocks import in_order, thread_count
 
 N_CANDIDATES = 1024  # farthest rows looked at in a round; their m x m distances are the batch
 N_FIRST = 256  # rows looked at in the first round, when few of them can be decided
-BLOCK_CELLS = 1 << 22  # cells of one distance block: 16 MiB in float32
+BLOCK_CELLS = 1 << 22  # distances that one thread computes before it takes more
+# Rows of a block multiplied at once, so that their distances stay in the cache. BLAS works on
+# groups of 12 or of some power of two rows and rounds the rest differently: a multiple of both
+# leaves every distance, to the last bit, what it would be in the whole block.
+TILE_ROWS = 384
+LARGEST_POWER = 1000  # of two, as a factor; beyond it 2.0**power is no normal number
 
 
-def greedy_k_centers(features: np.ndarray, k: int, initial: np.ndarray | None = None) -> np.ndarray:
+def greedy_k_centers(
+    features: np.ndarray, k: int, initial: np.ndarray | None = None, threads: int | None = None
+) -> np.ndarray:
     """Add, k times, the row farthest from all centres chosen so far.
 
     Args:
-        features: Rows to cover, shape (n, d); Euclidean distance.
+        features: Rows to cover, shape (n, d); Euclidean distance. May be memory-mapped: some
+            rows at a time are read, and no copy of all is made.
         k: New centres, 1 <= k <= n - (number of initial rows).
         initial: Row numbers that are centres already, shape (m,); None or empty starts with
             row 0 as the first pick.
+        threads: Of the distances; None takes $OMP_NUM_THREADS, else one a core. The answer does
+            not depend on them.
 
     Returns:
         The new centres in order of addition, shape (k,), int64; ties go to the lowest row.
 
     Raises:
-        ValueError: If features are not finite (n, d), k is out of range, or initial names a
-            row outside 0..n-1.
+        ValueError: If features are not finite (n, d), k is out of range, initial names a row
+            outside 0..n-1, or threads is no whole number from 1 upwards.
 
     Source: `svp` Algorithm 1, after Sener & Savarese (2018); "facility location" in `svp`
     Table 2 is this method.
@@ -37,14 +50,22 @@ def greedy_k_centers(features: np.ndarray, k: int, initial: np.ndarray | None = 
     float32 until distances fall to where its rounding would show, then in float64, which tells
     distances apart down to about 1e-7 of the longest row and counts smaller ones as 0.
     """
+    from threadpoolctl import threadpool_limits
+
     features = check_features(features)
-    n = len(features)
-    given = _check_initial(initial, n)
-    k = check_k(k, n - len(given))
-    selected = given.tolist() or [0]
-    n_wanted = len(given) + k
+    given = _check_initial(initial, len(features))
+    k = check_k(k, len(features) - len(given))
+    threads = thread_count(threads)
+    # Several threads inside one small product would cost more than they bring.
+    with threadpool_limits(1, user_api="blas"):
+        selected = _add(features, given.tolist() or [0], len(given) + k, threads)
+    return np.array(selected[len(given) :], dtype=np.int64)
+
+
+def _add(features: np.ndarray, selected: list[int], n_wanted: int, threads: int) -> list[int]:
+    """Return the selected rows and those added to them, n_wanted in all."""
     space = _space(features)
-    nearest = _nearest(space, np.array(selected))
+    nearest = _nearest(space, np.array(selected), threads)
     m = min(N_FIRST, N_CANDIDATES)
     while len(selected) < n_wanted:
         best = nearest.max()
@@ -53,13 +74,13 @@ def greedy_k_centers(features: np.ndarray, k: int, initial: np.ndarray | None = 
             selected.extend(unchosen[: n_wanted - len(selected)].tolist())
         elif best < space.trusted:
             space = _space(features, wide=True)
-            nearest = _nearest(space, np.array(selected))
+            nearest = _nearest(space, np.array(selected), threads)
         else:
             picks = _round(space, nearest, n_wanted - len(selected), m)
-            nearest = _nearest(space, picks, nearest)
+            nearest = _nearest(space, picks, threads, nearest)
             selected.extend(picks.tolist())
             m = min(2 * m, N_CANDIDATES) if len(picks) > m // 4 else m
-    return np.array(selected[len(given) :], dtype=np.int64)
+    return selected
 
 
 def _check_initial(initial: np.ndarray | None, n: int) -> np.ndarray:
@@ -75,59 +96,104 @@ def _check_initial(initial: np.ndarray | None, n: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Space:
-    """Features made ready for distances by matrix product."""
+    """How features become rows ready for distances by matrix product, some at a time."""
 
-    points: np.ndarray  # (n, d + 1): centred and scaled rows, then a column of ones
-    lengths: np.ndarray  # (n,): squared lengths of the rows
+    features: np.ndarray  # (n, d), as given: a copy of all rows would double the memory
+    shift: np.ndarray  # (d,): taken off every row
+    power: int  # of two, that every row is then multiplied by
+    dtype: type  # of the ready rows: float32 or float64
+    lengths: np.ndarray  # (n,): squared lengths of the ready rows
     floor: float  # squared distances up to here are rounding and count as 0
     trusted: float  # squared distances below here need float64
+
+    def ready(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Return some rows centred and scaled, then a column of ones, shape (r, d + 1)."""
+        return _ready(self.features[rows], self.shift, self.power, self.dtype)
+
+
+def _ready(some: np.ndarray, shift: np.ndarray, power: int, dtype: type) -> np.ndarray:
+    """Return rows less a shift, times a power of two, then a column of ones."""
+    ready = np.empty((len(some), some.shape[1] + 1), dtype=dtype)
+    ready[:, -1] = 1
+    points = some - shift
+    if abs(power) > LARGEST_POWER:
+        ready[:, :-1] = np.ldexp(points, power)
+    else:
+        np.multiply(points, 2.0**power, out=ready[:, :-1], casting="same_kind")
+    return ready
+
+
+def _tiles(first: int, end: int, step: int = TILE_ROWS) -> Iterator[slice]:
+    """Yield slices of up to `step` rows that cover first..end-1."""
+    for start in range(first, end, step):
+        yield slice(start, min(end, start + step))
 
 
 def _space(features: np.ndarray, wide: bool = False) -> _Space:
     """Centre and scale the features (n, d); both leave every comparison as it was."""
     n, d = features.shape
-    largest = np.abs(features).max()
-    whole = largest < 2**52 and bool((features == np.rint(features)).all())
+    largest = max(np.abs(features[rows]).max() for rows in _tiles(0, n))
+    whole = largest < 2**52 and all(_is_whole(features[rows]) for rows in _tiles(0, n))
     shift = features.mean(axis=0, dtype=np.float64)
     # Whole numbers stay whole, and below 2**24 (2**53) every step in float32 (float64) is exact.
-    points = features - (np.rint(shift) if whole else shift)
-    largest = np.abs(points).max()
+    shift = np.rint(shift) if whole else shift
+    largest = max(np.abs(features[rows] - shift).max() for rows in _tiles(0, n))
     bound = 4.0 * (d + 1) * largest**2 if largest < 2**52 else np.inf
     exact = whole and bound < 2**53
     wide = wide or (exact and bound >= 2**24)
-    if not exact and largest > 0:  # a power of two: no rounding, no overflow of squares
-        points = np.ldexp(points, -int(np.frexp(largest)[1]))
-    ready = np.ones((n, d + 1), dtype=np.float64 if wide else np.float32)
-    ready[:, :d] = points
-    lengths = np.einsum("ij,ij->i", ready[:, :d], ready[:, :d])
-    noise = 0.0 if exact else float(lengths.max()) * np.finfo(ready.dtype).eps
-    return _Space(ready, lengths, 32 * noise if wide else 0.0, 0.0 if wide else 4096 * noise)
+    # A power of two: no rounding, no overflow of squares.
+    power = -int(np.frexp(largest)[1]) if not exact and largest > 0 else 0
+    dtype = np.float64 if wide else np.float32
+    lengths = np.empty(n, dtype=dtype)
+    for rows in _tiles(0, n):
+        points = _ready(features[rows], shift, power, dtype)[:, :-1]
+        np.einsum("ij,ij->i", points, points, out=lengths[rows])
+    noise = 0.0 if exact else float(lengths.max()) * np.finfo(dtype).eps
+    floor, trusted = (32 * noise, 0.0) if wide else (0.0, 4096 * noise)
+    return _Space(features, shift, power, dtype, lengths, floor, trusted)
 
 
-def _distances(space: _Space, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return squared distances less the squared lengths of the left rows, (len(left), r)."""
-    centres = space.points[right] * -2
-    centres[:, -1] = space.lengths[right]
-    return left @ centres.T
+def _is_whole(values: np.ndarray) -> bool:
+    """Say whether all values are whole numbers."""
+    return bool((values == np.rint(values)).all())
 
 
-def _nearest(space: _Space, rows: np.ndarray, nearest: np.ndarray | None = None) -> np.ndarray:
+def _centres(space: _Space, rows: np.ndarray) -> np.ndarray:
+    """Return the right side of the product that gives distances to some rows, (d + 1, r)."""
+    centres = space.ready(rows)
+    centres *= -2
+    centres[:, -1] = space.lengths[rows]
+    return centres.T
+
+
+def _nearest(
+    space: _Space, rows: np.ndarray, threads: int, nearest: np.ndarray | None = None
+) -> np.ndarray:
     """Return squared distances to the nearest centre, shape (n,), after adding centres.
 
     Centres get -1, so that a centre is never picked again.
     """
-    n = len(space.points)
-    result = np.full(n, np.inf, dtype=space.points.dtype) if nearest is None else nearest
+    n = len(space.features)
+    result = np.full(n, np.inf, dtype=space.dtype) if nearest is None else nearest
     for some in np.array_split(rows, -(-len(rows) // N_CANDIDATES)):
-        step = max(1, BLOCK_CELLS // len(some))
-        for start in range(0, n, step):
-            block = slice(start, start + step)
-            dist = _distances(space, space.points[block], some).min(axis=1)
-            dist += space.lengths[block]
-            dist[dist <= space.floor] = 0
-            np.minimum(result[block], dist, out=result[block])
+        centres = _centres(space, some)
+        blocks = list(_tiles(0, n, max(1, BLOCK_CELLS // len(some))))
+
+        def update(block: slice, centres: np.ndarray = centres) -> None:
+            for tile in _tiles(block.start, block.stop):
+                _update(space, centres, result, tile)
+
+        deque(in_order(update, blocks, min(threads, len(blocks))), maxlen=0)
     result[rows] = -1
     return result
+
+
+def _update(space: _Space, centres: np.ndarray, nearest: np.ndarray, rows: slice) -> None:
+    """Lower the distances of some rows to those from new centres, in place."""
+    dist = (space.ready(rows) @ centres).min(axis=1)
+    dist += space.lengths[rows]
+    dist[dist <= space.floor] = 0
+    np.minimum(nearest[rows], dist, out=nearest[rows])
 
 
 def _candidates(nearest: np.ndarray, m: int) -> tuple[np.ndarray, float, int]:
@@ -150,7 +216,7 @@ def _round(space: _Space, nearest: np.ndarray, n_wanted: int, m: int) -> np.ndar
     """Return the next centres in order, at least one, as far as m candidates decide them."""
     candidates, bound, bound_row = _candidates(nearest, m)
     dist = nearest[candidates].copy()
-    between = _distances(space, space.points[candidates], candidates)
+    between = space.ready(candidates) @ _centres(space, candidates)
     between += space.lengths[candidates, None]
     if space.floor:
         between[between <= space.floor] = 0

@@ -1,15 +1,16 @@
 """Gaussian similarity between rows of features, whole or as row sums in O(n d) memory."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from helpers import StudyError
 from helpers.checks import check_choice, check_features
+from helpers.selection import tiles
+from helpers.selection.blocks import spans, thread_count
+from helpers.selection.rows import Rows, read
 
 DIVERSITIES = ("kernel", "distance")
 N_MEDIAN = 1000  # rows the median distance is taken over, evenly spaced in the pool
-N_BLOCK = 1024  # rows of the kernel held at once by row_sums
+N_CACHED = 32  # rows of the kernel that stay in the cache from product to exponential
 
 
 def gaussian_similarity(
@@ -36,16 +37,14 @@ def gaussian_similarity(
     """
     check_choice(diversity, DIVERSITIES, "diversity")
     features = check_features(features)
-    h = _bandwidth(features, bandwidth)
-    centred = _centred(features)
-    return next(_blocks(centred, h, diversity, len(centred)))
+    return _matrix(_centred(features), check_bandwidth(features, bandwidth), diversity)
 
 
 def row_sums(
     features: np.ndarray,
     bandwidth: float | str = 1.0,
     diversity: str = "kernel",
-    block: int = N_BLOCK,
+    block: int = tiles.N_ROWS,
 ) -> np.ndarray:
     """Return the row sums of the similarity less its diagonal, without storing it.
 
@@ -53,7 +52,7 @@ def row_sums(
         features: Shape (n, d).
         bandwidth: h, > 0, in units of the features, or "median".
         diversity: "kernel" or "distance".
-        block: Rows of the similarity held at once.
+        block: Rows of the similarity held at once by a thread.
 
     Returns:
         Shape (n,), float64; utility + weight * row sums ranks rows as the LP does.
@@ -62,11 +61,10 @@ def row_sums(
         ValueError: If features, bandwidth or diversity are invalid.
     """
     check_choice(diversity, DIVERSITIES, "diversity")
-    features = check_features(features)
-    h = _bandwidth(features, bandwidth)
-    blocks = _blocks(_centred(features), h, diversity, block)
-    sums = np.concatenate([part.sum(axis=1, dtype=np.float64) for part in blocks])
-    return sums - (1.0 if diversity == "kernel" else 0.0)
+    rows = read(features)
+    points = tiles.prepared(rows, slice(None), bandwidth_of(rows, bandwidth))
+    sums = tiles.row_sums(points, thread_count(), block)
+    return sums if diversity == "kernel" else rows.n - 1 - sums
 
 
 def _centred(features: np.ndarray) -> np.ndarray:
@@ -83,26 +81,45 @@ def _squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.maximum(squared, 0, out=squared)
 
 
-def _blocks(points: np.ndarray, h: float, diversity: str, step: int) -> Iterator[np.ndarray]:
-    """Yield the similarity by blocks of `step` rows, shape (step, n)."""
-    for start in range(0, len(points), step):
-        # Whole, so that NumPy sees one array times itself and the result is symmetric.
-        left = points if step >= len(points) else points[start : start + step]
-        values = _squared_distances(left, points)
-        values *= -1 / (2 * h * h)
-        np.exp(values, out=values)
-        rows = np.arange(len(left))
-        values[rows, start + rows] = 1
-        yield values if diversity == "kernel" else 1 - values
+def _matrix(points: np.ndarray, h: float, diversity: str) -> np.ndarray:
+    """Return the similarity, shape (n, n), built in place in the products' own memory."""
+    squares = np.einsum("ij,ij->i", points, points)
+    # Whole, so that NumPy sees one array times itself and the result is symmetric.
+    matrix = points @ points.T
+    both = np.empty((min(N_CACHED, len(points)), len(points)), matrix.dtype)
+    for start, stop in spans(len(points), N_CACHED):
+        part, total = matrix[start:stop], both[: stop - start]
+        part *= 2
+        np.add.outer(squares[start:stop], squares, out=total)
+        np.subtract(total, part, out=part)
+        np.maximum(part, 0, out=part)
+        part *= -1 / (2 * h * h)
+        np.exp(part, out=part)
+        part[np.arange(stop - start), np.arange(start, stop)] = 1
+        if diversity == "distance":
+            np.subtract(1, part, out=part)
+    return matrix
 
 
-def _bandwidth(features: np.ndarray, bandwidth: float | str) -> float:
+def check_bandwidth(features: np.ndarray, bandwidth: float | str) -> float:
     """Return the bandwidth as a number > 0."""
     if bandwidth == "median":
         return median_distance(features)
     if isinstance(bandwidth, str) or not (np.isfinite(bandwidth) and bandwidth > 0):
         raise StudyError(f"bandwidth must be a number above 0 or 'median', got {bandwidth!r}")
     return float(bandwidth)
+
+
+def bandwidth_of(rows: Rows, bandwidth: float | str) -> float:
+    """Return the bandwidth of rows that are read by blocks, as a number > 0."""
+    if bandwidth == "median":
+        return median_distance(rows.take(_evenly(rows.n)))
+    return check_bandwidth(rows.take(slice(0, 1)), bandwidth)
+
+
+def _evenly(n: int) -> np.ndarray:
+    """Return the rows that stand for all n in the median distance."""
+    return np.arange(min(n, N_MEDIAN)) * n // min(n, N_MEDIAN)
 
 
 def median_distance(features: np.ndarray) -> float:
@@ -115,7 +132,7 @@ def median_distance(features: np.ndarray) -> float:
         ValueError: If it is 0, that is, more than half of the pairs coincide.
     """
     n = len(features)
-    rows = features[np.arange(min(n, N_MEDIAN)) * n // min(n, N_MEDIAN)]
+    rows = features[_evenly(n)]
     squared = _squared_distances(*[_centred(rows)] * 2)
     between = np.sqrt(squared[np.triu_indices(len(rows), 1)])
     median = float(np.median(between)) if n > 1 else 0.0

@@ -1,32 +1,34 @@
 """The quadratic program's checks and truncated power iterations."""
 
+import hashlib
+from numbers import Real
+
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
-from helpers.checks import check_scores
+from helpers.checks import check_scores, check_similarity
 from helpers.scores import order
+from helpers.selection.quadratic import Matrix, Quadratic
 
 
 def check_program(
     utility: np.ndarray, similarity: np.ndarray, weight: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return checked utility (n,), similarity (n, n), and its row sums less the diagonal."""
+    utility = check_utility(utility, weight)
+    similarity, rows = check_similarity(similarity, len(utility))
+    return utility, similarity, rows - np.diagonal(similarity)
+
+
+def check_utility(utility: np.ndarray, weight: float) -> np.ndarray:
+    """Return utility (n,), float64, where it and weight are finite and not negative."""
     utility = check_scores(utility, finite=True)
-    similarity = np.asarray(similarity)
-    n = len(utility)
-    if similarity.shape != (n, n):
-        raise StudyError(f"similarity must have shape ({n}, {n}), got {similarity.shape}")
     if utility.min() < 0:
         raise StudyError(f"utility must not be negative, got {utility.min():.4g}")
-    if not (np.isfinite(weight) and weight >= 0):
-        raise StudyError(f"weight must be finite and not negative, got {weight}")
-    rows = similarity.sum(axis=1, dtype=np.float64)
-    if not np.isfinite(rows).all() or similarity.min() < 0:
-        raise StudyError("similarity must be finite and not negative everywhere")
-    if not np.allclose(rows, similarity.sum(axis=0, dtype=np.float64), rtol=1e-4, atol=1e-6):
-        raise StudyError("similarity must be symmetric")
-    return utility, similarity, rows - np.diagonal(similarity)
+    if not isinstance(weight, Real) or not (np.isfinite(weight) and weight >= 0):
+        raise StudyError(f"weight must be finite and not negative, got {weight!r}")
+    return utility
 
 
 def truncated_power(
@@ -86,28 +88,39 @@ def power_steps(
         start first), nit (subsets after the start that were new), success (a fixed subset was
         reached), shift.
     """
-    utility, similarity, _ = check_program(utility, similarity, weight)
-    chosen = _check_start(start, len(utility))
-    shift = find_shift(utility, similarity, weight) if shift == "auto" else float(shift or 0)
-    product = _first_product(utility, similarity, chosen, weight)
-    best, values, seen = (chosen, product), [product[chosen].sum()], {chosen.tobytes()}
+    utility, similarity, sums = check_program(utility, similarity, weight)
+    chosen = check_start(start, len(utility))
+    shift = find_shift(utility, similarity, weight) if shift == "auto" else check_shift(shift)
+    return iterate(Matrix(utility, similarity, weight, sums), chosen, shift, max_steps)
+
+
+def iterate(program: Quadratic, start: np.ndarray, shift: float, max_steps: int) -> OptimizeResult:
+    """Run the iteration on any Q that can be multiplied; see `power_steps` for the result.
+
+    Args:
+        program: Q.
+        start: Sorted row numbers, shape (k,), int64.
+        shift: Added to the diagonal.
+        max_steps: Steps at most.
+    """
+    chosen, k = start, len(start)
+    product = program.product(chosen)
+    best, values, seen = (chosen, product), [product[chosen].sum()], {_digest(chosen)}
     settled = False
     for _ in range(max_steps):
         pushed = product.copy()
         pushed[chosen] += shift
-        following = np.sort(order(pushed)[: len(chosen)])
+        following = top(pushed, k)
         settled = np.array_equal(following, chosen)
-        if settled or following.tobytes() in seen:
+        if settled or _digest(following) in seen:
             break
-        product = _moved(product, utility, similarity, chosen, following, weight)
-        chosen = following
-        seen.add(chosen.tobytes())
+        product, chosen = _next_product(program, product, chosen, following), following
+        seen.add(_digest(chosen))
         values.append(product[chosen].sum())
         if values[-1] > max(values[:-1]):
             best = (chosen, product)
-    selected = best[0][order(best[1][best[0]])]
     return OptimizeResult(
-        selected=selected,
+        selected=best[0][order(best[1][best[0]])],
         fun=max(values),
         objectives=np.array(values),
         nit=len(values) - 1,
@@ -116,7 +129,40 @@ def power_steps(
     )
 
 
-def _check_start(start: np.ndarray, n: int) -> np.ndarray:
+def _next_product(
+    program: Quadratic, product: np.ndarray, chosen: np.ndarray, following: np.ndarray
+) -> np.ndarray:
+    """Return Qx of the following subset by the cheaper way: the rows that changed, or all."""
+    entered = np.setdiff1d(following, chosen, assume_unique=True)
+    left = np.setdiff1d(chosen, following, assume_unique=True)
+    if program.recomputes and 2 * len(entered) > min(len(chosen), len(product) - len(chosen)):
+        return program.product(following)
+    return program.moved(product, entered, left)
+
+
+def _digest(chosen: np.ndarray) -> bytes:
+    """Return a short name of a subset; a hundred subsets of a million rows would be long."""
+    return hashlib.blake2b(chosen.tobytes(), digest_size=16).digest()
+
+
+def top(values: np.ndarray, k: int) -> np.ndarray:
+    """Return the k rows with the largest values, sorted by row; ties keep the lowest rows."""
+    least = np.partition(values, len(values) - k)[len(values) - k]
+    above = np.flatnonzero(values > least)
+    tied = np.flatnonzero(values == least)[: k - len(above)]
+    return np.sort(np.concatenate([above, tied]))
+
+
+def check_shift(shift: float | None) -> float:
+    """Return a shift given as a number, >= 0, or None for 0."""
+    if shift is None:
+        return 0.0
+    if not isinstance(shift, Real) or not (np.isfinite(shift) and shift >= 0):
+        raise StudyError(f"shift must be None, 'auto' or a number from 0 upwards, got {shift!r}")
+    return float(shift)
+
+
+def check_start(start: np.ndarray, n: int) -> np.ndarray:
     """Return the start set sorted, shape (k,), int64."""
     start = np.asarray(start)
     if start.ndim != 1 or start.size == 0 or not np.issubdtype(start.dtype, np.integer):
@@ -125,30 +171,6 @@ def _check_start(start: np.ndarray, n: int) -> np.ndarray:
     if len(chosen) != len(start) or chosen[0] < 0 or chosen[-1] >= n:
         raise StudyError(f"start must be different row numbers in 0..{n - 1}")
     return chosen
-
-
-def _first_product(
-    utility: np.ndarray, similarity: np.ndarray, chosen: np.ndarray, weight: float
-) -> np.ndarray:
-    """Return Qx of a subset, shape (n,)."""
-    product = weight * similarity[chosen].sum(axis=0, dtype=np.float64)
-    product[chosen] += utility[chosen] - weight * np.diagonal(similarity)[chosen]
-    return product
-
-
-def _moved(
-    product: np.ndarray,
-    utility: np.ndarray,
-    similarity: np.ndarray,
-    old: np.ndarray,
-    new: np.ndarray,
-    weight: float,
-) -> np.ndarray:
-    """Return Qx of the new subset from that of the old: only the rows that changed cost."""
-    entered = np.setdiff1d(new, old, assume_unique=True)
-    left = np.setdiff1d(old, new, assume_unique=True)
-    product = product + _first_product(utility, similarity, entered, weight)
-    return product - _first_product(utility, similarity, left, weight)
 
 
 def find_shift(utility: np.ndarray, similarity: np.ndarray, weight: float = 0.3) -> float:

@@ -1,12 +1,16 @@
-"""Selection by distance to the centre of the class (IDS)."""
+"""Selection by distance to a centre: of the class (IDS, moderate) or the cluster (SSP)."""
 
 import math
+import warnings
+from numbers import Integral
 
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_features, check_labels
-from helpers.selection.quotas import interleave
+from helpers.checks import check_choice, check_features, check_k, check_labels
+from helpers.selection.quotas import interleave, per_class
+
+FULL_K_MEANS = 50_000  # rows; above, k-means runs on mini-batches
 
 
 def ids(features: np.ndarray, labels: np.ndarray, keep: float, mode: str = "hard") -> np.ndarray:
@@ -49,6 +53,139 @@ def ids(features: np.ndarray, labels: np.ndarray, keep: float, mode: str = "hard
 
 def _by_distance(points: np.ndarray, farthest_first: bool) -> np.ndarray:
     """Return positions of points (m, d) by distance to their mean; ties keep row order."""
-    centred = points - points.mean(axis=0, dtype=np.float64)
-    dist = np.einsum("ij,ij->i", centred, centred)
+    dist = _squared_distances(points)
     return np.argsort(-dist if farthest_first else dist, kind="stable")
+
+
+def _squared_distances(points: np.ndarray) -> np.ndarray:
+    """Return squared distances (m,) of points (m, d) to their mean."""
+    centred = points - points.mean(axis=0, dtype=np.float64)
+    return np.einsum("ij,ij->i", centred, centred)
+
+
+def ssp(
+    features: np.ndarray,
+    k: int,
+    n_clusters: int = 10,
+    mode: str = "hard",
+    metric: str = "cosine",
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """Pick the examples farthest from (or nearest to) the centre of their cluster, no labels.
+
+    Args:
+        features: Embedding of a self-supervised extractor, shape (n, d).
+        k: Examples to keep in all, 1 <= k <= n.
+        n_clusters: Clusters of k-means over all rows, 1 <= n_clusters <= n.
+        mode: "hard" takes the farthest first, "easy" the nearest first.
+        metric: "cosine" clusters rows scaled to length 1 and measures 1 - cosine to the
+            centre (1 for rows of zeros); "euclidean" takes the rows as they are.
+        rng: Seeds k-means; None seeds it with 0.
+
+    Returns:
+        Row numbers, shape (k,), int64, by distance; ties keep row order.
+
+    Raises:
+        ValueError: If features, k, n_clusters, mode or metric are invalid.
+
+    Source: Sorscher et al. (2022), arXiv:2206.14486, on pruning without labels; `adonis`
+    Table A1, where it is a peer of IDS, and which says that it measures by the cosine.
+
+    Note: scikit-learn's KMeans, best of 3 starts by k-means++, on one thread so that equal
+    seeds give equal answers; MiniBatchKMeans above 50,000 rows. The number of clusters is
+    open: the paper takes about as many as classes. Classes keep no shares, as there.
+    """
+    features = check_features(features)
+    k = check_k(k, len(features))
+    check_choice(mode, ("hard", "easy"), "mode")
+    check_choice(metric, ("cosine", "euclidean"), "metric")
+    n_clusters = _check_clusters(n_clusters, len(features))
+    if metric == "cosine":
+        features = _unit_rows(features)
+    seed = 0 if rng is None else int(rng.integers(2**31))
+    dist = _to_own_centre(features, *_cluster(features, n_clusters, seed), metric)
+    return np.argsort(-dist if mode == "hard" else dist, kind="stable")[:k]
+
+
+def _check_clusters(n_clusters: int, n: int) -> int:
+    """Return n_clusters as an int in 1..n."""
+    if isinstance(n_clusters, bool) or not isinstance(n_clusters, Integral):
+        raise StudyError(f"n_clusters must be a whole number in 1..{n}, got {n_clusters!r}")
+    if not 1 <= n_clusters <= n:
+        raise StudyError(f"n_clusters must lie in 1..{n}, got {n_clusters}")
+    return int(n_clusters)
+
+
+def _unit_rows(features: np.ndarray) -> np.ndarray:
+    """Return the rows (n, d) scaled to length 1; rows of zeros stay."""
+    largest = np.abs(features).max(axis=1, keepdims=True)
+    scaled = features / np.where(largest > 0, largest, 1)  # so that no square overflows
+    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return scaled / np.where(lengths > 0, lengths, 1)
+
+
+def _cluster(features: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return cluster numbers (n,) and centres (n_clusters, d) of k-means."""
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    kind = KMeans if len(features) <= FULL_K_MEANS else MiniBatchKMeans
+    model = kind(n_clusters=n_clusters, n_init=3, random_state=seed)
+    with warnings.catch_warnings(), threadpool_limits(1):
+        # Fewer distinct rows than clusters leave clusters empty, which harms nothing here.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features)
+    return model.labels_, model.cluster_centers_
+
+
+def _to_own_centre(
+    features: np.ndarray, clusters: np.ndarray, centres: np.ndarray, metric: str
+) -> np.ndarray:
+    """Return each row's distance (n,) to the centre of its cluster, squared where Euclidean."""
+    dist = np.empty(len(features))
+    centres = (_unit_rows(centres) if metric == "cosine" else centres).astype(np.float64)
+    for start in range(0, len(features), 4096):
+        rows = slice(start, start + 4096)
+        own, wide = centres[clusters[rows]], features[rows].astype(np.float64)
+        if metric == "cosine":
+            dist[rows] = 1 - np.einsum("ij,ij->i", wide, own)
+        else:
+            wide -= own
+            dist[rows] = np.einsum("ij,ij->i", wide, wide)
+    # Rows that are their centre up to rounding count as equally near.
+    rounding = 8 * float(np.finfo(features.dtype).eps)
+    floor = rounding if metric == "cosine" else (rounding * np.abs(features).max()) ** 2
+    return np.where(dist <= floor, 0, dist)
+
+
+def moderate(features: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Pick per class the examples whose distance to the class mean is nearest to the median one.
+
+    Args:
+        features: Embedding, shape (n, d); Euclidean distance.
+        labels: Class numbers, shape (n,), at least two classes.
+        k: Examples to keep in all, 1 <= k <= n.
+
+    Returns:
+        Row numbers, shape (k,), int64, nearest to the median first, the classes interleaved;
+        ties keep row order.
+
+    Raises:
+        ValueError: If features, labels or k are invalid or differ in length.
+
+    Source: Xia et al. (2023), Moderate Coreset, ICLR, section 3.
+
+    Note: our readings are the class mean as centre (the authors' program takes the median of
+    each coordinate), the median of the class's own distances, and shares in proportion to the
+    classes (theirs ranks all classes together, so that shares come as they may).
+    """
+    features, labels = check_features(features), check_labels(labels)
+    if len(features) != len(labels):
+        raise StudyError(f"features and labels differ in length: {len(features)}, {len(labels)}")
+
+    def pick(rows: np.ndarray, share: int) -> np.ndarray:
+        dist = np.sqrt(_squared_distances(features[rows]))
+        return np.argsort(np.abs(dist - np.median(dist)), kind="stable")[:share]
+
+    return per_class(labels, k, pick)

@@ -1,0 +1,59 @@
+"""Work by blocks on several threads, in an order that does not depend on their number."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
+from typing import TypeVar
+
+from helpers import StudyError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def thread_count(asked: int | None = None) -> int:
+    """Return the threads to use: as asked, else $OMP_NUM_THREADS, else one a core.
+
+    Raises:
+        ValueError: If the number asked for is no whole number from 1 upwards.
+    """
+    if asked is not None:
+        if isinstance(asked, bool) or not isinstance(asked, Integral) or asked < 1:
+            raise StudyError(f"threads must be a whole number from 1 upwards, got {asked!r}")
+        return int(asked)
+    wished = os.environ.get("OMP_NUM_THREADS", "")
+    if wished.isdigit() and int(wished) >= 1:
+        return int(wished)
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+
+
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
+    """Yield work(item) in the order of the items, at most a few ahead of the reader.
+
+    NumPy lets other threads run inside products and exponentials, so plain threads share the
+    cores; each product keeps to its own thread meanwhile.
+    """
+    if threads == 1:
+        yield from map(work, items)
+        return
+    from threadpoolctl import threadpool_limits
+
+    pending: deque = deque()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > 2 * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def spans(n: int, step: int, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of blocks of `step` rows that cover first..n-1."""
+    for start in range(first, n, step):
+        yield start, min(start + step, n)

@@ -1,0 +1,141 @@
+"""Similarities between rows, computed by matrix product on demand or kept where they fit."""
+
+import numpy as np
+
+from helpers import StudyError
+
+MEMORY = 512 * 2**20  # bytes; a quarter may hold all similarities, half of them the active ones
+N_WIDE = 1024  # pools up to this size are computed in float64 from the start
+NOISE = 1e-5  # rounding of raw values above which float32 is not tried
+
+
+class Similarity:
+    """Similarities between rows by matrix product; `raw` is monotone in them and cheaper.
+
+    A subclass says how raw values (minus half the squared distance in units of `h`) become
+    similarities, and back.
+    """
+
+    def __init__(
+        self, features: np.ndarray, h: float, memory: int = MEMORY, wide: bool | None = None
+    ):
+        """Centre, scale by h and extend the features (n, d) so that a product gives raw values.
+
+        A quarter of the memory (bytes) may hold all raw values.
+        """
+        self.features, self.h, self.memory = features, h, memory
+        self.n = len(features)
+        self.wide = self.n <= N_WIDE if wide is None else wide
+        self._prepare()
+        if not self.wide and self.noise > NOISE:
+            self.wide = True
+            self._prepare()
+        self._store()
+
+    def _prepare(self) -> None:
+        """Write [x, -|x|^2 / 2, 1], whose product with another, ends swapped, is the raw value.
+
+        Products of whole numbers are exact, so equal distances stay equal: these keep their
+        unit, and the raw values are scaled afterwards.
+        """
+        n, d = self.features.shape
+        dtype = np.dtype(np.float64 if self.wide else np.float32)
+        points = self.features - np.rint(self.features.mean(axis=0, dtype=np.float64))
+        largest = np.abs(points).max()
+        exact = largest < 2**24 and 2 * (d + 2) * largest**2 < 1 / np.finfo(dtype).eps
+        self.whole = bool(exact and (points == np.rint(points)).all())
+        if not self.whole:
+            points = (self.features - self.features.mean(axis=0, dtype=np.float64)) / self.h
+        self.left = np.ones((n, d + 2), dtype=dtype)
+        self.left[:, :d] = points
+        half = np.einsum("ij,ij->i", self.left[:, :d], self.left[:, :d]) / 2
+        self.left[:, d] = -half
+        self.right = self.left.copy()
+        self.right[:, d:] = self.left[:, : d - 1 : -1]
+        largest = float(half.max()) / (self.h**2 if self.whole else 1.0)
+        self.noise = 4 * float(np.finfo(dtype).eps) * max(largest, 1.0)
+
+    def _store(self) -> None:
+        """Keep all raw values where a quarter of the memory holds them."""
+        self.stored = None
+        if self.n**2 * self.left.itemsize <= self.memory // 4:
+            points = np.ascontiguousarray(self.left[:, :-2])
+            self.stored = points @ points.T  # one array times itself: half the work
+            self.stored += self.left[:, -2]
+            self.stored += self.left[:, -2:-1]
+            np.fill_diagonal(self._scale(self.stored), 0)
+
+    def _scale(self, raw: np.ndarray) -> np.ndarray:
+        """Bring raw values of whole numbers to the unit h, in place."""
+        if self.whole:
+            raw /= self.h**2
+        return raw
+
+    def widened(self, memory: int | None = None) -> "Similarity":
+        """Return the same similarities in float64."""
+        memory = self.memory if memory is None else memory
+        return type(self)(self.features, self.h, memory, wide=True)
+
+    def raw(self, rows: np.ndarray | slice, columns: slice = slice(None)) -> np.ndarray:
+        """Return raw values, shape (rows, columns), at most 0 up to rounding; a new array."""
+        if self.stored is not None:
+            return np.array(self.stored[rows][:, columns])
+        values = self._scale(self.left[rows] @ self.right[columns].T)
+        start, stop, _ = columns.indices(self.n)
+        own = np.arange(self.n)[rows] - start
+        inside = np.flatnonzero((own >= 0) & (own < stop - start))
+        values[inside, own[inside]] = 0
+        return values
+
+    def __call__(self, rows: np.ndarray | slice, columns: slice = slice(None)) -> np.ndarray:
+        """Return similarities, shape (rows, columns)."""
+        return self.finish(self.raw(rows, columns))
+
+
+class Gaussian(Similarity):
+    """exp(-dist^2 / (2 h^2)), in 0..1; what is covered by nothing has similarity 0."""
+
+    start = 0.0
+
+    def finish(self, raw: np.ndarray) -> np.ndarray:
+        """Turn raw values into similarities, in place."""
+        return np.exp(raw, out=raw)
+
+    def unfinish(self, similarity: np.ndarray) -> np.ndarray:
+        """Return raw values just below those of the given similarities."""
+        with np.errstate(divide="ignore"):
+            return np.log(similarity) - 2 * self.noise
+
+    @property
+    def trusted(self) -> float:
+        """Return the gain below which rounding shows."""
+        return 1024 * self.noise
+
+
+class Closeness(Similarity):
+    """Minus the distance in units of h."""
+
+    start = -np.inf
+
+    def finish(self, raw: np.ndarray) -> np.ndarray:
+        """Turn raw values into similarities, in place."""
+        raw *= -2
+        np.maximum(raw, 0, out=raw)
+        np.sqrt(raw, out=raw)
+        return np.negative(raw, out=raw)
+
+    def unfinish(self, similarity: np.ndarray) -> np.ndarray:
+        """Return raw values just below those of the given similarities."""
+        return -np.square(similarity) / 2 - 2 * self.noise
+
+    @property
+    def trusted(self) -> float:
+        """Return the gain below which rounding shows: a root makes it larger near 0."""
+        return 64 * self.noise**0.5
+
+
+def check_memory(memory: int) -> int:
+    """Return a number of bytes, or raise."""
+    if not (np.isfinite(memory) and memory >= 0):
+        raise StudyError(f"memory must be a number of bytes from 0 upwards, got {memory!r}")
+    return int(memory)

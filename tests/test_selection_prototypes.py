@@ -1,0 +1,277 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from helpers.scores import el2n
+from helpers.selection import prototypes
+from helpers.selection.prototypes import moderate, ssp
+from helpers.selection.stratified import coverage_centric, level_shares
+
+
+def groups(n, seed, d=3, c=3):
+    """Well separated groups: features (n, d) and the group of every row."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % c)
+    return 20 * np.eye(c, d)[labels] + rng.normal(size=(n, d)), labels
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("mode", ["hard", "easy"])
+def test_ssp_measures_to_the_centre_of_the_own_group(mode, metric):
+    features, labels = groups(90, 0)
+    rows = features / np.linalg.norm(features, axis=1)[:, None] if metric == "cosine" else features
+    centres = np.array([rows[labels == label].mean(axis=0) for label in range(3)])[labels]
+    dist = np.linalg.norm(rows - centres, axis=1)
+    if metric == "cosine":
+        dist = 1 - (rows * centres).sum(axis=1) / np.linalg.norm(centres, axis=1)
+    expected = np.argsort(-dist if mode == "hard" else dist)[:20]
+    chosen = ssp(features, 20, n_clusters=3, mode=mode, metric=metric)
+    np.testing.assert_array_equal(chosen, expected)
+
+
+def test_ssp_by_hand():
+    features = np.array([[0.0], [1], [2], [100], [102], [107]])
+    # Two clusters with centres 1 and 103: distances 1 0 1 3 1 4.
+    chosen = ssp(features, 6, n_clusters=2, metric="euclidean")
+    assert chosen.tolist() == [5, 3, 0, 2, 4, 1]
+    assert ssp(features, 2, n_clusters=2, metric="euclidean", mode="easy").tolist() == [1, 0]
+
+
+def test_ssp_by_cosine_looks_at_directions_only():
+    features, _ = groups(60, 1)
+    lengths = np.random.default_rng(2).choice([0.25, 1, 8], (60, 1))
+    expected = ssp(features, 15, n_clusters=3)
+    np.testing.assert_array_equal(ssp(features * lengths, 15, n_clusters=3), expected)
+    assert set(ssp(features, 15, n_clusters=3, metric="euclidean")) != set(expected)
+    features[7] = 0  # no direction: as far as a right angle, and here nothing is farther
+    assert ssp(features, 1, n_clusters=3).tolist() == [7]
+
+
+def test_ssp_has_no_use_for_labels_and_no_shares():
+    rng = np.random.default_rng(3)
+    features = np.concatenate([rng.normal(size=(50, 2)), 100 + 9 * rng.normal(size=(50, 2))])
+    assert (ssp(features, 30, n_clusters=2, metric="euclidean") >= 50).mean() > 0.9
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize(
+    "features",
+    [np.zeros((30, 2)), np.full((30, 3), 0.1), np.eye(3)[np.arange(30) % 3], np.ones((30, 1))],
+    ids=["zeros", "constant", "one-hot", "ones"],
+)
+def test_ssp_on_fewer_distinct_rows_than_clusters(features, metric, recwarn):
+    for k in (1, 7, 30):
+        chosen = ssp(features, k, n_clusters=5, metric=metric)
+        assert chosen.tolist() == list(range(k))
+    assert not recwarn.list
+
+
+def test_ssp_in_one_cluster_and_in_as_many_as_rows():
+    features = np.array([[0.0], [1], [5]])
+    assert ssp(features, 3, 1, metric="euclidean").tolist() == [2, 0, 1]
+    assert ssp(features, 3, 3, metric="euclidean").tolist() == [0, 1, 2]
+    assert ssp(np.array([[3.0]]), 1, 1).tolist() == [0]
+
+
+def test_ssp_on_mini_batches(monkeypatch):
+    features, _ = groups(300, 4)
+    whole = ssp(features, 30, 3, metric="euclidean")
+    monkeypatch.setattr(prototypes, "FULL_K_MEANS", 100)
+    batches = ssp(features, 30, 3, metric="euclidean")
+    assert len(set(whole) & set(batches)) >= 24
+    np.testing.assert_array_equal(ssp(features, 30, 3, metric="euclidean"), batches)
+
+
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 999), st.data())
+@settings(max_examples=15, deadline=None)
+def test_ssp_promises(n, d, seed, data):
+    rng = np.random.default_rng(seed)
+    features = rng.integers(-2, 3, (n, d)).astype(np.float16)
+    features.flags.writeable = False
+    k, n_clusters = data.draw(st.integers(1, n)), data.draw(st.integers(1, min(n, 6)))
+    chosen = ssp(features, k, n_clusters, rng=np.random.default_rng(seed))
+    assert chosen.dtype == np.int64
+    assert len(set(chosen.tolist())) == len(chosen) == k
+    assert 0 <= chosen.min() <= chosen.max() < n
+    again = ssp(features, k, n_clusters, rng=np.random.default_rng(seed))
+    np.testing.assert_array_equal(chosen, again)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": np.array([[np.inf], [0]])}, "features must be finite"),
+        ({"k": 5}, "k must lie in 1..4"),
+        ({"n_clusters": 0}, "n_clusters must lie in 1..4, got 0"),
+        ({"n_clusters": 5}, "n_clusters must lie in 1..4, got 5"),
+        ({"n_clusters": 2.5}, "n_clusters must be a whole number in 1..4, got 2.5"),
+        ({"mode": "soft"}, "mode must be one of hard, easy"),
+        ({"metric": "manhattan"}, "metric must be one of cosine, euclidean"),
+    ],
+)
+def test_bad_ssp(change, message):
+    with pytest.raises(ValueError, match=message):
+        ssp(**{"features": np.eye(4), "k": 2, "n_clusters": 2} | change)
+
+
+def test_moderate_by_hand():
+    # Class 0 at 0 2 4 10 14 (mean 6): distances 6 4 2 4 8, median 4: rows 1 and 3, then 0 and 2.
+    # Class 1 at 0 1 (mean 0.5): both at the median.
+    features = np.array([0.0, 2, 4, 10, 14, 0, 1])[:, None]
+    labels = np.array([0, 0, 0, 0, 0, 1, 1])
+    parts = {k: moderate(features, labels, k) for k in (3, 7)}
+    assert sorted(parts[3].tolist()) == [1, 3, 5]
+    in_class_0 = [row for row in parts[7].tolist() if row < 5]
+    assert in_class_0 == [1, 3, 0, 2, 4]
+
+
+def test_moderate_leaves_both_ends_and_keeps_shares():
+    features, labels = groups(300, 5)
+    chosen = moderate(features, labels, 60)
+    assert np.bincount(labels[chosen]).tolist() == [20, 20, 20]
+    for label in range(3):
+        rows = np.flatnonzero(labels == label)
+        dist = np.linalg.norm(features[rows] - features[rows].mean(axis=0), axis=1)
+        ranks = dist.argsort().argsort()[np.isin(rows, chosen)]
+        assert ranks.min() > 25
+        assert ranks.max() < 75
+
+
+@given(st.integers(2, 40), st.integers(0, 999), st.data())
+@settings(max_examples=30, deadline=None)
+def test_moderate_promises(n, seed, data):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % 2)
+    features = rng.integers(0, 3, (n, 2))
+    k = data.draw(st.integers(1, n))
+    chosen = moderate(features, labels, k)
+    assert chosen.dtype == np.int64
+    assert len(set(chosen.tolist())) == len(chosen) == k
+    np.testing.assert_array_equal(chosen, moderate(features.astype(np.float32), labels, k))
+
+
+def test_moderate_on_constant_features_keeps_row_order():
+    labels = np.arange(10) % 2
+    assert sorted(moderate(np.ones((10, 2)), labels, 4).tolist()) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "k", "message"),
+    [
+        (np.eye(2), [0, 1, 1], 1, "differ in length: 2, 3"),
+        (np.eye(2), [1, 1], 1, "at least 2 classes"),
+        (np.eye(2), [0, 1], 3, "k must lie in 1..2"),
+        (np.ones(2), [0, 1], 1, "features must have shape"),
+    ],
+)
+def test_bad_moderate(features, labels, k, message):
+    with pytest.raises(ValueError, match=message):
+        moderate(features, np.array(labels), k)
+
+
+def test_level_shares_by_hand():
+    # 10 places for 1, 2, 20 and 30: 1 of 1, 2 of 2 (9 // 3 = 3), 7 // 2 = 3, and 4 are left.
+    assert level_shares(np.array([20, 1, 30, 2]), 10).tolist() == [3, 1, 4, 2]
+    assert level_shares(np.array([0, 5, 0]), 3).tolist() == [0, 3, 0]
+    assert level_shares(np.array([4, 4, 4]), 2).tolist() == [0, 1, 1]
+    with pytest.raises(ValueError, match="1..4"):
+        level_shares(np.array([3, 1]), 5)
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=10).filter(sum), st.data())
+@settings(max_examples=80, deadline=None)
+def test_level_shares_are_level(counts, data):
+    counts = np.array(counts)
+    k = data.draw(st.integers(1, int(counts.sum())))
+    shares = level_shares(counts, k)
+    assert shares.sum() == k
+    assert (shares <= counts).all()
+    unfilled = shares[shares < counts]
+    if len(unfilled):
+        # An unfilled group has as much as any other, but for remainders of the divisions.
+        assert unfilled.min() >= shares.max() - 1
+
+
+def test_coverage_by_hand():
+    # The 2 hardest of 20 go; 0..17 in 3 strata of 6; 6 places: 2 each.
+    scores = np.arange(20.0)[::-1]
+    chosen = coverage_centric(scores, 6, np.random.default_rng(0), n_strata=3)
+    assert np.bincount(scores[chosen].astype(int) // 6, minlength=4).tolist() == [2, 2, 2, 0]
+
+
+def test_every_stretch_of_the_scores_is_served_alike():
+    scores = np.random.default_rng(0).gamma(1, 1, 5000)
+    chosen = coverage_centric(scores, 400, np.random.default_rng(1), 20, 0.1)
+    largest = np.sort(scores)[4499]
+    assert scores[chosen].max() <= largest
+    counts = np.histogram(scores[chosen], 20, (scores.min(), largest))[0]
+    sizes = np.histogram(scores[scores <= largest], 20, (scores.min(), largest))[0]
+    assert (sizes > 20).all()
+    assert (counts == 20).all()
+
+
+def test_the_hardest_go_first_and_equal_ones_by_chance():
+    scores = np.array([5.0, 1, 9, 2, 8])
+    assert set(coverage_centric(scores, 3, np.random.default_rng(0), 4, 0.4)) == {0, 1, 3}
+    ties = [coverage_centric(np.ones(4), 2, np.random.default_rng(s), 3, 0.5) for s in range(20)]
+    assert set(np.concatenate(ties).tolist()) == {0, 1, 2, 3}
+
+
+def test_the_cutoff_gives_way_to_k_and_is_counted_without_float_noise():
+    scores = np.arange(100.0)
+    for k, hardest in [(71, 70), (72, 71), (100, 99), (1, 70)]:
+        chosen = coverage_centric(scores, k, np.random.default_rng(k), 5, 0.29)
+        assert len(chosen) == k
+        assert chosen.max() <= hardest
+    assert coverage_centric(scores, 71, np.random.default_rng(0), 5, 0.29).max() == 70
+
+
+def test_without_cutoff_and_strata_it_is_random_choice():
+    rng = np.random.default_rng(6)
+    scores = rng.normal(size=40)
+    counts = np.zeros(40)
+    for seed in range(400):
+        counts[coverage_centric(scores, 10, np.random.default_rng(seed), 1, 0.0)] += 1
+    assert 60 < counts.min() <= counts.max() < 140  # 100 expected, spread 8.7
+
+
+def test_coverage_of_el2n():
+    rng = np.random.default_rng(7)
+    probs, labels = rng.dirichlet(np.ones(4), 500), rng.integers(0, 4, 500)
+    scores = el2n(probs, labels)
+    chosen = coverage_centric(scores, 50, np.random.default_rng(0))
+    assert scores[chosen].max() < np.quantile(scores, 0.91)
+    assert scores[chosen].mean() < scores.mean()
+
+
+@given(st.integers(1, 60), st.integers(0, 999), st.sampled_from([0.0, 0.1, 0.9]), st.data())
+@settings(max_examples=60, deadline=None)
+def test_coverage_promises(n, seed, cutoff, data):
+    rng = np.random.default_rng(seed)
+    scores = rng.choice([0, 0.5, 1, 7], n).astype(np.float16)
+    scores.flags.writeable = False
+    k, n_strata = data.draw(st.integers(1, n)), data.draw(st.integers(1, 60))
+    chosen = coverage_centric(scores, k, np.random.default_rng(seed), n_strata, cutoff)
+    assert chosen.dtype == np.int64
+    assert len(set(chosen.tolist())) == len(chosen) == k
+    assert 0 <= chosen.min() <= chosen.max() < n
+    again = coverage_centric(scores, k, np.random.default_rng(seed), n_strata, cutoff)
+    np.testing.assert_array_equal(chosen, again)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scores": [np.nan, 1, 2]}, "scores must be numbers"),
+        ({"scores": [np.inf, 1, 2]}, "scores must be finite here"),
+        ({"k": 4}, "k must lie in 1..3"),
+        ({"n_strata": 0}, "n_strata must be a whole number from 1 upwards, got 0"),
+        ({"n_strata": 2.5}, "n_strata must be a whole number"),
+        ({"hard_cutoff": 1}, r"hard_cutoff must lie in \[0, 1\), got 1"),
+        ({"hard_cutoff": "a"}, "hard_cutoff must lie"),
+    ],
+)
+def test_bad_coverage(change, message):
+    arguments = {"scores": [0.0, 1, 2], "k": 1, "rng": np.random.default_rng(0)} | change
+    with pytest.raises(ValueError, match=message):
+        coverage_centric(**arguments)

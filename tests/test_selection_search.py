@@ -1,0 +1,346 @@
+import sys
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from helpers.measurements import gaps
+from helpers.selection import bounds, iqp, search
+from helpers.selection.kernels import gaussian_similarity
+
+BOUNDS = [bounds.sums_bound, bounds.partners_bound, bounds.spectral_bound]
+
+
+def instance(n, seed, kind="random"):
+    """Return utilities and a similarity: any symmetric matrix, a kernel, or 1 minus it."""
+    rng = np.random.default_rng(seed)
+    utility = rng.random(n) * rng.choice([0.1, 1, 5])
+    if kind == "random":
+        half = rng.random((n, n))
+        return utility, half + half.T
+    return utility, gaussian_similarity(rng.normal(size=(n, 3)), 1.0, kind)
+
+
+def optimum(utility, similarity, k, weight=0.3):
+    subsets = combinations(range(len(utility)), k)
+    return max(iqp.objective(utility, similarity, list(s), weight) for s in subsets)
+
+
+def slow_greedy(utility, similarity, k, weight):
+    picked = []
+    for _ in range(k):
+        left = [i for i in range(len(utility)) if i not in picked]
+        values = [iqp.objective(utility, similarity, [*picked, i], weight) for i in left]
+        picked.append(left[int(np.argmax(values))])
+    return picked
+
+
+def slow_swaps(utility, similarity, start, weight):
+    """Try every exchange at every step and take the best."""
+    chosen, path = set(start), []
+    while True:
+        path.append(iqp.objective(utility, similarity, sorted(chosen), weight))
+        swaps = [
+            sorted(chosen - {a} | {b}) for a in chosen for b in set(range(len(utility))) - chosen
+        ]
+        values = [iqp.objective(utility, similarity, s, weight) for s in swaps]
+        if not values or max(values) <= path[-1] * (1 + 1e-12):
+            return chosen, path
+        chosen = set(swaps[int(np.argmax(values))])
+
+
+def test_greedy_and_swap_search_find_a_planted_clique():
+    clique = [2, 5, 6, 9]
+    similarity = np.eye(12)
+    similarity[np.ix_(clique, clique)] = 1
+    utility = np.full(12, 0.5)
+    utility[5] = 0.6
+    assert search.greedy(utility, similarity, 4).tolist() == [5, 2, 6, 9]
+    found = search.swap_search(utility, similarity, np.array([0, 2, 5, 11]))
+    assert sorted(found.indices.tolist()) == clique
+    assert found.indices[0] == 5
+    assert found.iterations == 2
+
+
+def test_greedy_fails_where_pairs_pay_late_and_a_swap_does_not_help():
+    # Row 0 has the best utility; rows 1 and 2 are worth most together.
+    similarity = np.zeros((3, 3))
+    similarity[1, 2] = similarity[2, 1] = 5
+    utility = np.array([1.0, 0, 0])
+    assert search.greedy(utility, similarity, 2).tolist() == [0, 1]
+    found = search.swap_search(utility, similarity, [0, 1])
+    assert sorted(found.indices.tolist()) == [1, 2]
+    assert found.objective == pytest.approx(3)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["random", "kernel", "distance"]))
+@settings(max_examples=25, deadline=None)
+def test_both_equal_their_slow_twins(seed, kind):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 14))
+    k = int(rng.integers(1, n + 1))
+    utility, similarity = instance(n, seed, kind)
+    weight = float(rng.choice([0, 0.3, 2]))
+    picked = search.greedy(utility, similarity, k, weight)
+    assert picked.tolist() == slow_greedy(utility, similarity, k, weight)
+    start = rng.permutation(n)[:k]
+    found = search.swap_search(utility, similarity, start, weight)
+    expected, path = slow_swaps(utility, similarity, start.tolist(), weight)
+    assert set(found.indices.tolist()) == expected
+    np.testing.assert_allclose(found.objectives, path)
+    assert found.status == "local"
+
+
+@pytest.mark.parametrize("kind", ["random", "kernel", "distance"])
+@pytest.mark.parametrize("block", [1, 64])
+def test_no_exchange_is_missed_when_rows_are_pruned(kind, block, monkeypatch):
+    monkeypatch.setattr(search, "N_BLOCK", block)
+    utility, similarity = instance(90, 3, kind)
+    start = np.random.default_rng(4).permutation(90)[:30]
+    found = search.swap_search(utility, similarity, start)
+    assert (np.diff(found.objectives) > 0).all()
+    assert found.iterations == len(found.objectives) - 1 > 3
+    assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
+    q = 0.3 * similarity
+    np.fill_diagonal(q, utility)
+    inside, outside = found.indices, np.setdiff1d(np.arange(90), found.indices)
+    product = q[:, inside].sum(axis=1)
+    gains = (2 * product + utility)[outside] - (2 * product - utility)[inside, None]
+    assert (gains - 2 * q[np.ix_(inside, outside)]).max() < 1e-9
+    assert (np.diff(product[found.indices]) <= 1e-12).all()
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["float16", "float32", "float64", "int64"]),
+    st.integers(0, 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_any_dtype_and_layout_and_never_below_the_start(seed, dtype, max_swaps):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 30))
+    k = int(rng.integers(1, n + 1))
+    half = rng.integers(0, 4, (n, n))
+    similarity = np.asfortranarray((half + half.T).astype(dtype))
+    utility = rng.integers(0, 9, 2 * n).astype(dtype)[::2]
+    for array in (similarity, utility):
+        array.setflags(write=False)
+    start = rng.permutation(n)[:k]
+    picked = search.greedy(utility, similarity, k)
+    assert picked.dtype == np.int64
+    assert len(np.unique(picked)) == k
+    for limit in (max_swaps, 1000):
+        found = search.swap_search(utility, similarity, start, max_swaps=limit)
+        again = search.swap_search(utility, similarity, start, max_swaps=limit)
+        assert found.indices.tolist() == again.indices.tolist()
+        assert found.indices.dtype == np.int64
+        assert len(np.unique(found.indices)) == k
+        value = iqp.objective(utility.astype(float), similarity.astype(float), found.indices)
+        assert found.fun == found.objective == pytest.approx(value)
+        assert value >= iqp.objective(utility.astype(float), similarity.astype(float), start)
+        assert found.nit <= limit
+        assert found.success == (found.status == "local")
+        assert found.bound >= found.objective - 1e-9
+        assert found.gap == pytest.approx((found.bound - value) / max(value, 1e-12), abs=1e-9)
+    assert found.status == "local"
+
+
+def test_max_swaps_stops_the_search():
+    utility, similarity = instance(60, 5)
+    found = search.swap_search(utility, similarity, np.arange(20), max_swaps=1)
+    assert (found.status, found.iterations, found.success) == ("feasible", 1, False)
+    assert found.message == "stopped at 1"
+    start = search.swap_search(utility, similarity, np.arange(20), max_swaps=0)
+    assert sorted(start.indices.tolist()) == list(range(20))
+
+
+def test_equal_rows_go_to_the_lowest():
+    assert search.greedy(np.ones(6), np.ones((6, 6)), 3).tolist() == [0, 1, 2]
+    found = search.swap_search(np.ones(6), np.ones((6, 6)), [5, 1, 3])
+    assert found.indices.tolist() == [1, 3, 5]
+    assert found.iterations == 0
+
+
+def test_swap_search_moves_where_the_shifted_iteration_is_frozen():
+    features = np.random.default_rng(6).normal(size=(150, 4))
+    utility = np.random.default_rng(7).random(150)
+    similarity = gaussian_similarity(features, "median", "distance")
+    start = iqp.lp_relaxation(utility, similarity, 45)
+    frozen = iqp.power_steps(utility, similarity, start, shift="auto")
+    assert frozen.nit == 0
+    found = search.swap_search(utility, similarity, start)
+    assert found.objective > frozen.fun * 1.001
+
+
+@pytest.mark.parametrize("solver", ["highs", "cbc"])
+@pytest.mark.parametrize("kind", ["random", "kernel", "distance"])
+def test_the_milp_finds_the_optimum(solver, kind):
+    utility, similarity = instance(9, 8, kind)
+    for k in (1, 4, 9):
+        found = bounds.exact_milp(utility, similarity, k, 0.3, solver)
+        best = optimum(utility, similarity, k)
+        assert found.objective == found.fun == found.bound == pytest.approx(best, rel=1e-12)
+        assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
+        assert (found.status, found.success, found.gap) == ("optimal", True, 0)
+        assert len(found.indices) == k
+        assert found.indices.dtype == np.int64
+
+
+def test_a_stopped_milp_is_honest():
+    utility, similarity = instance(26, 9)
+    with pytest.raises(ValueError, match="highs found no answer within 1e-06 s"):
+        bounds.exact_milp(utility, similarity, 9, time_limit=1e-6)
+    found = bounds.exact_milp(utility, similarity, 9, time_limit=0.1)
+    assert (found.status, found.success) == ("feasible", False)
+    best = search.swap_search(utility, similarity, found.indices).objective
+    assert found.objective <= best <= found.bound
+    assert found.gap == pytest.approx((found.bound - found.objective) / found.objective)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["random", "kernel", "distance"]))
+@settings(max_examples=25, deadline=None)
+def test_the_cheap_bounds_hold(seed, kind):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 10))
+    k = int(rng.integers(1, n + 1))
+    utility, similarity = instance(n, seed, kind)
+    weight = float(rng.choice([0, 0.3, 2]))
+    best = optimum(utility, similarity, k, weight)
+    values = [bound(utility, similarity, k, weight) for bound in BOUNDS]
+    assert min(values) >= best - 1e-9 * best
+    assert values[1] <= values[0] * (1 + 1e-12)
+    if k in (1, n):
+        assert values[1] == pytest.approx(best)
+    if k == n:
+        np.testing.assert_allclose(values, best)
+
+
+def test_the_bounds_of_equal_entries_are_tight():
+    utility, similarity = np.ones(20), np.ones((20, 20))
+    best = 6 + 0.3 * 6 * 5
+    assert bounds.partners_bound(utility, similarity, 6) == pytest.approx(best)
+    # 1 - kernel of far points: the off-diagonal part has the eigenvalue -1 beside 1's own.
+    assert bounds.spectral_bound(utility, similarity, 6) == pytest.approx(best)
+    assert bounds.sums_bound(utility, similarity, 6) == pytest.approx(6 + 0.3 * 6 * 19)
+
+
+@pytest.mark.parametrize("kind", ["random", "kernel", "distance"])
+def test_the_sdp_bound_holds_and_is_the_tightest(kind):
+    pytest.importorskip("cvxpy")
+    for seed, k in ((10, 3), (11, 5)):
+        utility, similarity = instance(12, seed, kind)
+        best = optimum(utility, similarity, k)
+        found = bounds.sdp_bound(utility, similarity, k)
+        assert best * (1 - 1e-9) <= found.bound < best * 1.02
+        assert found.bound < min(bound(utility, similarity, k) for bound in BOUNDS)
+        assert found.bound == pytest.approx(found.relaxed, rel=1e-4)
+        assert 0.9 * best < found.objective <= best * (1 + 1e-12)
+        assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
+        assert found.gap == pytest.approx(found.bound / found.objective - 1)
+        assert found.success
+    early = bounds.sdp_bound(utility, similarity, k, time_limit=1e-6)
+    assert not early.success
+    assert early.bound >= best * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_the_sdp_bound_of_tiny_and_empty_programs(n):
+    pytest.importorskip("cvxpy")
+    for k in range(1, n + 1):
+        assert bounds.sdp_bound(np.ones(n), np.zeros((n, n)), k).bound == pytest.approx(k)
+        zero = bounds.sdp_bound(np.zeros(n), np.zeros((n, n)), k)
+        assert zero.bound == 0
+        assert zero.indices.tolist() == list(range(k))
+
+
+def test_without_cvxpy_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cvxpy", None)
+    with pytest.raises(ValueError, match=r"pip install 'data-selection-study\[sdp\]'"):
+        bounds.sdp_bound(np.ones(3), np.eye(3), 1)
+
+
+def as_start(call):
+    return lambda utility, similarity, k, weight: call(
+        utility, similarity, np.arange(max(k, 1)), weight
+    )
+
+
+@pytest.mark.parametrize(
+    "call", [search.greedy, as_start(search.swap_search), bounds.exact_milp, *BOUNDS]
+)
+@pytest.mark.parametrize(
+    ("utility", "similarity", "weight", "message"),
+    [
+        ([1.0, 1, np.nan], np.eye(3), 0.3, "NaN"),
+        ([1.0, 1, -1], np.eye(3), 0.3, "negative"),
+        ([1.0, 1, 1], np.eye(2), 0.3, "shape"),
+        ([1.0, 1, 1], -np.eye(3), 0.3, "not negative"),
+        ([1.0, 1, 1], np.triu(np.ones((3, 3))), 0.3, "symmetric"),
+        ([1.0, 1, 1], np.eye(3), -1, "weight"),
+    ],
+)
+def test_bad_programs(call, utility, similarity, weight, message):
+    with pytest.raises(ValueError, match=message):
+        call(utility, similarity, 2, weight)
+
+
+def test_bad_numbers():
+    good = np.ones(3), np.eye(3)
+    for call in (search.greedy, bounds.exact_milp, *BOUNDS):
+        for k in (0, 4, 1.5):
+            with pytest.raises(ValueError, match=r"1\.\.3"):
+                call(*good, k)
+    for start in ([0, 0], [3], [-1], [], [0.5]):
+        with pytest.raises(ValueError, match="start must be"):
+            search.swap_search(*good, start)
+    for limit in (-1, 0.5, True):
+        with pytest.raises(ValueError, match="max_swaps must be a whole number"):
+            search.swap_search(*good, [0], max_swaps=limit)
+    with pytest.raises(ValueError, match="solver must be one of highs, cbc"):
+        bounds.exact_milp(*good, 1, solver="gurobi")
+    big = np.ones(301), np.ones((301, 301))
+    with pytest.raises(ValueError, match="at most 200 rows"):
+        bounds.exact_milp(*big, 1)
+    with pytest.raises(ValueError, match="at most 300 rows"):
+        bounds.sdp_bound(*big, 1)
+
+
+def test_the_table_of_gaps_against_enumeration():
+    metrics, arrays = gaps.gap_table(1, n=8, share=0.4, n_instances=2)
+    assert metrics["n_proven"] == 6
+    assert metrics["n_sdp"] in (0, 6)
+    rng = np.random.default_rng(1)
+    for i, kind in enumerate(("random", "kernel", "distance")):
+        for j in range(2):
+            utility, similarity = gaps._instance(kind, 8, rng)
+            best = optimum(utility, similarity, 3)
+            assert arrays["optimum"][i, j] == pytest.approx(best)
+            start = iqp.lp_relaxation(utility, similarity, 3)
+            gap = 1 - iqp.objective(utility, similarity, start) / best
+            assert arrays["gap_lp"][i, j] == pytest.approx(gap, abs=1e-9)
+    for name in gaps.METHODS:
+        assert (arrays[f"gap_{name}"] >= 0).all()
+        assert (arrays["gap_best"] <= arrays[f"gap_{name}"] + 1e-12).all()
+    for name in gaps.BOUNDS:
+        assert (arrays[f"above_{name}"] >= -1e-9).all()
+    assert metrics["mean_gap_lp_random"] == pytest.approx(arrays["gap_lp"][0].mean())
+
+
+def test_an_optimum_not_proven_in_time_counts_nowhere(monkeypatch):
+    monkeypatch.setattr(gaps, "find_spec", lambda name: None)  # as without cvxpy
+    metrics, arrays = gaps.gap_table(2, n=25, n_instances=1, time_limit=1e-6)
+    assert (metrics["n_proven"], metrics["n_sdp"]) == (0, 0)
+    assert metrics["mean_gap_lp_kernel"] is None
+    assert np.isnan(arrays["gap_lp"]).all()
+
+
+def test_swap_gain_reports_the_frozen_iteration():
+    metrics, arrays = gaps.swap_gain(0, n=120, n_instances=2)
+    assert metrics["steps_power_shifted_distance"] == 0
+    assert metrics["steps_swap_distance"] > 0
+    assert metrics["mean_below_power_shifted_distance"] > metrics["mean_below_swap_distance"]
+    for name in gaps.METHODS:
+        assert (arrays[f"below_{name}"] >= 0).all()
+    assert (arrays["below_best"] == 0).all()
+    assert (arrays["above_spectral"] > 0).all()

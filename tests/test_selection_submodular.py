@@ -1,0 +1,288 @@
+"""Submodular functions against brute force, and their greedy maximisers against plain twins."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from helpers.measurements import submodular_claims
+from helpers.selection import coverage, lazy, similarities
+from helpers.selection.kernels import median_distance
+from helpers.selection.submodular import (
+    coverage_diversity,
+    coverage_diversity_value,
+    facility_location,
+    facility_location_value,
+    graph_cut,
+    graph_cut_value,
+)
+
+SHARE = 1 - 1 / np.e
+
+
+def rbf(features, h=None):
+    x = np.asarray(features, dtype=np.float64)
+    squares = ((x[:, None] - x[None]) ** 2).sum(axis=2)
+    return np.exp(-squares / (2 * (h or median_distance(x)) ** 2))
+
+
+def greedy(n, k, value):
+    """Add the row that raises the value most, value by value: slow and plain."""
+    chosen = []
+    for _ in range(k):
+        values = [-np.inf if j in chosen else value([*chosen, j]) for j in range(n)]
+        values = np.array(values)
+        chosen.append(int((values >= values.max() - 1e-12 * n).argmax()))
+    return np.array(chosen)
+
+
+def one_at_a_time(similarity, k):
+    """Facility location, every gain from the whole matrix at every pick."""
+    best, chosen = np.zeros(len(similarity)), []
+    for _ in range(k):
+        gains = np.maximum(similarity - best[:, None], 0).sum(axis=0)
+        gains[chosen] = -1
+        chosen.append(int((gains >= gains.max() - max(1e-9 * gains.max(), 1e-12)).argmax()))
+        best = np.maximum(best, similarity[:, chosen[-1]])
+    return np.array(chosen)
+
+
+def functions(features):
+    """Return the three functions of a subset."""
+    prepared = coverage.CoverageDiversity(features)
+    similarity = rbf(features)
+    return {
+        "location": lambda s: facility_location_value(features, s, similarity=similarity),
+        "cut": lambda s: graph_cut_value(features, s, 0.5),
+        "coverage": prepared.value,
+    }
+
+
+def blobs(n, d=8, seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(6, d)) * 2)[rng.integers(0, 6, n)] + rng.normal(size=(n, d))
+
+
+def test_a_planted_answer_is_the_middle_of_every_cluster():
+    middles = np.array([[0.0, 0], [100, 0], [0, 100]])
+    corners = np.array([[1.0, 1], [-1, 1], [1, -1], [-1, -1], [0, 0]])
+    features = (middles[:, None] + corners).reshape(-1, 2)
+    assert sorted(facility_location(features, 3, bandwidth=1.0)) == [4, 9, 14]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_values_are_monotone_and_submodular_over_all_subsets(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 8))
+    subsets = [s for size in range(n + 1) for s in combinations(range(n), size)]
+    for name, value in functions(rng.normal(size=(n, 2))).items():
+        values = {frozenset(s): value(list(s)) for s in subsets}
+        assert values[frozenset()] == 0, name
+        for small in subsets:
+            for large in subsets:
+                if not set(small) <= set(large):
+                    continue
+                a, b = frozenset(small), frozenset(large)
+                for j in set(range(n)) - b:
+                    gain = values[b | {j}] - values[b]
+                    assert -1e-9 <= gain <= values[a | {j}] - values[a] + 1e-9, name
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_greedy_follows_its_twin_and_reaches_its_share_of_the_best(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(5, 11))
+    k = int(rng.integers(1, n))
+    features = rng.normal(size=(n, 2))
+    picks = {
+        "location": facility_location(features, k),
+        "cut": graph_cut(features, k, 0.5),
+        "coverage": coverage_diversity(features, k),
+    }
+    for name, value in functions(features).items():
+        np.testing.assert_array_equal(picks[name], greedy(n, k, value), err_msg=name)
+        best = max(value(list(s)) for s in combinations(range(n), k))
+        assert SHARE * best <= value(picks[name]) <= best + 1e-9, name
+
+
+def test_graph_cut_is_not_monotone_at_a_large_trade_off():
+    features = np.random.default_rng(0).normal(size=(6, 2)) * 0.01
+    all_rows = np.arange(6)
+    full, less = (graph_cut_value(features, s, 3.0, 1.0) for s in (all_rows, all_rows[:1]))
+    assert full < less
+    assert len(set(graph_cut(features, 6, 3.0, 1.0))) == 6
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([0, 10_000, 2**29]))
+@settings(max_examples=40, deadline=None)
+def test_lazy_equals_the_twin_whatever_memory_there_is(seed, whole, memory):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(3, 150)), int(rng.integers(1, 4))
+    features = rng.integers(-3, 4, (n, d)) if whole else rng.normal(size=(n, d))
+    k = int(rng.integers(1, n + 1))
+    expected = one_at_a_time(rbf(features, 2.0), k)
+    np.testing.assert_array_equal(facility_location(features, k, 2.0, memory), expected)
+    np.testing.assert_array_equal(facility_location(features, k, 2.0, how="naive"), expected)
+
+
+@pytest.mark.parametrize("memory", [0, 10**6, 2**29])
+def test_float32_small_tiles_and_batches_follow_the_twin(monkeypatch, memory):
+    monkeypatch.setattr(similarities, "N_WIDE", 0)
+    monkeypatch.setattr(lazy, "TILE", (32, 100))
+    monkeypatch.setattr(lazy, "N_REFRESH", 7)
+    monkeypatch.setattr(lazy, "N_CORRECT", 300)
+    features = blobs(500)
+    expected = one_at_a_time(rbf(features), 60)
+    np.testing.assert_array_equal(facility_location(features, 60, memory=memory), expected)
+    assert not similarities.Gaussian(features, median_distance(features)).wide
+
+
+def test_float32_ends_in_float64_where_gains_vanish(monkeypatch):
+    monkeypatch.setattr(similarities, "N_WIDE", 0)
+    features = np.sort(np.random.default_rng(1).normal(size=(300, 1)), axis=0)
+    value = facility_location_value(features, facility_location(features, 280))
+    assert value == pytest.approx(
+        facility_location_value(features, one_at_a_time(rbf(features), 280)), rel=1e-9
+    )
+
+
+def test_far_rows_are_told_apart(monkeypatch):
+    monkeypatch.setattr(similarities, "N_WIDE", 0)
+    features = blobs(200, 2) + 1e4 * (np.arange(200) % 2)[:, None]
+    expected = one_at_a_time(rbf(features, 1.0), 50)
+    np.testing.assert_array_equal(facility_location(features, 50, 1.0), expected)
+
+
+def test_larger_pools_reach_the_value_of_the_plain_greedy():
+    features = blobs(1500, 16).astype(np.float32)
+    lazily = facility_location(features, 60)
+    plainly = facility_location(features, 60, how="naive")
+    np.testing.assert_array_equal(lazily, plainly)
+    np.testing.assert_array_equal(facility_location(features, 20), lazily[:20])
+    np.testing.assert_array_equal(facility_location(features, 20, memory=2**20), lazily[:20])
+
+
+@pytest.mark.parametrize("wide", [0, 10**6])
+@pytest.mark.parametrize(
+    "features",
+    [
+        np.eye(7)[np.arange(300) % 7],
+        np.full((200, 3), 0.1),
+        np.repeat(np.random.default_rng(4).normal(size=(10, 5)), 20, axis=0),
+        np.eye(120),
+    ],
+    ids=["one-hot", "constant", "duplicates", "alike"],
+)
+def test_ties_go_to_the_lowest_row(monkeypatch, features, wide):
+    monkeypatch.setattr(similarities, "N_WIDE", wide)
+    k = min(150, len(features))
+    expected = one_at_a_time(rbf(features, 1.0), k)
+    np.testing.assert_array_equal(facility_location(features, k, 1.0), expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_coverage_lazy_equals_naive(seed, whole):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 90))
+    features = rng.integers(-3, 4, (n, 2)) if whole else rng.normal(size=(n, 2))
+    k, weight = int(rng.integers(1, n + 1)), float(rng.choice([0, 0.3, 5]))
+    lazily = coverage_diversity(features, k, weight, bandwidth=2.0)
+    plainly = coverage_diversity(features, k, weight, bandwidth=2.0, how="naive")
+    np.testing.assert_array_equal(lazily, plainly)
+    apart = coverage_diversity(features, k, weight, bandwidth=2.0, memory=0)
+    np.testing.assert_array_equal(lazily, apart)
+    assert len(set(lazily.tolist())) == k
+
+
+def test_coverage_value_by_hand():
+    features = np.array([[0.0], [1.0], [5.0]])
+    s = rbf(features, 1.0)
+    cap, mean = 0.5 * s.sum(axis=1), s.mean(axis=1)
+    covered = np.minimum(s[:, 0] + s[:, 2], cap).sum() / cap.sum()
+    spread = (np.sqrt(mean[0]) + np.sqrt(mean[2])) / (np.sqrt(mean[:2].sum()) + np.sqrt(mean[2]))
+    value = coverage_diversity_value(features, [0, 2], 2.0, 0.5, n_groups=2, bandwidth=1.0)
+    assert value == pytest.approx(covered + 2 * spread)
+    whole = coverage_diversity_value(features, [0, 1, 2], 2.0, 0.5, n_groups=2, bandwidth=1.0)
+    assert whole == pytest.approx(3)
+
+
+def test_diversity_spreads_the_picks_over_the_groups():
+    close = blobs(40, 2, 1) * 0.01
+    features = close + 9 * (np.arange(40) >= 30)[:, None]
+    alone = coverage_diversity(features, 8, weight=0.0, alpha=1.0, n_groups=2, bandwidth=1.0)
+    spread = coverage_diversity(features, 8, weight=50.0, n_groups=2, bandwidth=1.0)
+    assert (alone >= 30).sum() == 0
+    assert 1 <= (spread >= 30).sum() <= 4
+
+
+@pytest.mark.parametrize("method", [facility_location, graph_cut, coverage_diversity])
+def test_any_kind_of_input_gives_the_same_answer(method):
+    features = np.random.default_rng(0).integers(-9, 10, (60, 3)).astype(np.float64)
+    expected = method(features, 20)
+    assert expected.dtype == np.int64
+    assert len(set(expected.tolist())) == 20
+    frozen = np.asfortranarray(features)
+    frozen.setflags(write=False)
+    strided = np.repeat(features, 2, axis=1)[:, ::2]
+    for given_ in (frozen, strided, features.astype(np.float16), features.astype(int)):
+        before = given_.copy()
+        np.testing.assert_array_equal(method(given_, 20), expected)
+        np.testing.assert_array_equal(given_, before)
+    assert sorted(method(features, 60)) == list(range(60))
+    assert method(features[:1], 1).tolist() == [0]
+
+
+def test_row_order_changes_only_names():
+    features = blobs(120, 3)
+    order = np.random.default_rng(5).permutation(120)
+    np.testing.assert_array_equal(order[graph_cut(features[order], 30)], graph_cut(features, 30))
+    # Two rows that only have one another tie, so names decide later picks.
+    chosen = facility_location(features, 30)
+    shuffled = order[facility_location(features[order], 30)]
+    np.testing.assert_array_equal(shuffled[:15], chosen[:15])
+    value = facility_location_value(features, chosen)
+    assert facility_location_value(features, shuffled) == pytest.approx(value, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: facility_location(x, 0), "1..3"),
+        (lambda x: facility_location(x * np.nan, 1), "finite"),
+        (lambda x: facility_location(x, 1, bandwidth=-1), "bandwidth"),
+        (lambda x: facility_location(x * 0, 1), "median"),
+        (lambda x: facility_location(x, 1, memory=-1), "memory"),
+        (lambda x: facility_location(x, 1, how="fast"), "lazy, naive"),
+        (lambda x: facility_location(x[0], 1), "shape"),
+        (lambda x: graph_cut(x, 4), "1..3"),
+        (lambda x: graph_cut(x, 1, trade_off=-0.1), "trade_off"),
+        (lambda x: coverage_diversity(x, 1.5), "whole number"),
+        (lambda x: coverage_diversity(x, 1, weight=-1), "weight"),
+        (lambda x: coverage_diversity(x, 1, alpha=0), "alpha"),
+        (lambda x: coverage_diversity(x, 1, n_groups=0), "n_groups"),
+        (lambda x: coverage_diversity(x, 1, how="fast"), "lazy, naive"),
+        (lambda x: coverage_diversity(x, 1, memory=-1), "memory"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(np.eye(3))
+
+
+def test_greedy_share_holds_and_repeats():
+    metrics, arrays = submodular_claims.greedy_share(0, n_instances=12, n_max=9)
+    assert metrics["n_instances"] == 12
+    assert metrics["n_below"] == metrics["n_not_monotone"] == metrics["n_not_submodular"] == 0
+    assert SHARE <= metrics["smallest_share"] <= metrics["mean_share"] <= 1
+    again = submodular_claims.greedy_share(0, n_instances=12, n_max=9)[1]
+    np.testing.assert_array_equal(arrays["share"], again["share"])
+
+
+def test_greedy_share_sees_what_breaks_the_guarantee():
+    table = np.array([0.0, 1, 1, 3])  # {0} and {1} bring 1, both bring 3
+    assert submodular_claims.is_monotone(table)
+    assert not submodular_claims.is_submodular(table)
+    assert not submodular_claims.is_monotone(np.array([0.0, 1, 1, 0.5]))
+    assert submodular_claims.is_submodular(np.array([0.0, 1, 1, 0.5]))
