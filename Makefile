@@ -37,10 +37,10 @@ test: $(STAMP)  ## ruff, clean notebooks, every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
-	$(BIN)/python -m pytest -q -n 2 --benchmark-disable
+	$(BIN)/python -m pytest -q -n 2
 
-bench: $(STAMP)  ## time our methods against their peers, alone on the machine
-	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -p no:xdist --benchmark-only
+bench: $(STAMP)  ## time our methods against their peers, alone on the machine (OPTIONS=--quick: small sizes)
+	$(BIN)/python tests/benchmarks/run.py --install $(OPTIONS)
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

@@ -1,0 +1,133 @@
+"""Facility location beside apricot and submodlib: features in, rows out."""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+from contest import (
+    Answer,
+    Contestant,
+    Workload,
+    below,
+    clusters,
+    less,
+    median_distance,
+    need_memory,
+    no_worse,
+    similarity,
+)
+
+
+def pool(n: int, d: int, k: int) -> SimpleNamespace:
+    """Return features (n, d) with the bandwidth all contestants use."""
+    features = clusters(n, d)
+    return SimpleNamespace(features=features, k=k, h=median_distance(features))
+
+
+def covered(data: SimpleNamespace, answer: object) -> float:
+    """Return the sum over rows of the largest similarity to a pick."""
+    rows = np.asarray(getattr(answer, "indices", answer))
+    x = data.features.astype(np.float64)
+    parts = range(0, len(x), 2048)
+    return float(sum(similarity(x[i : i + 2048], x[rows], data.h).max(axis=1).sum() for i in parts))
+
+
+def ours(data: SimpleNamespace):
+    from helpers.selection import submodular
+
+    submodular.facility_location(data.features[:50], 5)
+    return lambda: submodular.facility_location(data.features, data.k)
+
+
+def with_matrix(select):
+    """Return a call that makes the n x n similarity, then selects; both are timed.
+
+    "Compiling" is what the peer needs for 50 rows too: apricot compiles at every call.
+    """
+
+    def make(data: SimpleNamespace):
+        n = len(data.features)
+        need_memory(4 * 4 * n * n / 1e6)
+        few = similarity(data.features[:50], data.features[:50], data.h)
+        select(few, 5)  # first imports
+        start = time.process_time()
+        select(few, 5)
+        fixed = time.process_time() - start
+
+        def call() -> Answer:
+            start = time.process_time()
+            matrix = similarity(data.features, data.features, data.h)
+            made = time.process_time()
+            rows = select(matrix, data.k)
+            end = time.process_time()
+            notes = {"of which compiling s": fixed, "of which selection s": end - made - fixed}
+            return Answer(rows, notes=notes | {"solver_s": end - start - fixed})
+
+        return call
+
+    return make
+
+
+def apricot_lazy(matrix: np.ndarray, k: int) -> np.ndarray:
+    from apricot import FacilityLocationSelection
+
+    model = FacilityLocationSelection(k, metric="precomputed", optimizer="lazy")
+    return np.asarray(model.fit(matrix).ranking, dtype=np.int64)
+
+
+def submodlib_lazy(matrix: np.ndarray, k: int) -> np.ndarray:
+    from submodlib import FacilityLocationFunction
+
+    n = len(matrix)
+    model = FacilityLocationFunction(n=n, mode="dense", sijs=matrix, separate_rep=False)
+    picks = model.maximize(budget=k, optimizer="LazyGreedy", show_progress=False)
+    return np.array([row for row, _ in picks], dtype=np.int64)
+
+
+def random_rows(data: SimpleNamespace):
+    return lambda: np.random.default_rng(0).permutation(len(data.features))[: data.k]
+
+
+def contestants(large: bool) -> tuple[Contestant, ...]:
+    apricot = {"kind": "peer", "package": "apricot-select"}
+    submodlib = {"kind": "peer", "package": "submodlib-py"}
+    note = "makes the same kernel in NumPy, float32, inside the clock"
+    return (
+        Contestant("ours", ours),
+        Contestant("apricot", with_matrix(apricot_lazy), **apricot, last=large, note=note),
+        Contestant("submodlib", with_matrix(submodlib_lazy), **submodlib, last=large, note=note),
+        Contestant("random", random_rows, "reference"),
+    )
+
+
+SHARED = {"score": covered, "objective": "sum of largest similarities"}
+EQUAL = (no_worse("apricot", 1), no_worse("submodlib", 1))
+
+WORKLOADS = [
+    Workload(
+        "facility-5k",
+        "facility location, lazy greedy",
+        pool,
+        {"n": 5000, "d": 64, "k": 500},
+        {"n": 300, "d": 64, "k": 30},
+        contestants(large=False),
+        **SHARED,
+        targets=(less("apricot", 4), less("apricot", 4, solver=True), *EQUAL),
+    ),
+    Workload(
+        "facility-20k",
+        "facility location, lazy greedy",
+        pool,
+        {"n": 20_000, "d": 64, "k": 500},
+        {"n": 600, "d": 64, "k": 30},
+        contestants(large=True),
+        **SHARED,
+        targets=(
+            less("apricot", 4),
+            less("apricot", 4, solver=True),
+            less("submodlib", 20),
+            *EQUAL,
+            below(500, "total_mb"),
+        ),
+    ),
+]

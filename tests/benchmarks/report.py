@@ -1,0 +1,168 @@
+"""The report of a contest, in Markdown, from the rows that `contest.measure` returned."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from contest import Contestant, Workload
+
+PACKAGES = "numpy scipy pulp highspy apricot-select submodlib-py dppy".split()
+INTRODUCTION = """\
+Each contestant ran alone in a process of its own: median of at least {repeats} runs (3 above a
+minute, 1 where it says once). CPU: processor seconds of all threads and child processes. Memory in
+MB: above imports and data, and in all. "Ratio": CPU seconds over ours. Rows marked *quoted* are
+numbers from a trial on a machine of this size, not measured here."""
+
+
+def render(
+    workloads: list[Workload],
+    results: dict[str, dict[str, dict]],
+    refused: dict[str, str],
+    quick: bool,
+) -> str:
+    """Return the whole report; `results` holds rows by workload and contestant."""
+    measured = [workload for workload in workloads if results.get(workload.name)]
+    parts = ["# What the solvers cost", header(quick), peers(refused), *warnings(measured, results)]
+    parts += [summary(measured, results)] if not quick else []
+    parts += [section(workload, results[workload.name], quick) for workload in measured]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def header(quick: bool) -> str:
+    """Return date, machine and versions, and what the columns mean."""
+    from contest import REPEATS
+
+    lines = [f"{datetime.date.today()}, {machine()}.", ", ".join(versions()) + "."]
+    if quick:
+        lines.insert(0, "**Quick run at reduced sizes: targets are not judged.**")
+    return "\n".join(lines) + "\n\n" + INTRODUCTION.format(repeats=REPEATS)
+
+
+def machine() -> str:
+    """Return the processor's name, its cores and the memory."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        named = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        model = named[0].partition(":")[2].strip() if named else model
+    cores = os.cpu_count()
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return f"{model}, {cores} cores, {gigabytes:.0f} GB, Python {platform.python_version()}"
+
+
+def versions() -> list[str]:
+    """Return the versions of what took part."""
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{name} missing")
+    return found
+
+
+def peers(refused: dict[str, str]) -> str:
+    """Name each peer that would not install, with its error."""
+    lines = [f"- **{name}** would not install: `{error}`" for name, error in refused.items()]
+    return "\n".join(lines)
+
+
+def warnings(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> list[str]:
+    """Name each workload where an answer of ours is worse than another's."""
+    lines = []
+    for workload in workloads:
+        for contestant in workload.contestants:
+            text = standing(workload, contestant, results[workload.name])
+            if contestant.kind == "ours" and text.startswith("WORSE"):
+                lines.append(f"- **{workload.name}, {contestant.name}: our objective is {text}**")
+    return ["\n".join(lines)] if lines else []
+
+
+def summary(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> str:
+    """Return every target with its verdict in one table."""
+    lines = ["## Targets", "", "| workload | target | found | met |", "|---|---|---|---|"]
+    for workload in workloads:
+        for target in workload.targets:
+            found, met = target.judge(results[workload.name])
+            word = {True: "yes", False: "**no**", None: "not judged"}[met]
+            lines.append(f"| {workload.name} | {target.text} | {found} | {word} |")
+    missed = [
+        f"- {workload.name}, {target.text}: {target.why}"
+        for workload in workloads
+        for target in workload.targets
+        if target.why and target.judge(results[workload.name])[1] is False
+    ]
+    return "\n".join(lines + ([""] + missed if missed else []))
+
+
+def section(workload: Workload, rows: dict[str, dict], quick: bool) -> str:
+    """Return the table of one workload."""
+    sizes = workload.quick if quick else workload.full
+    setting = ", ".join(f"{name} = {number(value)}" for name, value in sizes.items())
+    setting += f"; {workload.threads} thread" + ("s" if workload.threads > 1 else "")
+    setting += f"; objective: {workload.objective}" if workload.objective else ""
+    lines = [f"## {workload.name}: {workload.title}", "", setting + ".", ""]
+    lines.append(
+        "| contestant | median s | CPU s | MB above data | MB in all | objective |"
+        " standing | ratio | runs |"
+    )
+    lines.append("|---|---|---|---|---|---|---|---|---|")
+    for contestant in workload.contestants:
+        if contestant.name in rows or contestant.kind == "quoted":
+            lines.append(line(workload, contestant, rows))
+    remarks = [f"- {c.name}: {c.note}" for c in workload.contestants if c.note]
+    return "\n".join(lines + ([""] + remarks if remarks else []))
+
+
+def line(workload: Workload, contestant: Contestant, rows: dict[str, dict]) -> str:
+    """Return one contestant's line of the table."""
+    name = (
+        contestant.name if contestant.kind == "ours" else f"{contestant.name} ({contestant.kind})"
+    )
+    if contestant.kind == "quoted":
+        mine = our_row(workload, contestant, rows).get("cpu_s")
+        ratio = f"{contestant.quoted_s / mine:,.3g}" if mine else ""
+        return f"| *{name}* | | *{contestant.quoted_s:g}* | | | | | *{ratio}* | |"
+    row = rows[contestant.name]
+    if "error" in row:
+        return f"| {name} | failed: `{row['error']}` | | | | | | | |"
+    mine = our_row(workload, contestant, rows).get("cpu_s")
+    ratio = f"{row['cpu_s'] / mine:,.3g}" if mine else ""
+    objective = "" if row.get("objective") is None else f"{row['objective']:.9g}"
+    count = "once" if contestant.once else len(row["runs"])
+    notes = "".join(f"; {key} {row[key]:,.3g}" for key in row if key.startswith("of which"))
+    cells = [name + notes, number(row["wall_s"]), number(row["cpu_s"])]
+    cells += [f"{row['peak_mb']:,.0f}", f"{row['total_mb']:,.0f}", objective]
+    cells += [standing(workload, contestant, rows), ratio, str(count)]
+    return "| " + " | ".join(cells) + " |"
+
+
+def our_row(workload: Workload, contestant: Contestant, rows: dict[str, dict]) -> dict[str, Any]:
+    """Return our first row of the contestant's group, {} where there is none."""
+    for other in workload.contestants:
+        if other.kind == "ours" and other.group == contestant.group:
+            return rows.get(other.name, {})
+    return {}
+
+
+def standing(workload: Workload, contestant: Contestant, rows: dict[str, dict]) -> str:
+    """Say how far a contestant's objective is behind the best of its group."""
+    group = [c.name for c in workload.contestants if c.group == contestant.group]
+    values = {name: rows.get(name, {}).get("objective") for name in group}
+    values = {name: value for name, value in values.items() if value is not None}
+    mine = values.get(contestant.name)
+    if mine is None or len(values) < 2:
+        return ""
+    best = max(values.values(), key=lambda value: workload.sense * value)
+    behind = abs(best - mine) / max(abs(best), 1e-300)
+    return "best" if behind <= workload.tolerance else f"WORSE by {100 * behind:.3g} %"
+
+
+def number(value: Any) -> str:
+    """Return a number as a reader wants it."""
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
