@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None, folders: Folders | None = None) -> i
     except SystemExit as leave:  # argparse has said why
         return int(leave.code or 0)
     except KeyboardInterrupt:
-        print("\ninterrupted; finished runs are stored, the same command goes on", file=sys.stderr)
+        kept = "finished runs are stored, the same command goes on"
+        kept = "nothing was written" if argv[0] == "select" else kept
+        print(f"\ninterrupted; {kept}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

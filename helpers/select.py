@@ -1,56 +1,116 @@
 """Body of ``python -m helpers select``: pick a subset from arrays on disk."""
 
 import argparse
-import ast
-import hashlib
-import json
+import contextlib
+import importlib.metadata
 import math
+import os
+import platform
+import signal
+import sys
+import threading
 import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from helpers import StudyError, scores
-from helpers.checks import check_k
+from helpers import StudyError, arrays, inputs, memory, method_options, outputs, scores
 from helpers.selection import registry
-
-INPUTS = ("labels", "probs", "features", "norms", "correct")
-DOTTED = (".npy", ".npz", ".parquet")
-
-EPILOG = """FILE is rows.npy, arrays.npz:key or table.parquet:column. Shapes: labels (n,), probs
-(n, c), features (n, d), norms (n,), correct (epochs, n). Options of a method are set by
---option, for example --option within=random for geda. The JSON beside the output says what was
-done."""
+from helpers.selection.pool import Pool
 
 
-def build_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add the command to the parser of ``python -m helpers`` and return its parser."""
-    parser = subparsers.add_parser("select", help="pick a subset from arrays on disk")
-    add_arguments(parser)
-    return parser
+class _List(argparse.Action):
+    """Print the methods and leave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Do so."""
+        print(method_options.listing())
+        parser.exit()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of the command."""
-    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = method_options.epilog()
     # Checked by hand, so that a wrong name is the same one line as every other error.
-    parser.add_argument("--method", required=True, help=", ".join(registry.METHODS))
+    parser.add_argument("--method", required=True, metavar="METHOD", help="see below")
     size = parser.add_mutually_exclusive_group(required=True)
-    size.add_argument("--k", type=int, help="examples to keep, a count")
-    size.add_argument("--keep", type=float, help="examples to keep, a share in (0, 1]")
-    for name in INPUTS:
-        parser.add_argument(f"--{name}", metavar="FILE")
-    parser.add_argument("--seed", type=int, default=0, help="of methods that draw (default: 0)")
-    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--out", required=True, metavar="FILE", help=".npy or .csv")
+    size.add_argument("--k", type=_whole, metavar="N", help="examples to keep, a count")
+    size.add_argument(
+        "--keep",
+        type=_share,
+        metavar="SHARE",
+        help="examples to keep, a share in (0, 1] such as 0.3 or 1/3; the nearest count, halves "
+        "to the even one, at least 1",
+    )
+    for name, (shape, meaning) in inputs.SHAPES.items():
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"{shape}: {meaning}")
+    parser.add_argument(
+        "--seed", type=_whole, default=0, metavar="N", help="of methods that draw (default: 0)"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the method, see below; may be repeated",
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help=".npy (weights apart, in FILE-weights.npy), .csv (row[,weight]), or no suffix for "
+        "both; a .json beside it says what was done",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite what is not an earlier selection; start where memory looks too small",
+    )
+    parser.add_argument("--list", action=_List, nargs=0, help="list the methods and leave")
+
+
+def _whole(text: str) -> int:
+    """Read a whole number from 0 upwards."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 upwards, got {text}")
+    return number
+
+
+def _share(text: str) -> Fraction:
+    """Read a share exactly as it is written: as a float, 0.35 * 10 would miss its half."""
+    try:
+        share = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        share = Fraction(0)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"must lie in (0, 1], got {text}")
+    return share
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the user gave: arrays by flag, where they came from, and how many examples."""
+
+    arrays: dict[str, np.ndarray]
+    record: dict[str, dict[str, Any]]
+    n: int
 
 
 def run(args: argparse.Namespace) -> int:
-    """Pick, write the row numbers and the JSON beside them, and print one line.
+    """Pick, write row numbers, weights and the JSON beside them, and print one line.
 
     Args:
-        args: What the parser of `build_parser` returned.
+        args: What a parser with `add_arguments` returned.
 
     Returns:
         Exit code 0.
@@ -58,167 +118,163 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: One clear line for whatever the user can put right; nothing is written.
     """
-    out = _check_out(args.out)
-    options = _options(args.option)
-    arrays = {name: read(path) for name in INPUTS if (path := getattr(args, name))}
-    pool = _pool(args.method, arrays, options)
-    k = _count(args.k, args.keep, pool.n)
+    method = registry.get(args.method)
+    options = method_options.parse(method, args.option)
+    sources = {name: path for name in inputs.SHAPES if (path := getattr(args, name))}
+    method_options.check_needs(method, options, set(sources))
+    with _ended_by_sigterm():
+        files = {name: _flagged(name, arrays.split, source)[0] for name, source in sources.items()}
+        out = outputs.check_out(args.out, files.values(), args.force)
+        try:
+            return _run(args, method, options, sources, out)
+        except MemoryError as error:
+            raise StudyError(f"{method.key}: out of memory ({error})") from None
+
+
+def _run(
+    args: argparse.Namespace,
+    method: registry.Method,
+    options: dict[str, Any],
+    sources: dict[str, str],
+    out: Path,
+) -> int:
+    """Read, pick and write."""
+    given = _read(sources, Path(os.environ.get("TMPDIR") or out.parent))
+    k = _count(args.k, args.keep, given.n)
+    if not args.force:
+        _check_memory(method.key, given)
+    pool = _pool(method, given)
     start = time.perf_counter()
-    selected = registry.select(args.method, pool, k, args.seed, **options)
-    seconds = time.perf_counter() - start
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            rows, weights = registry.weighted(method.key, pool, k, args.seed, **options)
+        except StudyError as error:
+            raise StudyError(method_options.flagged(str(error), method, set(sources))) from None
     record = {
-        "method": args.method,
-        "options": options,
+        "method": method.key,
+        "label": method.label,
+        "options": method_options.defaults(method) | options,
         "seed": args.seed,
         "k": k,
-        "n_pool": pool.n,
-        "n_selected": len(selected),
-        "seconds": round(seconds, 4),
-        "order": "row numbers from 0, keep-first order",
-        "out": out.name,
-        "inputs": {name: _origin(getattr(args, name), arrays[name]) for name in arrays},
-        "numpy": np.__version__,
+        "keep": None if args.keep is None else float(args.keep),
+        "n": given.n,
+        "n_selected": len(rows),
+        "order": "row numbers from 0, the first to keep first",
+        "weights": _weights_note(weights),
+        "warnings": sorted({_line(warning.message) for warning in caught}),
+        "seconds": round(time.perf_counter() - start, 4),
+        "peak_memory_bytes": memory.peak(),
+        "inputs": given.record,
+        "versions": _versions(),
     }
-    _write(out, selected, record)
-    print(f"{args.method}: {len(selected)} of {pool.n} rows in {seconds:.2f} s -> {args.out}")
+    for text in record["warnings"]:
+        print(f"warning: {text}", file=sys.stderr)
+    paths = outputs.write(out, rows, weights, record)
+    written = ", ".join(map(str, paths))
+    print(f"{method.key}: {len(rows)} of {given.n} rows in {record['seconds']:.2f} s -> {written}")
     return 0
 
 
-def _check_out(path: str) -> Path:
-    """Return the output path where it can be written."""
-    out = Path(path)
-    if out.suffix not in (".npy", ".csv"):
-        raise StudyError(f"--out must end in .npy or .csv, got {path}")
-    if not out.parent.is_dir():
-        raise StudyError(f"--out: there is no folder {out.parent}")
-    return out
+def _line(error: object) -> str:
+    return " ".join(str(error).split())
 
 
-def _options(pairs: list[str]) -> dict[str, Any]:
-    """Turn name=value texts into plain values; true, false and none in any case."""
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise StudyError(f"--option must be NAME=VALUE, got {pair!r}")
-        words = {"true": True, "false": False, "none": None}
-        try:
-            value = words[text.lower()] if text.lower() in words else ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text
-        options[name.replace("-", "_")] = value
-    return options
-
-
-def read(source: str) -> np.ndarray:
-    """Return one array from FILE.npy, FILE.npz:key or FILE.parquet:column.
-
-    Args:
-        source: The file, and after a colon the key or column; an .npz or .parquet that holds
-            one array only needs none.
-
-    Raises:
-        ValueError: If the file is missing, of another kind, damaged, or lacks the key.
-    """
-    name, _, key = source.rpartition(":")
-    path, key = (Path(name), key) if name and Path(name).suffix in DOTTED else (Path(source), "")
-    if path.suffix not in DOTTED:
-        raise StudyError(f"{path} must be one of {', '.join(DOTTED)}")
-    if not path.is_file():
-        raise StudyError(f"there is no file {path}")
+def _flagged(name: str, function: Any, *args: Any) -> Any:
+    """Call a function; its errors start with the flag."""
     try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        return _keyed(path, key)
-    except StudyError:
-        raise
-    except Exception as error:  # damaged files raise whatever their reader raises
-        raise StudyError(f"{path} cannot be read as {path.suffix}: {_short(error)}") from None
+        return function(*args)
+    except StudyError as error:
+        raise StudyError(f"--{name}: {error}") from None
 
 
-def _keyed(path: Path, key: str) -> np.ndarray:
-    """Return one array of an .npz or one column of a .parquet file."""
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            return archive[_key(path, key, list(archive.files))]
-    import pyarrow.parquet
-
-    name = _key(path, key, pyarrow.parquet.read_schema(path).names)
-    column = pyarrow.parquet.read_table(path, columns=[name]).column(name)
-    return np.array(column.to_pylist())
-
-
-def _key(path: Path, key: str, known: list[str]) -> str:
-    """Return the key asked for, or the only one there is."""
-    if not key and len(known) == 1:
-        return known[0]
-    if key not in known:
-        got = f"got {key!r}" if key else "give one after a colon"
-        raise StudyError(f"{path} holds {', '.join(known)}; {got}")
-    return key
-
-
-def _short(error: Exception) -> str:
-    """Return the first line of an error's text."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _read(sources: dict[str, str], scratch: Path) -> _Given:
+    """Map every file, and check each array by itself and their lengths together."""
+    found, record, sums = {}, {}, {}
+    for name, source in sources.items():
+        stored = _flagged(name, arrays.read, source, scratch, name == "labels")
+        values = stored.values
+        if stored.path.suffix == ".parquet":  # a row is an example there, and n comes first
+            values = values.T if name == "correct" else values
+            is_column = values.ndim == 1 and name in ("features", "gradients")
+            values = values[:, None] if is_column else values
+        found[name] = inputs.check(name, values)
+        if stored.path not in sums:
+            sums[stored.path] = outputs.sha256(stored.path)
+        record[name] = {
+            "file": str(stored.path),
+            "key": stored.key or None,
+            "shape": list(values.shape),
+            "dtype": str(stored.values.dtype),
+            "sha256": sums[stored.path],
+        }
+        if stored.classes is not None:
+            record[name] |= {"dtype": "string", "classes": list(stored.classes)}
+    return _Given(found, record, inputs.check_lengths(found))
 
 
-def _pool(method: str, arrays: dict[str, np.ndarray], options: dict) -> registry.Pool:
-    """Build the pool; forgetting events are counted from `correct`."""
-    if not arrays:
-        raise StudyError(f"give at least one of {', '.join('--' + name for name in INPUTS)}")
-    wanted = registry.get(method)
-    missing = [f"--{_source(name)}" for name in wanted.needs if _source(name) not in arrays]
-    needs_labels = wanted.by_class or (options.get("correct_only") and "correct" not in arrays)
-    if needs_labels and "labels" not in arrays:
-        missing.append("--labels")
-    if missing:
-        raise StudyError(f"{method} needs {' and '.join(missing)}")
-    fields = dict(arrays)
-    if "correct" in arrays and wanted.key == "forgetting":
-        fields["forgetting"] = scores.forgetting_events(arrays["correct"])
-    if "labels" not in fields:
-        name, values = next(iter(arrays.items()))
-        n = np.shape(values)[-1 if name == "correct" else 0] if np.ndim(values) else 0
-        fields["labels"] = np.zeros(n, dtype=np.int64)  # unknown, and this method asks for none
-    return registry.Pool(**fields)
-
-
-def _source(field: str) -> str:
-    """Return the input a field of the pool comes from."""
-    return "correct" if field == "forgetting" else field
-
-
-def _count(k: int | None, keep: float | None, n: int) -> int:
+def _count(k: int | None, keep: Fraction | None, n: int) -> int:
     """Return how many to keep from a count or a share."""
-    if k is not None:
-        return check_k(k, n)
-    if not (math.isfinite(keep) and 0 < keep <= 1):
-        raise StudyError(f"--keep must lie in (0, 1], got {keep}")
-    return max(1, round(keep * n))
+    if k is None:
+        return max(1, round(keep * n))
+    if not 1 <= k <= n:
+        raise StudyError(f"--k must lie in 1..{n}, got {k}")
+    return k
 
 
-def _origin(source: str, values: np.ndarray) -> dict[str, Any]:
-    """Say where an input came from and what it held."""
-    digest = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
-    shape = [int(size) for size in values.shape]
-    return {"file": source, "shape": shape, "dtype": str(values.dtype), "sha256": digest}
+def _check_memory(method: str, given: _Given) -> None:
+    """Raise before a matrix is made that the machine cannot hold."""
+    shapes = {name: values.shape for name, values in given.arrays.items()}
+    wanted, what = memory.needed(method, shapes)
+    free = memory.available()
+    if free is not None and wanted > free:
+        raise StudyError(
+            f"{method} would need about {wanted / 2**30:.1f} GiB for {what}; "
+            f"{free / 2**30:.1f} GiB are available (--force tries all the same)"
+        )
 
 
-def _write(out: Path, selected: np.ndarray, record: dict[str, Any]) -> None:
-    """Write the row numbers and the record; each appears whole or not at all."""
-    rows = out.with_name(f".{out.name}.part{out.suffix}")
-    note = out.with_name(f".{out.name}.part.json")
+def _pool(method: registry.Method, given: _Given) -> Pool:
+    """Build the pool; forgetting events are counted from `correct`."""
+    fields = dict(given.arrays)
+    if "forgetting" in method.needs:
+        if fields["correct"].ndim != 2:
+            raise StudyError(f"--correct must have shape (epochs, n) for {method.key}")
+        fields["forgetting"] = scores.forgetting_events(fields["correct"])
+    if "labels" not in fields:
+        fields["labels"] = np.zeros(given.n, dtype=np.int64)  # unknown, and none are asked for
+    return Pool(**fields)
+
+
+def _weights_note(weights: np.ndarray | None) -> dict[str, float | str] | None:
+    """Say how the weights lie and what they add up to."""
+    if weights is None:
+        return None
+    total = math.fsum(weights)
+    return {"sum": total, "order": "as the row numbers", "use": "each example's loss times it"}
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions an answer depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("data-selection-study", "numpy", "scipy", "pyarrow"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let `kill` end the command as Ctrl-C does, so that temporary names go away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, leave)
     try:
-        if out.suffix == ".npy":
-            np.save(rows, selected)
-        else:
-            rows.write_text("\n".join(["row", *map(str, selected.tolist())]) + "\n")
-        note.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-        rows.replace(out)
-        note.replace(out.with_suffix(".json"))
-    except OSError as error:
-        raise StudyError(f"{out} cannot be written: {error.strerror}") from None
+        yield
     finally:
-        rows.unlink(missing_ok=True)
-        note.unlink(missing_ok=True)
+        signal.signal(signal.SIGTERM, before)
