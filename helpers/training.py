@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers import StudyError, models, probing, recipes, samplers
-from helpers import device as devices
+from helpers import StudyError, device as devices, models, probing, recipes, samplers
 from helpers.augmentation import augment, rotate
 from helpers.data import Dataset
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import StudyError, comparison, plots
-from helpers import experiments as ex
+from helpers import StudyError, comparison, experiments as ex, plots
 from helpers.store import Store
 
 SCALE = ex.Scale(dataset="digits@300+100", n_seeds=3)

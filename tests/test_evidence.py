@@ -5,8 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from helpers import experiments as ex
-from helpers import results
+from helpers import experiments as ex, results
 from helpers.claims import ledger
 from helpers.claims.evidence import EVIDENCE
 from helpers.claims.verdicts import VERDICTS
@@ -64,7 +63,9 @@ def tiny_store(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("scale", [TINY, ex.Scale(n_seeds=1, models=("resnet8-w8",), thetas=())])
+@pytest.mark.parametrize(
+    "scale", [TINY, ex.Scale(n_seeds=1, models=("resnet8-w8",), thetas=(0.7,))]
+)
 def test_nothing_stored_is_not_measured(scale):
     for name, evidence in EVIDENCE.items():
         found = evidence(scale)
@@ -88,7 +89,7 @@ def test_evidence_of_a_tiny_study(tiny_store, monkeypatch):
     shapes = {
         "svp_15": (6, 2), "svp_slides_05": (2, 2), "svp_22": (3, 2),
         "svp_14": (4,), "svp_28": (4, 4),
-        "budgeted_01": (2, 2, 2), "adonis_10": (2,), "adonis_12": (2,), "adonis_13": (5, 2),
+        "budgeted_01": (4, 2, 2), "adonis_10": (2,), "adonis_12": (2,), "adonis_13": (5, 2),
     }  # fmt: skip
     for name, shape in shapes.items():
         first = next(iter(found[name].values()))
@@ -215,6 +216,156 @@ def test_kernel_term_has_both_readings():
     np.testing.assert_allclose(found["values"][0], [[80, 80], [83, 83]])
     assert found["settings"] == [[0.0, 0.3]] * 2
     assert EVIDENCE["budgeted_23"](ex.Scale(weights=(0.3,))) is None
+
+
+PANELS = ex.Scale(
+    dataset="digits@300+100",
+    n_seeds=3,
+    panel_models=("resnet8-w8", "resnet14-w8", "resnet20-w8"),
+    panel_budgets=(0.2, 0.4),
+)
+
+
+def plant_panels(accuracies, scale=PANELS):
+    """Store made-up runs of Algorithm 1: method -> accuracy, or accuracy by seed and budget."""
+    for seed in scale.seeds:
+        for model in scale.panel_models:
+            for budget in scale.panel_budgets:
+                for method, accuracy in accuracies.items():
+                    found = accuracy(seed, budget) if callable(accuracy) else accuracy
+                    planted(ex.budgeted_run(scale, model, method, budget, seed), found)
+
+
+def test_wins_of_four_methods():
+    plant_panels({"random": 0.80, "iqp": 0.84, "submodular": 0.82, "dpp": 0.86})
+    assert (EVIDENCE["budgeted_02"](PANELS)["wins"] == 0).all()
+    np.testing.assert_allclose(EVIDENCE["budgeted_02"](PANELS)["chance"], 0.25)
+    np.testing.assert_allclose(EVIDENCE["budgeted_03"](PANELS)["wins"], np.ones((3, 2)))
+    # dpp wins every cell: three times none is no order
+    assert EVIDENCE["budgeted_04"](PANELS)["values"] == 0
+    assert "dpp 6, iqp 0" in EVIDENCE["budgeted_04"](PANELS)["note"]
+    rivals = EVIDENCE["budgeted_05"](PANELS)
+    np.testing.assert_allclose(rivals["differences"][0], np.full((6, 3), -2.0))
+    np.testing.assert_allclose(rivals["differences"][1], np.full((6, 3), 2.0))
+    assert rivals["labels"] == ["k-DPP", "coverage + diversity"]
+
+
+def test_ties_split_a_cell():
+    plant_panels({"random": 0.86, "iqp": 0.84, "submodular": 0.82, "dpp": 0.86})
+    np.testing.assert_allclose(EVIDENCE["budgeted_02"](PANELS)["wins"], np.full((3, 2), 0.5))
+
+
+def test_the_order_of_wins_is_resampled_over_seeds():
+    models = tuple(f"resnet{6 * i + 2}-w8" for i in range(1, 6))
+    scale = ex.Scale(n_seeds=3, panel_models=models, panel_budgets=(0.2, 0.4))
+    winners = ["dpp"] * 5 + ["iqp"] * 3 + ["submodular"] * 2
+    cells = [(model, budget) for model in models for budget in scale.panel_budgets]
+    for (model, budget), winner in zip(cells, winners, strict=True):
+        for seed in scale.seeds:
+            for method in ("random", "iqp", "submodular", "dpp"):
+                accuracy = 0.9 if method == winner else 0.8
+                planted(ex.budgeted_run(scale, model, method, budget, seed), accuracy)
+    assert EVIDENCE["budgeted_04"](scale)["values"] == 1
+    # one seed of three turns a cell of the DPP's into one more for the budgeted method, and two
+    # such cells make the order depend on which seeds are drawn
+    for model, budget in cells[:2]:
+        planted(ex.budgeted_run(scale, model, "iqp", budget, 0), 1.2)
+        planted(ex.budgeted_run(scale, model, "dpp", budget, 0), 0.8)
+    assert 0 < EVIDENCE["budgeted_04"](scale)["values"] < 1
+
+
+def plant_times(alone=True, **changed):
+    """Store made-up seconds of all contenders: a cube, a line, and flat ones."""
+    ks = np.array([200, 300, 400, 500])
+    line = np.repeat([[2.0, 3.0, 4.0, 5.0]], 3, axis=0)
+    seconds = {
+        "dpp": np.outer([0.9, 1.0, 1.1], (ks / 250) ** 3.0),
+        "exact": np.full((3, 4), 0.2), "map": np.full((3, 4), 0.03),
+        "greedy": line, "lazy": line / 10, "iqp": np.full((3, 4), 0.1),
+    }  # fmt: skip
+    seconds |= changed
+    metrics = {"n": 1000, "alone": alone, "large_k": 667}
+    arrays = {f"seconds_{name}": values for name, values in seconds.items()}
+    arrays |= {"large_dpp": np.full(3, 5.0), "large_greedy": np.array([4.0, 7.0, 9.0])}
+    arrays |= {"large_iqp": np.array([0.05, 0.1, 0.9]), "ks": ks}
+    Store().write(Measure("selection-time"), metrics, arrays)
+
+
+def verdict(claim_id, evidence):
+    """Say what the ledger's rule answers."""
+    claim = next(c for c in ledger.load_ledger() if c.id == claim_id)
+    return ledger.decide(claim, evidence, "paper").answer.verdict
+
+
+def test_times_of_the_rivals():
+    plant_times()
+    steep = EVIDENCE["budgeted_08"](TINY)
+    np.testing.assert_allclose(steep["exponent"]["values"], 3.0)
+    assert steep["order"]["values"].shape == (3, 4)
+    half = EVIDENCE["budgeted_09"](TINY)
+    np.testing.assert_allclose(half["values"], [80.0])
+    np.testing.assert_allclose(EVIDENCE["budgeted_10"](TINY)["values"], [5.12, 17.28, 40.96, 80])
+    plain = EVIDENCE["budgeted_11"](TINY)
+    np.testing.assert_allclose(plain["slowest"]["values"], [2 / 0.512, 3 / 1.728, 4 / 4.096, 5 / 8])
+    np.testing.assert_allclose(plain["linear"]["values"], 1.0)
+    np.testing.assert_allclose(plain["ratio"]["values"], [20, 30, 40, 50])
+    assert "2 to 5x" in plain["note"]
+    table_3 = EVIDENCE["budgeted_22"](TINY)
+    np.testing.assert_allclose(table_3["dpp"]["values"], 50.0)
+    np.testing.assert_allclose(table_3["submodular"]["values"], [40, 70, 90])
+    found = {f"budgeted-{i:02}": EVIDENCE[f"budgeted_{i:02}"](TINY) for i in (8, 9, 10, 11, 22)}
+    assert {name: verdict(name, one) for name, one in found.items()} == {
+        "budgeted-08": "holds", "budgeted-09": "holds", "budgeted-10": "holds",
+        "budgeted-11": "does not hold", "budgeted-22": "undecided",
+    }  # fmt: skip
+
+
+def test_a_dpp_that_is_cheaper_at_one_budget_refutes():
+    plant_times(dpp=np.repeat([[0.05, 1.0, 2.0, 3.0]], 3, axis=0))
+    assert verdict("budgeted-10", EVIDENCE["budgeted_10"](TINY)) == "does not hold"
+    assert verdict("budgeted-09", EVIDENCE["budgeted_09"](TINY)) == "holds"
+
+
+def test_times_taken_on_a_busy_machine_decide_nothing():
+    plant_times(alone=False)
+    for name in ("budgeted_08", "budgeted_09", "budgeted_10", "budgeted_11", "budgeted_22"):
+        assert "not_decidable" in EVIDENCE[name](TINY), name
+
+
+def test_greedy_keeps_its_share():
+    metrics = {"n_instances": 250, "n_below": 0, "smallest_share": 0.95}
+    metrics |= {"n_not_monotone": 0, "n_not_submodular": 0}
+    Store().write(Measure("greedy-share"), metrics, {})
+    found = EVIDENCE["budgeted_12"](TINY)
+    assert found["share"] == {"count": 0, "trials": 250}
+    assert verdict("budgeted-12", found) == "holds"
+    Store().write(Measure("greedy-share"), metrics | {"n_not_submodular": 3}, {})
+    assert verdict("budgeted-12", EVIDENCE["budgeted_12"](TINY)) == "does not hold"
+
+
+def test_a_better_start_by_size_of_pool():
+    size = np.repeat([50, 400], 20)
+    difference = np.where(size == 50, 0.02, 0.0) + np.tile([-0.001, 0.001], 20)
+    arrays = {"size": size, "difference": difference, "steps_lp": np.ones(40)}
+    Store().write(Measure("power-start"), {}, arrays)
+    found = EVIDENCE["budgeted_16"](TINY)
+    assert verdict("budgeted-16", found) == "holds"
+    assert "+2.04 % at N = 50" in found["note"]
+
+
+def test_projection_is_judged_where_it_pays():
+    times = {"alone": True, "share_kernel": 0.9, "exponent_kernel": 2.0}
+    Store().write(Measure("kernel-exponent"), times, {})
+    arrays = {
+        "dimensions": np.array([16, 64, 256]), "time_ratio": np.array([3.0, 2.0, 0.5]),
+        "jaccard": np.array([[0.4, 0.5], [0.6, 0.8], [0.95, 0.97]]),
+        "objective_ratio": np.array([[0.95, 0.95], [0.98, 0.99], [1.0, 1.0]]),
+    }  # fmt: skip
+    Store().write(Measure("random-projection"), {"alone": True}, arrays)
+    found = EVIDENCE["budgeted_20"](TINY)
+    np.testing.assert_allclose(found["overlap"]["values"], [0.6, 0.8])
+    np.testing.assert_allclose(found["speed"]["values"], 2.0)
+    assert "to 64 of the features: 98.5% of x'Qx kept" in found["note"]
 
 
 def test_a_new_result_is_seen_at_once():

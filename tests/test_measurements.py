@@ -1,20 +1,29 @@
 import json
+import time
 
 import numpy as np
 import pytest
 
-from helpers.measurements import MEASUREMENTS, clock
+from helpers.measurements import MEASUREMENTS, clock, selection_times
 
 SMALL = {
     "lp-time": {"sizes": (10, 15), "closed_sizes": (10, 50), "cbc_up_to": 10},
     "budgeted-time": {"n": 60, "repeats": 3},
-    "kernel-exponent": {"sizes": (40, 80), "d": 16, "n_projected": 8},
+    "kernel-exponent": {"sizes": (40, 80), "d": 16},
+    "selection-time": {"n": 60, "d": 8, "n_lp": 15, "n_timed": 4},
+    "scaling": {"sizes": (40, 80, 120), "d": 8, "matrix_up_to": 80, "once_from": 120},
+    "random-projection": {"n": 60, "d": 32, "dimensions": (4, 16), "n_draws": 3},
+    "gap-table": {"n": 8, "n_instances": 2},
+    "swap-gain": {"n": 40, "d": 4},
+    "greedy-share": {"n_instances": 20, "n_max": 8},
     "linearisation": {"n_instances": 30, "n_max": 8},
     "rounding-gap": {"n_instances": 60, "n_max": 9},
     "power-monotone": {"n_instances": 60},
-    "power-start": {"n_instances": 10, "n": 50},
+    "power-start": {"n_instances": 12, "sizes": (20, 40)},
     "geda-milp": {"sizes": (20, 40), "repeats": 2},
     "geda-end-term": {"n_instances": 60},
+    "geda-distance": {"n_classes": 6, "n_max": 80, "shares": (0.2, 0.5), "node_counts": (4, 5)},
+    "cbc-wrong": {"cases": ((40, 5),), "time_limit": 1.0},
     "kcenters-time": {"sizes": (200, 400), "loop_up_to": 400},
 }
 
@@ -32,9 +41,10 @@ def test_all_are_tried():
 def test_metrics_are_plain_and_arrays_numeric(measured, name):
     metrics, arrays = measured[name]
     json.dumps(metrics, allow_nan=False)
-    for values in arrays.values():
+    for key, values in arrays.items():
         assert isinstance(values, np.ndarray)
-        assert np.isfinite(values).all()
+        if values.dtype.kind != "U" and "sdp" not in key:  # names; needs the extra `sdp`
+            assert np.isfinite(values).all(), key
     for key, value in metrics.items():
         if key.startswith("seconds"):
             assert value > 0
@@ -50,11 +60,67 @@ def test_what_must_hold_at_any_scale(measured):
     assert found["rounding-gap"]["smallest_ratio"] > 0
     assert found["power-monotone"]["violations_psd"] == 0
     assert found["power-monotone"]["violations_shifted"] == 0
+    assert found["greedy-share"]["n_below"] == 0
+    assert found["greedy-share"]["n_not_monotone"] == found["greedy-share"]["n_not_submodular"] == 0
+    assert found["gap-table"]["n_proven"] == 6
+    assert found["scaling"]["smallest_objective_ratio"] > 0.9
     assert found["geda-milp"]["largest_difference"] < 1e-9
     assert found["geda-milp"]["all_optimal"]
     assert found["geda-end-term"]["largest_at_largest_norm"] == 0
     assert found["geda-end-term"]["n_beyond_bound"] == 0
     assert found["geda-end-term"]["share_not_zero"] > 0
+
+
+def test_gaps_lie_below_and_bounds_above_the_optimum(measured):
+    _, arrays = measured["gap-table"]
+    for name, values in arrays.items():
+        if name.startswith(("gap_", "above_")) and "sdp" not in name:
+            assert (values >= -1e-9).all(), name
+    assert (arrays["gap_swap"] <= arrays["gap_power"] + 1e-12).all()
+
+
+def test_times_have_a_row_a_repeat_and_a_column_a_budget(measured):
+    metrics, arrays = measured["selection-time"]
+    assert arrays["ks"].tolist() == [12, 18, 24, 30]
+    for name in ("dpp", "map", "random", "iqp", "exact", "greedy", "lazy"):
+        rounds = 2 if name in selection_times.SLOW else 3
+        assert arrays[f"seconds_{name}"].shape == (rounds, 4), name
+        assert (arrays[f"seconds_{name}"] > 0).all(), name
+    assert metrics["large_k"] == 40
+    assert arrays["large_dpp"].shape == arrays["large_greedy"].shape == (3,)
+    assert arrays["seconds_lp"].shape == (4,)
+
+
+def test_steps_of_the_textbook_add_up_to_a_draw(monkeypatch):
+    now = [0.0]
+
+    def sampler(kernel, k, rng):
+        now[0] += 7.0
+        for m in range(k, 0, -1):
+            rng.choice(3)
+            now[0] += m**2
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(selection_times.dpp, "sample_k_dpp_textbook", sampler)
+    features, _ = clock.made_up_pool(90, 4, np.random.default_rng(0))
+    found = selection_times._textbook(features, [30, 60], repeats=3, n_timed=5, seed=0)
+    whole = [7 + sum(m**2 for m in range(1, k + 1)) for k in (30, 60)]
+    np.testing.assert_allclose(found, [whole] * 3, rtol=1e-3)
+
+
+def test_projections_keep_what_they_can(measured):
+    metrics, arrays = measured["random-projection"]
+    assert arrays["jaccard"].shape == arrays["objective_ratio"].shape == (2, 3)
+    assert ((arrays["jaccard"] >= 0) & (arrays["jaccard"] <= 1)).all()
+    assert (arrays["objective_ratio"] > 0.5).all()
+    assert metrics == {"n": 60, "d": 32}
+
+
+def test_starts_are_tried_at_every_size_and_share(measured):
+    _, arrays = measured["power-start"]
+    assert set(zip(arrays["size"].tolist(), arrays["share"].tolist(), strict=True)) == {
+        (n, share) for n in (20, 40) for share in (0.2, 0.3, 0.4, 0.5)
+    }
 
 
 def test_equal_seeds_measure_equal_things():

@@ -14,6 +14,7 @@ from helpers.claims import (
     evidence_adonis,
     evidence_budgeted,
     evidence_geda,
+    evidence_rivals,
     evidence_slides,
     evidence_svp,
 )
@@ -69,16 +70,17 @@ def adonis_19(scale=None) -> dict:
 
 def _from_results() -> dict[str, Callable[..., dict | None]]:
     """Gather the functions of the documents' modules that are named like a claim."""
-    documents = {
-        "svp_slides": evidence_slides,
-        "svp": evidence_svp,
-        "budgeted": evidence_budgeted,
-        "geda": evidence_geda,
-        "adonis": evidence_adonis,
-    }
+    documents = (
+        ("svp_slides", evidence_slides),
+        ("svp", evidence_svp),
+        ("budgeted", evidence_budgeted),
+        ("budgeted", evidence_rivals),
+        ("geda", evidence_geda),
+        ("adonis", evidence_adonis),
+    )
     return {
         name: function
-        for key, module in documents.items()
+        for key, module in documents
         for name, function in vars(module).items()
         if re.fullmatch(rf"{key}_\d\d", name)
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from helpers import experiments as ex
@@ -10,7 +12,6 @@ from helpers.claims.stored import (
     BySeed,
     Evidence,
     Missing,
-    Unfit,
     accuracy,
     full,
     load,
@@ -25,7 +26,6 @@ from helpers.experiments import Scale
 from helpers.specs import Measure
 from helpers.store import Result
 
-METHODS = ("random", "iqp")
 PAPER_POOL = 3000
 
 
@@ -38,7 +38,7 @@ def cell(scale: Scale, model: str, method: str, budget: float) -> BySeed:
 def budgeted_01(scale: Scale) -> Evidence:
     """Test accuracy against budget, (methods x panels, seeds, budgets)."""
     need(scale.panel_budgets, at_least=2)
-    panels = [(method, model) for model in scale.panel_models for method in METHODS]
+    panels = [(method, model) for model in scale.panel_models for method in scale.panel_methods]
     values, counts = [], []
     for method, model in panels:
         cells = [cell(scale, model, method, budget) for budget in scale.panel_budgets]
@@ -46,43 +46,6 @@ def budgeted_01(scale: Scale) -> Evidence:
         counts.append([load(one(scale.first_seed)).metrics["n_train"] for one in cells])
     labels = [f"{method}, {scale.dataset}, {model}" for method, model in panels]
     return {"values": values, "x": counts, "labels": labels}
-
-
-def panel_means(scale: Scale) -> np.ndarray:
-    """Return mean accuracies over seeds, (methods, panels, budgets).
-
-    Raises:
-        Unfit: If fewer than three seeds stand behind a mean.
-    """
-    found = np.array(
-        [
-            [
-                [accuracy(scale, cell(scale, model, method, b)).mean() for b in scale.panel_budgets]
-                for model in scale.panel_models
-            ]
-            for method in METHODS
-        ]
-    )
-    if scale.n_seeds < 3:
-        raise Unfit(f"a cell needs the mean of 3 seeds, has {scale.n_seeds}")
-    return found
-
-
-@measured
-def budgeted_02(scale: Scale) -> Evidence:
-    """Cells that random wins and its chance of it, (panels, budgets)."""
-    random, other = panel_means(scale)
-    wins = np.where(random > other, 1.0, np.where(random < other, 0.0, 0.5))
-    note = f"{len(METHODS)} methods ran: {', '.join(METHODS)}"
-    return {"wins": wins, "chance": np.full_like(wins, 1 / len(METHODS)), "note": note}
-
-
-@measured
-def budgeted_03(scale: Scale) -> Evidence:
-    """Cells in which the budgeted method's mean is above random's, (panels, budgets)."""
-    random, other = panel_means(scale)
-    wins = np.where(other > random, 1.0, np.where(other < random, 0.0, 0.5))
-    return {"wins": wins, "note": f"mean difference {np.mean(other - random):+.2f} points"}
 
 
 def timing(name: str) -> Result:
@@ -165,9 +128,13 @@ def budgeted_16(scale: Scale) -> Evidence:
     """Final x'Qx from the LP less that from random starts, in per cent; steps from the LP."""
     arrays = load(Measure("power-start")).arrays
     share = arrays["difference"]  # (LP - random) / LP, to be taken relative to random
+    gains = 100 * share / (1 - share)
+    sizes = np.unique(arrays["size"])
+    told = [f"{gains[arrays['size'] == n].mean():+.3g} % at N = {n}" for n in sizes]
     return {
-        "start": {"differences": 100 * share / (1 - share)},
+        "start": {"differences": gains},
         "steps": {"values": arrays["steps_lp"]},
+        "note": f"the lead shrinks with the pool: {', '.join(told)}",
     }
 
 
@@ -211,17 +178,42 @@ def budgeted_18(scale: Scale) -> Evidence:
 @measured
 def budgeted_20(scale: Scale) -> Evidence:
     """The kernel's share of the time, its exponent on N, and what random projection changes."""
-    metrics = load(Measure("kernel-exponent")).metrics
 
     def timed(name: str) -> Evidence:
         return {"values": number(timing("kernel-exponent").metrics[name])}
 
-    return parts(
+    def overlap() -> Evidence:
+        found = timing("random-projection").arrays
+        return {"values": found["jaccard"][_best_projection(found)]}
+
+    def speed() -> Evidence:
+        found = timing("random-projection").arrays
+        return {"values": number(found["time_ratio"][_best_projection(found)])}
+
+    answer = parts(
         share=lambda: timed("share_kernel"),
         exponent=lambda: timed("exponent_kernel"),
-        overlap=lambda: {"values": number(metrics["jaccard"])},
-        speed=lambda: timed("time_ratio"),
+        overlap=overlap,
+        speed=speed,
     )
+    return answer | ({"note": _projection_note()} if "overlap" in answer else {})
+
+
+def _projection_note() -> str:
+    """Say what the projection keeps apart from the subset itself."""
+    found = load(Measure("random-projection")).arrays
+    best = _best_projection(found)
+    return (
+        f"to {found['dimensions'][best]} of the features: "
+        f"{found['objective_ratio'][best].mean():.1%} of x'Qx kept"
+    )
+
+
+def _best_projection(found: Mapping[str, np.ndarray]) -> int:
+    """Return the place of the projection that keeps most of the subset among those that pay."""
+    overlaps = found["jaccard"].mean(axis=1)
+    pays = found["time_ratio"] > 1
+    return int(np.argmax(np.where(pays, overlaps, -1) if pays.any() else overlaps))
 
 
 @measured

@@ -139,3 +139,22 @@ def geda_19(scale: Scale) -> Evidence:
         "smallest": {"values": smallest},
         "note": note,
     }
+
+
+@measured
+def geda_25(scale: Scale) -> Evidence:
+    """Accuracy of each variant less plain GEDA at the smallest percentage, (variants, seeds).
+
+    The variants are the smoothed ECDF and quantile nodes at equal N, and the rule with every
+    larger N. Simpson's rule keeps the same rows as the trapezoid at equal N and needs no run.
+    """
+    plain = accuracy(scale, rung(scale, "geda-random", min(scale.percentages)))
+    runs: dict[str, BySeed] = {
+        "smoothed": lambda seed: ex.variant_run(scale, "smoothed", seed),
+        "quantile nodes": lambda seed: ex.variant_run(scale, "quantile", seed),
+    }
+    for n in scale.node_counts:
+        if n > scale.n_nodes:
+            runs[f"N = {n}"] = lambda seed, n=n: ex.node_run(scale, n, seed)
+    differences = np.array([accuracy(scale, run) - plain for run in runs.values()])
+    return {"differences": differences, "labels": list(runs)}

@@ -7,9 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from helpers import experiments as ex
-from helpers import rankings_of_runs as rankings
-from helpers import scores
+from helpers import experiments as ex, rankings_of_runs as rankings, scores
 from helpers.claims.evidence_svp import metric_correlations, on_choice
 from helpers.claims.stored import (
     Evidence,

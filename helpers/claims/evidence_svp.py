@@ -10,9 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from helpers import experiments as ex
-from helpers import rankings_of_runs as rankings
-from helpers import scores
+from helpers import experiments as ex, rankings_of_runs as rankings, scores
 from helpers.claims.stored import (
     BySeed,
     Evidence,

@@ -8,7 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers.measurements import coverage, program_claims, program_times
+from helpers.measurements import (
+    coverage,
+    gaps,
+    geda_variants,
+    program_claims,
+    program_times,
+    selection_times,
+    submodular_claims,
+)
 
 Measured = tuple[dict[str, object], dict[str, np.ndarray]]
 
@@ -20,7 +28,15 @@ MEASUREMENTS: dict[str, Callable[..., Measured]] = {
     "rounding-gap": program_claims.rounding_gap,
     "power-monotone": program_claims.power_monotone,
     "power-start": program_claims.power_start,
+    "selection-time": selection_times.selection_time,
+    "scaling": selection_times.scaling,
+    "random-projection": selection_times.random_projection,
+    "gap-table": gaps.gap_table,
+    "swap-gain": gaps.swap_gain,
+    "greedy-share": submodular_claims.greedy_share,
     "geda-milp": coverage.geda_milp,
     "geda-end-term": coverage.geda_end_term,
+    "geda-distance": geda_variants.geda_distance,
+    "cbc-wrong": geda_variants.cbc_wrong,
     "kcenters-time": coverage.kcenters_time,
 }

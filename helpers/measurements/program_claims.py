@@ -1,5 +1,6 @@
 """What `budgeted` states about its program, tried on many small random instances."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -168,34 +169,35 @@ def _unshifted_run(n: int, rng: np.random.Generator) -> object:
 
 
 def power_start(
-    seed: int, n_instances: int = 100, n: int = 200, share: float = 0.3, n_starts: int = 3
+    seed: int,
+    n_instances: int = 640,
+    sizes: Sequence[int] = (50, 100, 200, 400),
+    shares: Sequence[float] = (0.2, 0.3, 0.4, 0.5),
+    n_starts: int = 3,
 ) -> tuple[dict, dict]:
     """Compare truncated power from the LP's subset with the same from random subsets.
 
     Args:
         seed: Of the instances and the random starts.
         n_instances: Gaussian kernels of random points with uniform utilities.
-        n: Examples of each.
-        share: k / n.
+        sizes: Examples of an instance; every size in turn with every share.
+        shares: k / n; the paper's budgets run from 0.2 to 0.5.
         n_starts: Random starts of each; their mean stands against the LP.
 
     Returns:
         Metrics: difference (mean of (LP - random) / LP in final x'Qx), low, high (95 % t
         interval), median_steps_lp, median_steps_random, share_gained_lp (of instances where
-        iterating improved on the LP). Arrays: difference, steps_lp (n_instances,),
-        steps_random (n_instances, n_starts).
+        iterating improved on the LP). Arrays: size, share, difference, steps_lp
+        (n_instances,), steps_random (n_instances, n_starts).
 
     Source: `budgeted` section III-C: a good start matters.
     """
     rng = np.random.default_rng(seed)
-    k = max(1, round(share * n))
+    cells = np.array([(n, share) for n in sizes for share in shares])
+    size, share = np.resize(cells, (n_instances, 2)).T
     difference, steps_lp, steps_random, gained = [], [], [], []
-    for _ in range(n_instances):
-        utility, similarity = _kernel_instance(n, rng)
-        shift = max(0.0, WEIGHT - float(utility.min()))
-        starts = [iqp.lp_relaxation(utility, similarity, k, WEIGHT)]
-        starts += [rng.permutation(n)[:k] for _ in range(n_starts)]
-        ends = [iqp.power_steps(utility, similarity, s, WEIGHT, shift) for s in starts]
+    for n, k in zip(size.astype(int), np.maximum(1, np.round(size * share)), strict=True):
+        ends = _ends(int(n), int(k), n_starts, rng)
         best = ends[0].fun
         difference.append((best - np.mean([e.fun for e in ends[1:]])) / best)
         gained.append(best > ends[0].objectives[0] * (1 + FALL))
@@ -210,8 +212,15 @@ def power_start(
         "median_steps_random": float(np.median(steps_random)),
         "share_gained_lp": float(np.mean(gained)),
     }
-    return metrics, {
-        "difference": np.array(difference),
-        "steps_lp": np.array(steps_lp),
-        "steps_random": np.array(steps_random),
-    }
+    arrays = {"size": size.astype(int), "share": share, "difference": np.array(difference)}
+    arrays |= {"steps_lp": np.array(steps_lp), "steps_random": np.array(steps_random)}
+    return metrics, arrays
+
+
+def _ends(n: int, k: int, n_starts: int, rng: np.random.Generator) -> list:
+    """Return runs of truncated power on one instance, from the LP's subset and random ones."""
+    utility, similarity = _kernel_instance(n, rng)
+    shift = max(0.0, WEIGHT - float(utility.min()))
+    starts = [iqp.lp_relaxation(utility, similarity, k, WEIGHT)]
+    starts += [rng.permutation(n)[:k] for _ in range(n_starts)]
+    return [iqp.power_steps(utility, similarity, start, WEIGHT, shift) for start in starts]

@@ -151,52 +151,39 @@ def kernel_exponent(
     seed: int,
     sizes: Sequence[int] = (500, 900, 1700, 3000),
     d: int = 512,
-    n_projected: int = 64,
     share: float = 0.3,
     repeats: int = 3,
 ) -> tuple[dict, dict]:
-    """Measure how the kernel's time grows, its share, and what a random projection changes.
+    """Measure how the time of a kernel that is stored grows, and its share of the selection's.
 
     Args:
-        seed: Of the made-up pool and the projection.
+        seed: Of the made-up pools.
         sizes: Pool sizes.
         d: Features.
-        n_projected: Features after the Gaussian random projection (eq. 5).
         share: k / n.
         repeats: Timed calls; one before them does not count.
 
     Returns:
-        Metrics: exponent_kernel, share_kernel (of selection time, largest size), jaccard
-        (of the subsets with and without projection, largest size), time_ratio (kernel time
-        without over with projection, projecting included, largest size). Arrays: sizes,
-        seconds_kernel, seconds_lp, seconds_power, seconds_projected.
+        Metrics: exponent_kernel, share_kernel (of selection time, largest size). Arrays: sizes,
+        seconds_kernel, seconds_lp, seconds_power.
     """
     rng = np.random.default_rng(seed)
     rows = []
     for n in sizes:
         features, utility = made_up_pool(n, d, rng)
-        projection = rng.normal(size=(d, n_projected)).astype(np.float32) / n_projected**0.5
         k = max(1, round(share * n))
         h = median_distance(features)
         timed = [_parts(features, utility, k, h) for _ in range(repeats + 1)][1:]
-        projected = median_seconds(
-            lambda x=features, p=projection, h=h: iqp.gaussian_similarity(x @ p, h), repeats
-        )
-        rows.append([*np.median(timed, axis=0), projected])
-    kernel, relax, power, projected = np.array(rows).T
-    chosen = set(iqp.budgeted(utility, features, k, WEIGHT, h).tolist())
-    other = set(iqp.budgeted(utility, features @ projection, k, WEIGHT, h).tolist())
+        rows.append(np.median(timed, axis=0))
+    kernel, relax, power = np.array(rows).T
     metrics = {
         "exponent_kernel": exponent(sizes, kernel),
         "share_kernel": float(kernel[-1] / (kernel[-1] + relax[-1] + power[-1])),
-        "jaccard": len(chosen & other) / len(chosen | other),
-        "time_ratio": float(kernel[-1] / projected[-1]),
     }
     arrays = {
         "sizes": np.array(sizes),
         "seconds_kernel": kernel,
         "seconds_lp": relax,
         "seconds_power": power,
-        "seconds_projected": projected,
     }
     return metrics, arrays

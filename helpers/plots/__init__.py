@@ -12,6 +12,7 @@ from helpers.plots.budgets import (
 )
 from helpers.plots.correlations import correlation_during_training, spearman_heatmaps
 from helpers.plots.costs import error_against_cost
+from helpers.plots.coverage import distance_and_accuracy, variant_distances
 from helpers.plots.families import accuracy_by_family
 from helpers.plots.gallery import gallery
 from helpers.plots.labels import direct_labels, spread_labels
@@ -25,6 +26,12 @@ from helpers.plots.online import (
 from helpers.plots.palette import COLOURS, LABELS, VERDICT_COLOURS
 from helpers.plots.papers import claims_overview, ours_against_paper
 from helpers.plots.pools import ecdf_panels, latent_space, toy_selection
+from helpers.plots.rivals import (
+    best_connected,
+    gap_heatmap,
+    means_by_kind,
+    selection_times_beside,
+)
 from helpers.plots.settings import setting_beside
 from helpers.plots.times import selection_time_against_budget, solver_times
 from helpers.plots.training import (
@@ -44,11 +51,13 @@ __all__ = [
     "accuracy_by_setting",
     "accuracy_panels",
     "adonis_mechanism",
+    "best_connected",
     "claims_overview",
     "colour_of",
     "correlation_during_training",
     "difference_to_random",
     "direct_labels",
+    "distance_and_accuracy",
     "error_against_cost",
     "ecdf_panels",
     "empty_place",
@@ -56,13 +65,16 @@ __all__ = [
     "error_during_training",
     "figure_path",
     "gallery",
+    "gap_heatmap",
     "label_of",
     "ladder",
     "latent_space",
+    "means_by_kind",
     "ours_against_paper",
     "save",
     "setting_beside",
     "selection_time_against_budget",
+    "selection_times_beside",
     "share_by_difficulty",
     "solver_times",
     "spearman_heatmaps",
@@ -70,4 +82,5 @@ __all__ = [
     "style",
     "sweep",
     "toy_selection",
+    "variant_distances",
 ]

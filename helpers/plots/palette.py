@@ -33,6 +33,12 @@ COLOURS = {
     "highs": "#0072b2",
     "cbc": "#e69f00",
     "closed-form": "#009e73",
+    "dpp-exact": "#97335f",
+    "dpp-map": "#f29ac0",
+    "submodular-lazy": "#b494cc",
+    "iqp-matrix": "#7a2150",
+    "iqp-blocks": "#0e7083",
+    "iqp-fourier": "#a97a06",
 }
 
 LABELS = {
@@ -67,6 +73,12 @@ LABELS = {
     "highs": "As written, HiGHS",
     "cbc": "As written, CBC",
     "closed-form": "Closed form",
+    "dpp-exact": "k-DPP, exact, ours",
+    "dpp-map": "k-DPP, greedy MAP",
+    "submodular-lazy": "Coverage + diversity, lazy",
+    "iqp-matrix": "Matrix stored",
+    "iqp-blocks": "Exact by tiles",
+    "iqp-fourier": "Fourier features",
 }
 
 MARKERS = {

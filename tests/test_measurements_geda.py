@@ -1,0 +1,77 @@
+import json
+
+import numpy as np
+import pytest
+
+from helpers import experiments as ex
+from helpers.claims.evidence_geda import geda_25
+from helpers.measurements import geda_variants
+from helpers.store import Store
+
+
+def test_no_variant_is_closer_than_the_limit():
+    options = {"n_classes": 6, "n_max": 80, "shares": (0.2, 0.5), "node_counts": (4, 5)}
+    metrics, arrays = geda_variants.geda_distance(1, **options)
+    json.dumps(metrics, allow_nan=False)
+    names = list(zip(metrics["variants"], metrics["within"], strict=True))
+    assert len(set(names)) == len(names)
+    area = dict(zip(names, arrays["area"], strict=True))
+    assert arrays["area"].shape == (len(names), 2, 6)
+    assert metrics["n_below_limit"] == metrics["n_simpson_apart"] == 0
+    assert metrics["n_simpson"] == 12  # one even N, two shares, six classes
+    for values in area.values():
+        assert (values >= area["limit", ""] - 1e-12).all()
+    assert area["trapezoid-5", "spread"].mean() < area["random", ""].mean()
+    again = geda_variants.geda_distance(1, **options)[1]
+    np.testing.assert_array_equal(arrays["area"], again["area"])
+
+
+def test_a_stopped_cbc_is_never_better():
+    metrics, arrays = geda_variants.cbc_wrong(0, cases=((40, 5), (600, 40)), time_limit=0.4)
+    json.dumps(metrics, allow_nan=False)
+    assert metrics["claimed"] == ["Optimal", "Optimal"]
+    assert metrics["n_claimed_optimal"] == metrics["n_cases"] == 2
+    assert metrics["n_worse"] <= 2 - metrics["n_proven"]
+    assert (arrays["objective_cbc"] >= arrays["objective_closed"] - 1e-9).all()
+    assert arrays["n"].tolist() == [40, 600]
+    assert (arrays["seconds_cbc"] > 10 * arrays["seconds_closed"]).all()
+
+
+def test_a_solver_that_finds_nothing_gets_more_time_and_then_gives_up(monkeypatch):
+    limits = []
+
+    def never(norms, k, n_nodes, solver, limit):
+        limits.append(limit)
+        raise geda_variants.StudyError(f"{solver} found no answer within {limit:g} s")
+
+    monkeypatch.setattr(geda_variants.geda, "solve_milp_as_written", never)
+    with pytest.raises(ValueError, match="found no answer within 16 s"):
+        geda_variants.cbc_wrong(0, cases=((20, 5),), time_limit=1.0)
+    assert limits == [1.0, 4.0, 16.0]
+
+
+def test_signs_of_the_variants():
+    scale = ex.Scale(dataset="digits@300+100", n_seeds=2, node_counts=(3, 5, 10))
+    assert geda_25(scale) is None
+    smallest = min(scale.percentages)
+
+    def plant(spec, accuracy):
+        Store().write(spec, {"test_acc": accuracy, "seconds": 1.0}, {})
+
+    for seed in scale.seeds:
+        plant(ex.ladder_run(scale, "geda-random", smallest, seed), 0.90 + seed / 100)
+        plant(ex.node_run(scale, 10, seed), 0.93 + seed / 100)
+        plant(ex.variant_run(scale, "smoothed", seed), 0.88 + seed / 100)
+        plant(ex.variant_run(scale, "quantile", seed), 0.91)
+    found = geda_25(scale)
+    assert found["labels"] == ["smoothed", "quantile nodes", "N = 10"]
+    np.testing.assert_allclose(found["differences"], [[-2, -2], [1, 0], [3, 3]])
+
+
+def test_variants_are_runs_of_their_own():
+    scale = ex.Scale()
+    runs = ex.variant_runs(scale)
+    assert len(runs) == len(set(runs)) == 4 * scale.n_seeds
+    assert not set(runs) & {*ex.ladder_runs(scale), *ex.node_runs(scale)}
+    assert {run.subset.budget for run in runs} == {min(scale.percentages)}
+    assert set(runs) <= set(ex.ALL["04"](scale))
