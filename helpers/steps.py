@@ -198,11 +198,13 @@ def sampler(
     get: Get,
     weights: np.ndarray | None = None,
 ) -> object:
-    """Build the sampler a spec names over its rows; weights (k,) only without an online one."""
+    """Build the sampler a spec names over its rows; weights (k,) go without an online one."""
     from helpers import samplers
 
     if spec.sampler is None:
         return samplers.Fixed(rows, weights)
+    if weights is not None:
+        raise StudyError(f"the sampler {spec.sampler.name} cannot train on a weighted selection")
     name, options = spec.sampler.name, dict(spec.sampler.options)
     base = samplers.Fixed(rows)
     if name.startswith("ids"):

@@ -274,7 +274,7 @@ def test_the_order_of_wins_is_resampled_over_seeds():
     assert 0 < EVIDENCE["budgeted_04"](scale)["values"] < 1
 
 
-def plant_times(alone=True, **changed):
+def plant_times(alone=True, ratio=1.0, **changed):
     """Store made-up seconds of all contenders: a cube, a line, and flat ones."""
     ks = np.array([200, 300, 400, 500])
     line = np.repeat([[2.0, 3.0, 4.0, 5.0]], 3, axis=0)
@@ -284,7 +284,7 @@ def plant_times(alone=True, **changed):
         "greedy": line, "lazy": line / 10, "iqp": np.full((3, 4), 0.1),
     }  # fmt: skip
     seconds |= changed
-    metrics = {"n": 1000, "alone": alone, "large_k": 667}
+    metrics = {"n": 1000, "alone": alone, "large_k": 667, "textbook_ratio": ratio}
     arrays = {f"seconds_{name}": values for name, values in seconds.items()}
     arrays |= {"large_dpp": np.full(3, 5.0), "large_greedy": np.array([4.0, 7.0, 9.0])}
     arrays |= {"large_iqp": np.array([0.05, 0.1, 0.9]), "ks": ks}
@@ -343,13 +343,19 @@ def test_greedy_keeps_its_share():
     assert verdict("budgeted-12", EVIDENCE["budgeted_12"](TINY)) == "does not hold"
 
 
+def test_a_sum_of_steps_that_misses_the_whole_draw_decides_nothing():
+    plant_times(ratio=0.6)
+    for claim in ("budgeted_08", "budgeted_09", "budgeted_10", "budgeted_22"):
+        assert "sum to 0.60" in EVIDENCE[claim](TINY)["not_decidable"]
+
+
 def test_a_better_start_by_size_of_pool():
     size = np.repeat([50, 400], 20)
     difference = np.where(size == 50, 0.02, 0.0) + np.tile([-0.001, 0.001], 20)
     arrays = {"size": size, "difference": difference, "steps_lp": np.ones(40)}
     Store().write(Measure("power-start"), {}, arrays)
     found = EVIDENCE["budgeted_16"](TINY)
-    assert verdict("budgeted-16", found) == "holds"
+    assert verdict("budgeted-16", found) == "undecided"  # the largest pool decides
     assert "+2.04 % at N = 50" in found["note"]
 
 

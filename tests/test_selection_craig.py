@@ -256,3 +256,28 @@ PROBS = np.full((3, 2), 0.5)
 def test_bad_input(call, message):
     with np.errstate(invalid="ignore"), pytest.raises(ValueError, match=message):
         call(np.eye(3))
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 18, 1 << 29])
+def test_a_long_run_of_equal_rows_is_covered_by_one_pick(memory):
+    # more equal rows than a tile is broad: a tile in which every row is covered already
+    rows = np.random.default_rng(0).integers(-20, 20, (1500, 4)).astype(float)
+    rows[:1100] = 0
+    picked, weights = craig(rows, 8, memory=memory)
+    twin = lazy.plain(similarities.Closeness(rows, 1.0, 0), 8)
+    np.testing.assert_array_equal(picked, twin)
+    assert (rows[picked] == 0).all(axis=1).sum() == 1
+    assert weights.sum() == 1500
+
+
+def test_batches_that_cancel_leave_nothing_to_match():
+    rows = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    picked, weights = per_batch(rows, 1, 1, grad_match, np.random.default_rng(0))
+    assert len(picked) == len(weights) == 0
+
+
+def test_rows_far_out_are_told():
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    rows[3] = 1e8
+    with pytest.warns(UserWarning, match="too far out"):
+        craig(rows, 20)

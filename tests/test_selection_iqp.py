@@ -199,3 +199,25 @@ def test_bad_kernels_and_solvers():
         iqp.solve_lp_as_written(np.ones(3), GOOD, 1, 0.3, "gurobi")
     with pytest.raises(ValueError, match="differ in length"):
         iqp.budgeted(np.ones(2), GOOD, 1)
+
+
+@pytest.mark.parametrize(
+    "similarity",
+    [np.roll(np.eye(3), 1, axis=1), np.triu(np.full((5, 5), 1e-7), 1)],
+    ids=["equal row and column sums", "tiny"],
+)
+def test_matrices_that_are_not_symmetric_are_refused(similarity):
+    with pytest.raises(ValueError, match="symmetric"):
+        iqp.lp_relaxation(np.ones(len(similarity)), similarity, 1)
+
+
+@pytest.mark.parametrize("bandwidth", [1e-200, 1e-25, True, None, [1, 2], -1.0, np.nan, "mean"])
+def test_bandwidths_that_no_kernel_has_are_refused(bandwidth):
+    with pytest.raises(ValueError, match="bandwidth must"):
+        iqp.solve(np.ones(4), np.eye(4), 2, bandwidth=bandwidth)
+
+
+def test_features_whose_squares_overflow_are_refused():
+    features = np.float32(1e25) * np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="too large"):
+        iqp.solve(np.ones(6), features, 2, bandwidth="median")

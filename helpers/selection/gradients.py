@@ -181,6 +181,8 @@ def per_batch(
     sums = np.add.reduceat(gradients[order], starts, axis=0, dtype=np.float64)
     means = sums / sizes[:, None]
     chosen, mass = solve(means, -(-k // batch))
+    if not len(chosen):  # the means add up to 0, and nothing matches that best
+        return np.empty(0, dtype=np.int64), np.empty(0)
     rows = np.concatenate([order[starts[b] : starts[b] + sizes[b]] for b in chosen])[:k]
     weights = np.repeat(mass, sizes[chosen])[:k]
     return rows.astype(np.int64), _scaled(weights, n)

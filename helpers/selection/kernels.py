@@ -1,5 +1,7 @@
 """Gaussian similarity between rows of features, whole or as row sums in O(n d) memory."""
 
+from numbers import Real
+
 import numpy as np
 
 from helpers import StudyError
@@ -9,6 +11,7 @@ from helpers.selection.blocks import spans, thread_count
 from helpers.selection.rows import Rows, read
 
 DIVERSITIES = ("kernel", "distance")
+SMALLEST_H = 1e-15  # and its inverse the largest bandwidth
 N_MEDIAN = 1000  # rows the median distance is taken over, evenly spaced in the pool
 N_CACHED = 32  # rows of the kernel that stay in the cache from product to exponential
 
@@ -105,8 +108,10 @@ def check_bandwidth(features: np.ndarray, bandwidth: float | str) -> float:
     """Return the bandwidth as a number > 0."""
     if bandwidth == "median":
         return median_distance(features)
-    if isinstance(bandwidth, str) or not (np.isfinite(bandwidth) and bandwidth > 0):
+    if isinstance(bandwidth, bool) or not isinstance(bandwidth, Real) or not bandwidth > 0:
         raise StudyError(f"bandwidth must be a number above 0 or 'median', got {bandwidth!r}")
+    if not SMALLEST_H <= bandwidth <= 1 / SMALLEST_H:  # its square would vanish in float32
+        raise StudyError(f"bandwidth must lie in {SMALLEST_H:g}..{1 / SMALLEST_H:g}: scale it")
     return float(bandwidth)
 
 
@@ -136,6 +141,8 @@ def median_distance(features: np.ndarray) -> float:
     squared = _squared_distances(*[_centred(rows)] * 2)
     between = np.sqrt(squared[np.triu_indices(len(rows), 1)])
     median = float(np.median(between)) if n > 1 else 0.0
+    if not np.isfinite(median):
+        raise StudyError("features are too large: their squared distances overflow; scale them")
     if median == 0:
         raise StudyError("bandwidth 'median' needs rows that differ; more than half coincide")
     return median

@@ -1,5 +1,6 @@
 """Exact greedy cover of all rows by k of them: similarities on demand, gains kept up to date."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,13 @@ def cover(similarity: Similarity, k: int, memory: int = MEMORY) -> np.ndarray:
             pool.refresh()
         best = float(pool.gains.max())
         if best <= pool.similarity.trusted:
-            if pool.similarity.wide:  # only copies of picks are left
+            if pool.similarity.wide:  # only copies of picks are left, up to rounding
+                if pool.leaves_others():
+                    warnings.warn(
+                        "some rows lie too far out (or too close) to tell the others' gains apart "
+                        "in float64; the last picks are by row: scale or drop the outliers",
+                        stacklevel=3,
+                    )
                 rest = np.setdiff1d(np.arange(pool.n), pool.picks)
                 return np.array(pool.picks + rest[: k - len(pool.picks)].tolist(), dtype=np.int64)
             pool.widen()
@@ -76,6 +83,11 @@ class Pool:
     def lowest(self, best: float) -> int:
         """Return the lowest row whose gain equals the best up to rounding."""
         return int((self.gains >= best - self.slack(best)).argmax())
+
+    def leaves_others(self) -> bool:
+        """Say whether some row is no copy of a pick."""
+        features = self.similarity.features
+        return len(np.unique(features, axis=0)) > len(np.unique(features[self.picks], axis=0))
 
     def slack(self, best: float) -> float:
         """Return by how much gains may differ that count as equal.
@@ -120,10 +132,10 @@ class Pool:
                 tile = self.similarity(rows, columns)
                 above = min(rows.stop, start) - top  # rows of the tile above the diagonal square
                 for total, level in zip(gains, levels, strict=True):
-                    total[rows] += _sums(tile, level[columns], axis=1)
+                    total[rows] += _sums(tile, level[columns], 1, self.similarity.start)
                     if above > 0:
                         part = level[rows][:above, None]
-                        total[columns] += _sums(tile[:above], part, axis=0)
+                        total[columns] += _sums(tile[:above], part, 0, self.similarity.start)
         gains[:, self.picks] = -np.inf
         return gains
 
@@ -147,7 +159,7 @@ class Pool:
                 return
             order = np.argsort(-self.gains[waiting], kind="stable")
             rows = waiting[order[:n_rows]]
-            self.gains[rows] = _sums(self.similarity(rows), self.best, axis=1)
+            self.gains[rows] = _sums(self.similarity(rows), self.best, 1, self.similarity.start)
             fresh[rows] = True
             best = max(best, float(self.gains[rows].max()))
 
@@ -226,10 +238,13 @@ class Pool:
             self.gains, self.is_bound = self.all_gains(self.best)[0], True
 
 
-def _sums(tile: np.ndarray, best: np.ndarray, axis: int) -> np.ndarray:
-    """Return sums of what a tile adds to the best so far, which broadcasts against it."""
+def _sums(tile: np.ndarray, best: np.ndarray, axis: int, start: float) -> np.ndarray:
+    """Return sums of what a tile adds to the best so far, which broadcasts against it.
+
+    Where nothing covers a row yet, its best is `start`; similarities are then their own gain.
+    """
     gain = tile
-    if best.any() and not np.isneginf(best).any():  # otherwise nothing is picked yet
+    if not (best == start).all():
         gain = tile - best
         np.maximum(gain, 0, out=gain)
     ones = np.ones(tile.shape[axis], dtype=tile.dtype)  # a product is the quicker sum
@@ -248,8 +263,8 @@ def plain(similarity: Similarity, k: int) -> np.ndarray:
     while len(pool.picks) < k:
         pool.gains = np.concatenate(
             [
-                _sums(similarity(slice(start, start + TILE[0])), pool.best, axis=1)
-                for start in range(0, pool.n, TILE[0])
+                _sums(similarity(slice(top, top + TILE[0])), pool.best, 1, similarity.start)
+                for top in range(0, pool.n, TILE[0])
             ]
         ).astype(np.float64)
         pool.gains[pool.picks] = -np.inf

@@ -53,6 +53,8 @@ class Similarity:
         self.right = self.left.copy()
         self.right[:, d:] = self.left[:, : d - 1 : -1]
         largest = float(half.max()) / (self.h**2 if self.whole else 1.0)
+        if not np.isfinite(largest):
+            raise StudyError("features are too large: their squared lengths overflow; scale them")
         self.noise = 4 * float(np.finfo(dtype).eps) * max(largest, 1.0)
 
     def _store(self) -> None:
