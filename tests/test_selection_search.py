@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from helpers.measurements import gaps
-from helpers.selection import bounds, iqp, search
+from helpers.selection import bounds, iqp, programs, search
 from helpers.selection.kernels import gaussian_similarity
 
 BOUNDS = [bounds.sums_bound, bounds.partners_bound, bounds.spectral_bound]
@@ -344,3 +344,24 @@ def test_swap_gain_reports_the_frozen_iteration():
         assert (arrays[f"below_{name}"] >= 0).all()
     assert (arrays["below_best"] == 0).all()
     assert (arrays["above_spectral"] > 0).all()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_stopped_solver_bounds_from_the_right_side(sign):
+    import pulp
+
+    rng = np.random.default_rng(0)
+    sizes, worth = rng.integers(10, 60, (8, 60)), rng.integers(10, 60, 60)
+
+    def write():
+        problem = pulp.LpProblem("sacks", pulp.LpMaximize if sign > 0 else pulp.LpMinimize)
+        x = [pulp.LpVariable(f"x_{i}", cat="Binary") for i in range(60)]
+        problem += pulp.lpSum(sign * int(v) * one for v, one in zip(worth, x, strict=True))
+        for row in sizes:
+            filled = pulp.lpSum(int(a) * one for a, one in zip(row, x, strict=True))
+            problem += filled <= int(row.sum() // 3)
+        return problem, x
+
+    result = programs.solve(programs.build(write), "highs", 0.6)
+    assert sign * result.bound >= sign * result.fun
+    assert result.gap < 0.5

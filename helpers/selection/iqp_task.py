@@ -133,7 +133,7 @@ def improve(
     if len(chosen) != task.k:
         raise StudyError(f"start must hold k = {task.k} row numbers, got {len(chosen)}")
     result = iterate(program, chosen, _shift(task, sums, shift), max_steps)
-    result.bound = result.lp_value = float(ranking[best].sum())
+    result.bound = float(ranking[best].sum())
     if result.success:
         result.message = f"truncated power settled after {result.nit} steps"
     elif result.nit == max_steps:

@@ -32,28 +32,28 @@ def cover(similarity: Similarity, k: int, memory: int = MEMORY) -> np.ndarray:
     (lazy greedy, refreshed in batches); from then on the cells are kept and a pick corrects
     all gains by the cells of the rows whose c_i rose, so no gain is ever stale.
     """
-    pool = Pool(similarity, memory)
-    pool.start()
-    while len(pool.picks) < k:
-        if pool.cells is None:
-            pool.cells = pool.active_cells()
-        if pool.cells is None:
-            pool.refresh()
-        best = float(pool.gains.max())
-        if best <= pool.similarity.trusted:
-            if pool.similarity.wide:  # only copies of picks are left, up to rounding
-                if pool.leaves_others():
+    run = GreedyRun(similarity, memory)
+    run.start()
+    while len(run.picks) < k:
+        if run.cells is None:
+            run.cells = run.active_cells()
+        if run.cells is None:
+            run.refresh()
+        best = float(run.gains.max())
+        if best <= run.similarity.trusted:
+            if run.similarity.wide:  # only copies of picks are left, up to rounding
+                if run.leaves_others():
                     warnings.warn(
                         "some rows lie too far out (or too close) to tell the others' gains apart "
                         "in float64; the last picks are by row: scale or drop the outliers",
                         stacklevel=3,
                     )
-                rest = np.setdiff1d(np.arange(pool.n), pool.picks)
-                return np.array(pool.picks + rest[: k - len(pool.picks)].tolist(), dtype=np.int64)
-            pool.widen()
+                rest = np.setdiff1d(np.arange(run.n), run.picks)
+                return np.array(run.picks + rest[: k - len(run.picks)].tolist(), dtype=np.int64)
+            run.widen()
         else:
-            pool.add(pool.lowest(best))
-    return np.array(pool.picks, dtype=np.int64)
+            run.add(run.lowest(best))
+    return np.array(run.picks, dtype=np.int64)
 
 
 @dataclass
@@ -66,7 +66,7 @@ class _Cells:
     lengths: np.ndarray  # (n,)
 
 
-class Pool:
+class GreedyRun:
     """The state of a greedy run: picks, best similarity so far, gains."""
 
     def __init__(self, similarity: Similarity, memory: int):
@@ -259,17 +259,17 @@ def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 def plain(similarity: Similarity, k: int) -> np.ndarray:
     """Pick as `cover` does, computing every gain anew at every pick: O(n^2) a pick."""
-    pool = Pool(similarity, 0)
-    while len(pool.picks) < k:
-        pool.gains = np.concatenate(
+    run = GreedyRun(similarity, 0)
+    while len(run.picks) < k:
+        run.gains = np.concatenate(
             [
-                _sums(similarity(slice(top, top + TILE[0])), pool.best, 1, similarity.start)
-                for top in range(0, pool.n, TILE[0])
+                _sums(similarity(slice(top, top + TILE[0])), run.best, 1, similarity.start)
+                for top in range(0, run.n, TILE[0])
             ]
         ).astype(np.float64)
-        pool.gains[pool.picks] = -np.inf
-        best = float(pool.gains.max())
-        unpicked = np.isfinite(pool.gains)
-        over = pool.picks and best <= similarity.trusted and similarity.wide
-        pool.add(int(unpicked.argmax()) if over else pool.lowest(best))
-    return np.array(pool.picks, dtype=np.int64)
+        run.gains[run.picks] = -np.inf
+        best = float(run.gains.max())
+        unpicked = np.isfinite(run.gains)
+        over = run.picks and best <= similarity.trusted and similarity.wide
+        run.add(int(unpicked.argmax()) if over else run.lowest(best))
+    return np.array(run.picks, dtype=np.int64)

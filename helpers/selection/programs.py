@@ -91,4 +91,5 @@ def _bound(problem: Any, solver: str) -> float | None:
     """Return the bound proven on the objective; only HiGHS tells it, for integer programs."""
     if solver != "highs" or not problem.isMIP():
         return None
-    return float(problem.solverModel.getInfo().mip_dual_bound)
+    # PuLP hands HiGHS every program as a minimisation; sense is -1 where it maximises.
+    return float(problem.sense * problem.solverModel.getInfo().mip_dual_bound)
