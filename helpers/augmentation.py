@@ -14,8 +14,9 @@ def augment(images: Tensor, recipe: recipes.Recipe, generator: torch.Generator) 
 
     Random numbers come from the host's generator, so every device sees the same crops.
     """
-    b, _, h, w = images.shape
+    b = len(images)
     if recipe.pad:
+        h, w = images.shape[2:]
         at = torch.randint(0, 2 * recipe.pad + 1, (2, b), generator=generator).to(images.device)
         padded = F.pad(images, (recipe.pad,) * 4)
         y = at[0][:, None] + torch.arange(h, device=images.device)

@@ -13,7 +13,12 @@ EVAL_BATCH = 512
 
 
 def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation a channel, (c,) float32 each, of uint8 (n, c, h, w)."""
+    """Return mean and standard deviation a channel, (c,) float32 each, of uint8 (n, c, h, w).
+
+    Texts (n, t) are not normalised: mean 0, standard deviation 1.
+    """
+    if images.ndim == 2:
+        return np.zeros(1, np.float32), np.ones(1, np.float32)
     mean = images.mean(axis=(0, 2, 3), dtype=np.float64) / 255
     squares = np.array(
         [
@@ -26,7 +31,12 @@ def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def prepare(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Turn uint8 images (b, c, h, w) on the device into normalised float32, channels last."""
+    """Turn uint8 images (b, c, h, w) on the device into normalised float32, channels last.
+
+    Texts (b, t) pass as they are.
+    """
+    if images.ndim == 2:
+        return images
     scaled = images.to(torch.float32).div_(255)
     scaled = scaled.sub_(mean.view(1, -1, 1, 1)).div_(std.view(1, -1, 1, 1))
     return scaled.contiguous(memory_format=torch.channels_last)
@@ -40,7 +50,7 @@ def outputs(
 
     Args:
         model: A network with `features` and `classifier`.
-        images: uint8 (n, c, h, w) on the network's device.
+        images: uint8 (n, c, h, w), or texts (n, t), on the network's device.
         mean: (c,) of the training images, in [0, 1].
         std: (c,) likewise.
         batch: Images at once.

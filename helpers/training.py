@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 
@@ -55,17 +54,17 @@ def unpack(bits: np.ndarray, n: int) -> np.ndarray:
     return np.unpackbits(bits, axis=1, count=n).astype(bool)
 
 
-class Images:
-    """A data set on its device: uint8 images, labels, and the training set's normalisation."""
+class Inputs:
+    """A data set on its device: uint8 rows, labels, and the training set's normalisation."""
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         def put(array: np.ndarray) -> Tensor:
             return torch.tensor(array, device=device)
 
-        self.train, self.test = put(dataset.train_images), put(dataset.test_images)
+        self.train, self.test = put(dataset.train_inputs), put(dataset.test_inputs)
         self.train_labels = put(dataset.train_labels)
         self.test_labels = put(dataset.test_labels)
-        mean, std = probing.normalisation(dataset.train_images)
+        mean, std = probing.normalisation(dataset.train_inputs)
         self.mean, self.std = put(mean), put(std)
 
 
@@ -81,7 +80,7 @@ class Loop:
         seed: int,
         device: torch.device,
     ) -> None:
-        self.data, self.model, self.recipe = Images(dataset, device), model, recipe
+        self.data, self.model, self.recipe = Inputs(dataset, device), model, recipe
         self.sampler, self.device = sampler, device
         self.order = torch.Generator().manual_seed(seed)
         self.crops = torch.Generator().manual_seed(seed + 1_000_003)
@@ -228,7 +227,9 @@ def fit(
     if not isinstance(sampler, samplers.Fixed | samplers.Adonis):
         sampler = samplers.Fixed(np.arange(dataset.n) if sampler is None else sampler)
     samplers.check_rows(sampler, recipe.epochs, dataset.n)
-    threads = devices.threads_for(math.prod(dataset.train_images.shape[2:]))
+    if dataset.is_text and (recipe.pad or recipe.flip or recipe.rotate):
+        raise StudyError(f"recipe {recipe.name} crops, mirrors or rotates images, not texts")
+    threads = devices.threads_for(dataset.train_inputs[0].size // dataset.in_channels)
     with devices.deterministic(seed, threads):
         if isinstance(model, str):
             model = models.build(model, dataset.n_classes, dataset.in_channels)

@@ -102,12 +102,12 @@ def test_digits_are_fixed_and_complete(tmp_path):
 
     digits = load("digits", tmp_path)
     assert (digits.n, len(digits.test_labels), digits.n_classes) == (1347, 450, 10)
-    assert digits.train_images.shape == (1347, 1, 8, 8)
+    assert digits.train_inputs.shape == (1347, 1, 8, 8)
     assert (digits.in_channels, digits.image_size) == (1, 8)
-    assert digits.train_images.dtype == np.uint8
-    assert digits.train_images.max() == 255
+    assert digits.train_inputs.dtype == np.uint8
+    assert digits.train_inputs.max() == 255
     assert digits.train_labels.dtype == np.int64
-    both = np.concatenate([digits.train_images, digits.test_images]).reshape(-1, 64)
+    both = np.concatenate([digits.train_inputs, digits.test_inputs]).reshape(-1, 64)
     original = np.rint(load_digits().data * 255 / 16).astype(np.uint8)
     assert sorted(map(bytes, both)) == sorted(map(bytes, original))
     share = np.bincount(digits.test_labels) / np.bincount(load_digits().target)
@@ -130,7 +130,7 @@ def test_digits_do_not_depend_on_seed_or_process(tmp_path):
 def test_slice_keeps_the_first_rows(tmp_path):
     whole, part = load("digits", tmp_path), load("digits@200+50", tmp_path)
     assert part.name == "digits@200+50"
-    assert np.array_equal(part.train_images, whole.train_images[:200])
+    assert np.array_equal(part.train_inputs, whole.train_inputs[:200])
     assert np.array_equal(part.test_labels, whole.test_labels[:50])
     assert part.fingerprint != whole.fingerprint
 
@@ -146,7 +146,7 @@ def test_dataset_leaves_the_callers_arrays_writable():
     images, labels = np.zeros((4, 1, 2, 2), np.uint8), np.array([0, 1, 0, 1])
     made = Dataset("own", images, labels, images, labels, ("a", "b"))
     images[0] = 1
-    assert not made.train_images.flags.writeable
+    assert not made.train_inputs.flags.writeable
     assert "4 + 4 images" in repr(made)
 
 
@@ -254,10 +254,10 @@ def test_check_labels(labels, words):
 def test_parquet_folder(tmp_path):
     made = load(f"parquet:{small_parquet(tmp_path / 'p', names=['ant', 'bee'])}", tmp_path)
     assert made.class_names == ("ant", "bee")
-    assert made.train_images.shape == (12, 3, 8, 8)
-    assert made.train_images[:, 0, 0, 0].tolist() == list(range(12))
+    assert made.train_inputs.shape == (12, 3, 8, 8)
+    assert made.train_inputs[:, 0, 0, 0].tolist() == list(range(12))
     assert made.train_labels.tolist() == [0, 1] * 6
-    assert made.valid_images is None
+    assert made.valid_inputs is None
 
 
 def test_parquet_with_validation_or_validation_as_test(tmp_path):
@@ -268,7 +268,7 @@ def test_parquet_with_validation_or_validation_as_test(tmp_path):
     (folder / "test.parquet").unlink()
     made = load(f"parquet:{folder}", tmp_path)
     assert made.test_labels.tolist() == [0, 1, 1]
-    assert made.valid_images is None
+    assert made.valid_inputs is None
 
 
 def test_parquet_names_from_huggingface_plain_binary_and_numbers(tmp_path):
@@ -284,9 +284,9 @@ def test_parquet_single_file_is_split_by_class(tmp_path):
     made = load(f"parquet:{file}", tmp_path)
     assert np.bincount(made.train_labels).tolist() == [8, 8, 8]
     assert np.bincount(made.test_labels).tolist() == [2, 2, 2]
-    rows = np.concatenate([made.train_images, made.test_images])[:, 0, 0, 0]
+    rows = np.concatenate([made.train_inputs, made.test_inputs])[:, 0, 0, 0]
     assert sorted(rows.tolist()) == list(range(30))
-    assert np.array_equal(made.train_images[:, 0, 0, 0] % 3, made.train_labels)
+    assert np.array_equal(made.train_inputs[:, 0, 0, 0] % 3, made.train_labels)
 
 
 def test_parquet_slice_decodes_only_its_rows(tmp_path):
@@ -353,7 +353,7 @@ def test_folder_with_a_split(tmp_path):
     made = load(f"folder:{folder}", tmp_path)
     assert made.class_names == ("ant", "bee")
     assert (made.n, len(made.test_labels), len(made.valid_labels)) == (10, 4, 2)
-    assert np.array_equal(made.train_images[:, 0, 0, 0] >= 10, made.train_labels == 1)
+    assert np.array_equal(made.train_inputs[:, 0, 0, 0] >= 10, made.train_labels == 1)
 
 
 def test_folder_without_a_split_is_cut_80_20_wherever_it_lies(tmp_path):
@@ -363,7 +363,7 @@ def test_folder_without_a_split_is_cut_80_20_wherever_it_lies(tmp_path):
     assert np.bincount(first.test_labels).tolist() == [2, 2]
     assert first.fingerprint == second.fingerprint
     part = load(f"folder:{tmp_path / 'f'}@6+2", tmp_path)
-    assert np.array_equal(part.train_images, first.train_images[:6])
+    assert np.array_equal(part.train_inputs, first.train_inputs[:6])
 
 
 def test_folder_of_mixed_sizes_and_colours(tmp_path):
@@ -371,8 +371,8 @@ def test_folder_of_mixed_sizes_and_colours(tmp_path):
     (folder / "ant" / "0.png").write_bytes(picture(77, size=(9, 30), mode="L"))
     (folder / "bee" / "0.png").write_bytes(picture(78, size=(12, 12), mode="RGBA"))
     made = load(f"folder:{folder}", tmp_path)
-    assert made.train_images.shape[1:] == (3, 10, 10)  # median of the shorter sides
-    found = np.concatenate([made.train_images, made.test_images])
+    assert made.train_inputs.shape[1:] == (3, 10, 10)  # median of the shorter sides
+    found = np.concatenate([made.train_inputs, made.test_inputs])
     grey = found[(found == 77).all(axis=(1, 2, 3))]
     assert len(grey) == 1
 
@@ -381,9 +381,9 @@ def test_grey_folder_has_one_channel_and_16_bits_keep_their_upper_byte(tmp_path)
     folder = small_folder(tmp_path / "f", mode="L", size=(6, 4))
     (folder / "ant" / "0.png").write_bytes(picture(200 * 256 + 7, size=(6, 4), mode="I;16"))
     made = load(f"folder:{folder}", tmp_path)
-    assert made.train_images.shape[1:] == (1, 4, 6)
+    assert made.train_inputs.shape[1:] == (1, 4, 6)
     assert made.image_size == 6
-    assert max(made.train_images.max(), made.test_images.max()) == 200
+    assert max(made.train_inputs.max(), made.test_inputs.max()) == 200
 
 
 def test_large_images_of_mixed_sizes_are_limited():
@@ -452,7 +452,7 @@ def again(name, root):
 def test_cache_is_used_and_mapped(tmp_path, decodings):
     name = f"parquet:{small_parquet(tmp_path / 'p')}"
     first = load(name, tmp_path)
-    assert isinstance(first.train_images, np.memmap)
+    assert isinstance(first.train_inputs, np.memmap)
     assert len(list((tmp_path / "cache").iterdir())) == 2
     assert again(name, tmp_path).fingerprint == first.fingerprint
     assert len(decodings) == 2
@@ -477,7 +477,7 @@ def test_stale_cache_is_redone_within_a_process_and_removed(tmp_path, decodings)
     name = f"parquet:{folder}"
     first = load(name, tmp_path).fingerprint
     write_parquet(folder / "train.parquet", [picture(200)] * 12, [0, 1] * 6)
-    assert load(name, tmp_path).train_images.max() == 200
+    assert load(name, tmp_path).train_inputs.max() == 200
     assert load(name, tmp_path).fingerprint != first
     assert len(decodings) == 4
     assert len(list((tmp_path / "cache").iterdir())) == 2
@@ -496,7 +496,7 @@ def test_without_room_or_right_to_write_there_is_no_cache(tmp_path, monkeypatch)
     monkeypatch.setattr(cache, "_written", full)
     made = load(name, tmp_path / "full")
     assert made.fingerprint == first
-    assert not isinstance(made.train_images, np.memmap)
+    assert not isinstance(made.train_inputs, np.memmap)
     assert not list((tmp_path / "full" / "cache").iterdir())
 
 
@@ -520,8 +520,8 @@ def test_svhn_through_torchvision(tmp_path, monkeypatch):
     images, labels = save_svhn(tmp_path)
     monkeypatch.setattr(svhn, "check_integrity", lambda path, md5: Path(path).is_file())
     made = load("svhn@15+5", tmp_path)
-    assert made.train_images.shape == (15, 3, 32, 32)
-    assert np.array_equal(made.train_images[3], images[..., 3].transpose(2, 0, 1))
+    assert made.train_inputs.shape == (15, 3, 32, 32)
+    assert np.array_equal(made.train_inputs[3], images[..., 3].transpose(2, 0, 1))
     assert made.train_labels.tolist() == (labels[:15, 0] % 10).tolist()
     assert made.class_names == tuple("0123456789")
 
@@ -535,8 +535,8 @@ def test_arrays_of_torchvision(tmp_path, monkeypatch, base, shape):
     part = SimpleNamespace(data=data, targets=[0, 1] * 12, classes=["a", "b"])
     monkeypatch.setattr(downloads, "_open", lambda *args: part)
     made = load(f"{base}@20+6", tmp_path)
-    assert made.train_images.shape[1:] == ((3, 32, 32) if len(shape) == 4 else (1, 28, 28))
-    assert made.train_images[5, 0, 3, 4] == (data[5, 3, 4, 0] if len(shape) == 4 else data[5, 3, 4])
+    assert made.train_inputs.shape[1:] == ((3, 32, 32) if len(shape) == 4 else (1, 28, 28))
+    assert made.train_inputs[5, 0, 3, 4] == (data[5, 3, 4, 0] if len(shape) == 4 else data[5, 3, 4])
     assert made.class_names == ("a", "b")
     assert made.train_labels.dtype == np.int64
 
@@ -606,10 +606,10 @@ def test_real_cifar10_slice_takes_seconds(tmp_path, monkeypatch, real_data):
     made = load("cifar10@10000+2000", tmp_path)
     seconds = time.process_time() - start
     assert made.name == "cifar10-jpeg@10000+2000"
-    assert made.train_images.shape == (10000, 3, 32, 32)
+    assert made.train_inputs.shape == (10000, 3, 32, 32)
     assert made.class_names[:2] == ("airplane", "automobile")
     assert np.bincount(made.train_labels).min() > 900
-    assert np.abs(made.train_images.mean((0, 2, 3)) - [125.3, 123.0, 113.9]).max() < 3
+    assert np.abs(made.train_inputs.mean((0, 2, 3)) - [125.3, 123.0, 113.9]).max() < 3
     assert seconds < 20
     assert again("cifar10-jpeg@10000+2000", tmp_path).fingerprint == made.fingerprint
 
@@ -621,7 +621,7 @@ def test_real_cifar10_slice_takes_seconds(tmp_path, monkeypatch, real_data):
 def test_real_copies(tmp_path, monkeypatch, real_data, name, shape, n_classes):
     monkeypatch.setenv("STUDY_DATA", real_data)
     made = load(name, tmp_path)
-    assert made.train_images.shape[1:] == shape
+    assert made.train_inputs.shape[1:] == shape
     assert made.n_classes == n_classes
 
 
@@ -630,5 +630,5 @@ def test_real_parquet_path_with_some_grey_images(tmp_path, real_data):
     if not path.is_dir():
         pytest.skip("STUDY_DATA holds no imagenette")
     made = load(f"parquet:{path}@100+20", tmp_path)
-    assert made.train_images.shape == (100, 3, 224, 224)
+    assert made.train_inputs.shape == (100, 3, 224, 224)
     assert made.class_names[0] == "tench"

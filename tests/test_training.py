@@ -149,7 +149,7 @@ def test_forgetting_is_read_from_the_trace(run):
 
 def test_recorded_scores_are_those_of_the_network(digits, run):
     assert run.trace["recorded_epochs"].tolist() == [0, 2, 3]
-    images = training.Images(digits, torch.device("cpu"))
+    images = training.Inputs(digits, torch.device("cpu"))
     logits, features = probing.outputs(run.model, images.train, images.mean, images.std)
     probs = torch.softmax(logits, 1).numpy().astype(np.float64)
     expected = {
@@ -223,12 +223,12 @@ def test_divergence_is_said_in_one_line(digits, name):
 def test_nothing_of_a_run_stays_but_the_run(digits, monkeypatch):
     alive = []
 
-    class Counted(training.Images):
+    class Counted(training.Inputs):
         def __init__(self, *args):
             super().__init__(*args)
             alive.append(weakref.ref(self))
 
-    monkeypatch.setattr(training, "Images", Counted)
+    monkeypatch.setattr(training, "Inputs", Counted)
     kept = [training.fit(digits, MODEL, recipes.get("digits", 1), device="cpu") for _ in range(2)]
     gc.collect()
     assert len(kept) == len(alive) == 2

@@ -11,19 +11,20 @@ from helpers import StudyError
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Images and labels of one classification task.
+    """Images or texts, and labels, of one classification task.
 
     The arrays are read-only, because `load` hands the same object to every caller: copy before
     changing them.
 
     Attributes:
         name: The name it was loaded under, copy and slice included (`cifar10-jpeg@10000+2000`).
-        train_images: uint8, shape (n, C, H, W), values 0..255.
+        train_inputs: uint8: images of shape (n, C, H, W), values 0..255, or texts of shape (n, T)
+            as UTF-8 bytes, cut at T and filled up with 0.
         train_labels: int64 class indices, shape (n,).
-        test_images: uint8, shape (n_test, C, H, W).
+        test_inputs: uint8, shape (n_test, C, H, W) or (n_test, T).
         test_labels: int64, shape (n_test,).
         class_names: One name a class, in the order of the labels.
-        valid_images: uint8, shape (n_valid, C, H, W), or None.
+        valid_inputs: As train_inputs, or None.
         valid_labels: int64, shape (n_valid,), or None.
 
     Raises:
@@ -32,21 +33,21 @@ class Dataset:
     """
 
     name: str
-    train_images: np.ndarray
+    train_inputs: np.ndarray
     train_labels: np.ndarray
-    test_images: np.ndarray
+    test_inputs: np.ndarray
     test_labels: np.ndarray
     class_names: tuple[str, ...]
-    valid_images: np.ndarray | None = None
+    valid_inputs: np.ndarray | None = None
     valid_labels: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check every split and hold its arrays as read-only views."""
-        for split, images, labels in self._splits():
-            check_images(self.name, split, images, len(labels), self.train_images.shape[1:])
+        for split, inputs, labels in self._splits():
+            check_inputs(self.name, split, inputs, len(labels), self.train_inputs.shape[1:])
             check_labels(self.name, split, labels, self.class_names)
         for field in ("train", "test", "valid"):
-            for array_name in (f"{field}_images", f"{field}_labels"):
+            for array_name in (f"{field}_inputs", f"{field}_labels"):
                 if (array := getattr(self, array_name)) is not None:
                     view = array.view()  # the caller's own array stays writable
                     view.setflags(write=False)
@@ -54,11 +55,17 @@ class Dataset:
 
     def __repr__(self) -> str:
         """Say what is inside without printing the arrays."""
-        channels, height, width = self.train_images.shape[1:]
+        size = "x".join(map(str, self.train_inputs.shape[1:]))
+        what = f"texts, {size} bytes" if self.is_text else f"images, {size}"
         return (
-            f"Dataset({self.name!r}: {self.n:,} + {len(self.test_labels):,} images, "
-            f"{channels}x{height}x{width}, {self.n_classes} classes)"
+            f"Dataset({self.name!r}: {self.n:,} + {len(self.test_labels):,} {what}, "
+            f"{self.n_classes} classes)"
         )
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a row is a text and not an image."""
+        return self.train_inputs.ndim == 2
 
     @property
     def n(self) -> int:
@@ -72,13 +79,13 @@ class Dataset:
 
     @property
     def in_channels(self) -> int:
-        """Colour channels of an image: 1 or 3."""
-        return self.train_images.shape[1]
+        """Colour channels of an image: 1 or 3; 1 for texts."""
+        return 1 if self.is_text else self.train_inputs.shape[1]
 
     @property
     def image_size(self) -> int:
-        """Side of an image in pixels, the longer one where images are not square."""
-        return max(self.train_images.shape[2:])
+        """Longer side of an image in pixels; bytes of a text."""
+        return max(self.train_inputs.shape[1:] if self.is_text else self.train_inputs.shape[2:])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -92,36 +99,36 @@ class Dataset:
 
     def _splits(self) -> list[tuple[str, np.ndarray, np.ndarray]]:
         splits = [
-            ("training", self.train_images, self.train_labels),
-            ("test", self.test_images, self.test_labels),
+            ("training", self.train_inputs, self.train_labels),
+            ("test", self.test_inputs, self.test_labels),
         ]
-        if self.valid_images is not None:
-            splits.append(("validation", self.valid_images, self.valid_labels))
+        if self.valid_inputs is not None:
+            splits.append(("validation", self.valid_inputs, self.valid_labels))
         return splits
 
 
-def check_images(name: str, split: str, images: np.ndarray, n: int, shape: tuple[int, ...]) -> None:
-    """Check the images of one split.
+def check_inputs(name: str, split: str, inputs: np.ndarray, n: int, shape: tuple[int, ...]) -> None:
+    """Check the images or texts of one split.
 
     Args:
         name: Data set, for the message.
         split: "training", "test" or "validation".
-        images: Expected uint8, shape (n, C, H, W).
+        inputs: Expected uint8, shape (n, C, H, W) or (n, T).
         n: Number of labels.
-        shape: (C, H, W) of the training images.
+        shape: (C, H, W) or (T,) of the training rows.
 
     Raises:
         StudyError: If type, rank or shape are wrong.
     """
-    if images.dtype != np.uint8 or images.ndim != 4:
+    if inputs.dtype != np.uint8 or inputs.ndim not in (2, 4):
         raise StudyError(
-            f"{name}: {split} images must be uint8 of shape (n, C, H, W), "
-            f"got {images.dtype} {images.shape}"
+            f"{name}: {split} inputs must be uint8, images (n, C, H, W) or texts (n, T), "
+            f"got {inputs.dtype} {inputs.shape}"
         )
-    if len(images) != n or images.shape[1:] != shape:
+    if len(inputs) != n or inputs.shape[1:] != shape:
         raise StudyError(
-            f"{name}: {split} images have shape {images.shape}, expected {(n, *shape)} "
-            "(one image a label, the size of the training images)"
+            f"{name}: {split} inputs have shape {inputs.shape}, expected {(n, *shape)} "
+            "(one a label, the size of the training rows)"
         )
 
 

@@ -51,13 +51,13 @@ def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Data
         StudyError: If the data are not there and cannot be downloaded, or the slice is too large.
     """
     parts = _parts(base, root)
-    (train_images, train_labels), (test_images, test_labels) = map(_arrays, parts)
+    (train_inputs, train_labels), (test_inputs, test_labels) = map(_arrays, parts)
     n_train, n_test = kept_rows(name, rows, len(train_labels), len(test_labels))
     return Dataset(
         name,
-        train_images[:n_train].copy(),  # a view would keep the whole set in memory
+        train_inputs[:n_train].copy(),  # a view would keep the whole set in memory
         train_labels[:n_train].copy(),
-        test_images[:n_test].copy(),
+        test_inputs[:n_test].copy(),
         test_labels[:n_test].copy(),
         _class_names(base, parts[0]),
     )
