@@ -1,11 +1,9 @@
-"""Networks by name: pre-activation ResNets by depth, and the CIFAR ResNet-18."""
+"""Pre-activation ResNets by depth, and the CIFAR ResNet-18."""
 
 from __future__ import annotations
 
 import re
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -84,74 +82,40 @@ class ResNet(nn.Module):
         return self.classifier(self.features(x))
 
 
-def build(name: str, n_classes: int, in_channels: int) -> nn.Module:
-    """Build a freshly initialised network from torch's current random state.
+def make(name: str, n_classes: int, in_channels: int) -> ResNet | None:
+    """Build a ResNet by name, or return `None` where the name is none of `NAMES`.
 
     Args:
         name: `resnetD` with D = 6n + 2 up to 152 (pairs of 3x3), `resnet164` (bottleneck,
             9n + 2), `resnet18` (four stages of width 64..512, 3x3 stem). `-wN` sets the first
             stage's width (16, 16 and 64 by default): `resnet20-w8`.
         n_classes: Classes, at least 2.
-        in_channels: Channels of the images, 1 or 3.
-
-    Raises:
-        StudyError: If the name or a number is not one of these.
+        in_channels: Channels of the images.
 
     Source: He et al. 2016b; `svp` section 3.1 (ResNet20 to 164).
     """
     found = re.fullmatch(r"resnet(\d+)(?:-w(\d+))?", name)
     if not found:
-        raise StudyError(f"unknown model {name!r}; there are {NAMES}")
-    if n_classes < 2 or in_channels < 1:
-        raise StudyError(
-            f"{name} needs 2 or more classes and a channel, got {n_classes}, {in_channels}"
-        )
+        return None
     depth = int(found[1])
-    width = int(found[2] or (64 if depth == 18 else 16))
-    if width < 8 or width % 8:
-        # oneDNN's channels-last kernels crashed the process at width 4 (torch 2.15, AVX2).
-        raise StudyError(f"the width of {name!r} must be a multiple of 8, got {width}")
+    width = checked_width(name, int(found[2] or (64 if depth == 18 else 16)))
     if depth == 18:
         return ResNet(n_classes, in_channels, tuple(width * 2**i for i in range(4)), blocks=2)
     stages = (width, 2 * width, 4 * width)
     if depth == 164:
         return ResNet(n_classes, in_channels, stages, blocks=18, bottleneck=True)
     if (depth - 2) % 6 or not 8 <= depth <= 152:
-        raise StudyError(f"unknown model {name!r}; there are {NAMES}")
+        return None
     return ResNet(n_classes, in_channels, stages, blocks=(depth - 2) // 6)
 
 
-def depth(name: str) -> int:
-    """Return the number of weighted layers that a name such as `resnet20-w8` states."""
-    found = re.match(r"[a-z]+(\d+)", name)
-    if not found:
-        raise StudyError(f"model {name!r} states no depth")
-    return int(found[1])
+def checked_width(name: str, width: int) -> int:
+    """Return the width of a network's first stage.
 
-
-def n_parameters(model: nn.Module) -> int:
-    """Count the trainable numbers of a network."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-def to_device(model: nn.Module, device: torch.device) -> nn.Module:
-    """Move a network to its device in the memory layout that convolutions there prefer."""
-    return model.to(device, memory_format=torch.channels_last)
-
-
-def flat_state(model: nn.Module) -> np.ndarray:
-    """Return parameters and buffers of a network as one float32 vector."""
-    parts = [value.detach().float().cpu().reshape(-1) for value in model.state_dict().values()]
-    return torch.cat(parts).numpy()
-
-
-def load_state(model: nn.Module, flat: np.ndarray) -> None:
-    """Put a vector from `flat_state` back into a network of the same kind."""
-    state = model.state_dict()
-    if sum(v.numel() for v in state.values()) != len(flat):
-        raise StudyError("the stored weights belong to another network")
-    values, at = torch.from_numpy(np.asarray(flat, np.float32)), 0
-    for name, old in state.items():
-        state[name] = values[at : at + old.numel()].view(old.shape).to(old.dtype)
-        at += old.numel()
-    model.load_state_dict(state)
+    Raises:
+        StudyError: If it is not a multiple of 8: oneDNN's channels-last kernels crashed the
+            process at width 4 (torch 2.15, AVX2).
+    """
+    if width < 8 or width % 8:
+        raise StudyError(f"the width of {name!r} must be a multiple of 8, got {width}")
+    return width

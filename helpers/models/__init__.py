@@ -1,0 +1,75 @@
+"""Networks by name. Each has `features(x)` (b, d), `classifier`, and is called for logits."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+from torch import nn
+
+from helpers import StudyError
+from helpers.models import residual
+
+# Each family's module offers NAMES (for messages) and make(name, n_classes, in_channels), which
+# returns None where the name is not its own.
+FAMILIES = (residual,)
+
+
+def build(name: str, n_classes: int, in_channels: int) -> nn.Module:
+    """Build a freshly initialised network from torch's current random state.
+
+    Args:
+        name: See the `make` of each module here.
+        n_classes: Classes, at least 2.
+        in_channels: Channels of the images, 1 or 3; 1 for texts.
+
+    Raises:
+        StudyError: If the name or a number is not one of these.
+    """
+    if n_classes < 2 or in_channels < 1:
+        raise StudyError(
+            f"{name} needs 2 or more classes and a channel, got {n_classes}, {in_channels}"
+        )
+    for family in FAMILIES:
+        model = family.make(name, n_classes, in_channels)
+        if model is not None:
+            return model
+    names = "; ".join(family.NAMES for family in FAMILIES)
+    raise StudyError(f"unknown model {name!r}; there are {names}")
+
+
+def depth(name: str) -> int:
+    """Return the number of weighted layers that a name such as `resnet20-w8` states."""
+    found = re.match(r"[a-z]+(\d+)", name)
+    if not found:
+        raise StudyError(f"model {name!r} states no depth")
+    return int(found[1])
+
+
+def n_parameters(model: nn.Module) -> int:
+    """Count the trainable numbers of a network."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def to_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to its device in the memory layout that convolutions there prefer."""
+    return model.to(device, memory_format=torch.channels_last)
+
+
+def flat_state(model: nn.Module) -> np.ndarray:
+    """Return parameters and buffers of a network as one float32 vector."""
+    parts = [value.detach().float().cpu().reshape(-1) for value in model.state_dict().values()]
+    return torch.cat(parts).numpy()
+
+
+def load_state(model: nn.Module, flat: np.ndarray) -> None:
+    """Put a vector from `flat_state` back into a network of the same kind."""
+    state = model.state_dict()
+    if sum(v.numel() for v in state.values()) != len(flat):
+        raise StudyError("the stored weights belong to another network")
+    values, at = torch.from_numpy(np.asarray(flat, np.float32)), 0
+    for name, old in state.items():
+        state[name] = values[at : at + old.numel()].view(old.shape).to(old.dtype)
+        at += old.numel()
+    model.load_state_dict(state)
