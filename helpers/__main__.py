@@ -139,7 +139,10 @@ def _results(options: argparse.Namespace, folders: Folders) -> int:
         "verify": overview.verify,
         "prune": lambda: overview.prune(folders, options.yes),
         "export": lambda: overview.export(
-            profiles.profile(options.profile, folders), options.folder, options.full
+            profiles.profile(options.profile, folders),
+            options.folder,
+            options.full,
+            options.shrink,
         ),
         "import": lambda: overview.import_pack(options.folder),
     }
@@ -184,6 +187,7 @@ def _add_results(command: argparse.ArgumentParser) -> None:
     export.add_argument("folder", nargs="?", type=Path, help="default: data/results/P")
     export.add_argument("--profile", default="digits", metavar="P")
     export.add_argument("--full", action="store_true", help="keep traces and dependencies too")
+    export.add_argument("--shrink", action="store_true", help="also replace a pack of more results")
     import_ = actions.add_parser("import", help="put a pack's results into the store")
     import_.add_argument("folder", type=Path)
 

@@ -179,15 +179,42 @@ def check_similarity(
 
     Returns:
         The matrix, float32 or float64 (whatever else becomes float64), and its row sums (n,),
-        float64. Symmetry is judged by a product with one random vector from both sides, which
-        one pass gives.
+        float64.
 
     Raises:
         ValueError: If the shape, a value or the symmetry is not as above.
     """
-    matrix = np.asarray(similarity)
+    matrix, rows, least = check_symmetric(similarity, name, n)
+    if least < 0:
+        raise StudyError(f"{name} must be finite and not negative everywhere, got {least:.4g}")
+    return matrix, rows
+
+
+def check_symmetric(
+    values: np.ndarray, name: str, n: int | None = None, slack: float = 1e-7
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return a symmetric matrix, its row sums and its least entry.
+
+    Args:
+        values: Shape (n, n), finite, symmetric up to rounding.
+        name: What to call it in the error.
+        n: The size it must have, where that is known.
+        slack: Share of the largest product below that counts as rounding; entries of either
+            sign need more than entries >= 0, whose products do not cancel.
+
+    Returns:
+        The matrix, float32 or float64 (whatever else becomes float64), its row sums (n,),
+        float64, and its least entry.
+
+    Raises:
+        ValueError: If the shape, a value or the symmetry is not as above.
+
+    Note: symmetry is judged by a product with one random vector from both sides, which takes
+    one pass over the memory. One pair of entries may thus differ by 1e-4 of its row's product.
+    """
+    matrix = np.asarray(values)
     if matrix.dtype not in (np.float32, np.float64):
-        matrix = _numbers(similarity, name)
+        matrix = _numbers(values, name)
     size = len(matrix) if matrix.ndim == 2 else 0
     expected = n or size
     if matrix.ndim != 2 or not size or matrix.shape != (expected, expected):
@@ -201,8 +228,8 @@ def check_similarity(
         right[start : start + 64] = part @ probe
         left += probe[start : start + 64] @ part
         least = min(least, float(part.min()))
-    if not np.isfinite(rows).all() or not least >= 0:
-        raise StudyError(f"{name} must be finite and not negative everywhere")
-    if not np.allclose(right, left, rtol=1e-4, atol=1e-7 * right.max()):
+    if not np.isfinite(rows).all():
+        raise StudyError(f"{name} must be finite everywhere")
+    if not np.allclose(right, left, rtol=1e-4, atol=slack * np.abs(right).max()):
         raise StudyError(f"{name} must be symmetric")
-    return matrix, rows
+    return matrix, rows, least

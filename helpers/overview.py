@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.profiles import Folders, Profile, profiles, scale_for
+from helpers.profiles import Folders, Profile, profiles, scale_for, variables_set
 
 if TYPE_CHECKING:
     from helpers.claims.ledger import Row
@@ -18,13 +18,17 @@ GIB = 2**30
 
 
 def wanted(chosen: Profile, overrides: dict[str, Any] | None = None) -> dict[str, list[Spec]]:
-    """List what every notebook asks for under a profile: number ("03") to specs."""
+    """List what every notebook asks for under a profile: number ("03") to specs.
+
+    Data without a copy here are named as in that profile's published pack.
+    """
     from helpers import experiments
 
-    return {
-        number: list(specs_of(scale_for(chosen, overrides, number)))
-        for number, specs_of in sorted(experiments.ALL.items())
-    }
+    with variables_set({"STUDY_PROFILE": chosen.name}):
+        return {
+            number: list(specs_of(scale_for(chosen, overrides, number)))
+            for number, specs_of in sorted(experiments.ALL.items())
+        }
 
 
 def with_needs(asked: Iterable[Spec]) -> dict[str, Spec]:
@@ -95,7 +99,7 @@ def claims(chosen: Profile, overrides: dict[str, Any] | None = None) -> str:
 
 def list_results() -> int:
     """Print every stored result, oldest first; return the exit code."""
-    from helpers import specs
+    from helpers import specs, unfinished
     from helpers.store import Store
 
     store = Store()
@@ -108,6 +112,9 @@ def list_results() -> int:
         size = store.size(result.key) / 1024
         print(f"{result.key[:12]}  {when}  {size:>9.0f} KiB  {specs.describe(result.spec)}")
     print(f"{len(found)} results in {store.path}")
+    for part in unfinished.parts(store.path):
+        told = f"{part.what}: {part.done} of {part.epochs} epochs"
+        print(f"{part.key[:12]}  in part  {part.size / 1024:>9.0f} KiB  {told}, goes on if asked")
     if damaged:
         print(f"{len(damaged)} damaged: python -m helpers results verify")
     return 0
@@ -143,13 +150,14 @@ def prune(folders: Folders, sure: bool) -> int:
     return 0
 
 
-def export(chosen: Profile, folder: Path | None, full: bool) -> int:
+def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = False) -> int:
     """Write a profile's stored results as a pack, by default where published packs lie.
 
     Args:
         chosen: The profile.
         folder: Where the pack goes.
         full: Keep every array, so that the pack can be imported as if computed.
+        shrink: Also replace a pack of more results.
     """
     from helpers import packs
     from helpers.store import Store
@@ -158,7 +166,7 @@ def export(chosen: Profile, folder: Path | None, full: bool) -> int:
     keys = with_needs(spec for part in wanted(chosen).values() for spec in part)
     found = [result for key in keys if (result := store.read(key)) is not None]
     folder = folder or packs.path_of(chosen.name)
-    count, size = packs.export(found, folder, full)
+    count, size = packs.export(found, folder, full, shrink)
     print(f"{count} of {len(keys)} results, {size / 2**20:.2f} MiB, in {folder}")
     return 0
 

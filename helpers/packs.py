@@ -27,16 +27,20 @@ def path_of(profile: str) -> Path:
     return ROOT / "data" / "results" / profile
 
 
-def export(results: Iterable[Result], folder: Path, full: bool = False) -> tuple[int, int]:
+def export(
+    results: Iterable[Result], folder: Path, full: bool = False, shrink: bool = False
+) -> tuple[int, int]:
     """Write results as one pack; return how many and how many bytes.
 
     Args:
         results: What to write.
         folder: Where `pack.json` and `pack.npz` go; made if needed, replaced if there.
         full: Keep every array, so that the pack can be imported as if computed here.
+        shrink: Also replace a pack of more results.
 
     Raises:
-        StudyError: If there is nothing to write or the folder cannot be written.
+        StudyError: If there is nothing to write, less than there is, or the folder cannot be
+            written.
     """
     entries, arrays = {}, {}
     for result in results:
@@ -48,6 +52,11 @@ def export(results: Iterable[Result], folder: Path, full: bool = False) -> tuple
         entries[result.key] = {"spec": specs.to_plain(result.spec), "metrics": metrics}
     if not entries:
         raise StudyError("there is no stored result to export; run the study first")
+    if (there := _count(folder)) > len(entries) and not shrink:
+        raise StudyError(
+            f"the pack in {folder} holds {there} results, this one would hold {len(entries)}: "
+            "bring them into the store first (results import) or give --shrink"
+        )
     data = packed(arrays)
     index = {
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -57,6 +66,14 @@ def export(results: Iterable[Result], folder: Path, full: bool = False) -> tuple
     text = json.dumps(index, separators=(",", ":"), sort_keys=True).replace('},"', '},\n"')
     _write(folder, {ARRAYS: data, INDEX: text.encode()})
     return len(entries), len(data) + len(text)
+
+
+def _count(folder: Path) -> int:
+    """Count the results that a pack lists, of whatever revision; 0 where nothing can be read."""
+    try:
+        return len(json.loads((folder / INDEX).read_text())["results"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:

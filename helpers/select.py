@@ -23,6 +23,8 @@ from helpers import StudyError, arrays, inputs, memory, method_options, outputs,
 from helpers.selection import registry
 from helpers.selection.pool import Pool
 
+LONG = 0.25  # hours from which a warning is due
+
 
 class _List(argparse.Action):
     """Print the methods and leave."""
@@ -141,8 +143,7 @@ def _run(
     """Read, pick and write."""
     given = _read(sources, Path(os.environ.get("TMPDIR") or out.parent))
     k = _count(args.k, args.keep, given.n)
-    if not args.force:
-        _check_memory(method.key, given)
+    _check_needs(method.key, given, args.force)
     pool = _pool(method, given)
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -222,16 +223,28 @@ def _count(k: int | None, keep: Fraction | None, n: int) -> int:
     return k
 
 
-def _check_memory(method: str, given: _Given) -> None:
-    """Raise before a matrix is made that the machine cannot hold."""
+def _largest_class(given: _Given) -> int:
+    """Return the rows of the largest class; all where there are no labels."""
+    if "labels" not in given.arrays:
+        return given.n
+    return int(np.unique(given.arrays["labels"], return_counts=True)[1].max())
+
+
+def _check_needs(method: str, given: _Given, force: bool) -> None:
+    """Warn of hours of work, and raise before memory is taken that the machine has not got."""
     shapes = {name: values.shape for name, values in given.arrays.items()}
-    wanted, what = memory.needed(method, shapes)
+    largest = _largest_class(given)
+    wanted, what = memory.needed(method, shapes, largest)
     free = memory.available()
-    if free is not None and wanted > free:
+    if free is not None and wanted > free and not force:
         raise StudyError(
             f"{method} would need about {wanted / 2**30:.1f} GiB for {what}; "
             f"{free / 2**30:.1f} GiB are available (--force tries all the same)"
         )
+    hours = memory.hours(method, shapes, largest)
+    if hours > LONG:
+        text = f"{method} compares all pairs of rows, about {hours:.1f} hours or more on one core"
+        print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def _pool(method: registry.Method, given: _Given) -> Pool:

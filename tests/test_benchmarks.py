@@ -11,7 +11,9 @@ TOY = """
 from types import SimpleNamespace
 
 import numpy as np
-from contest import Contestant, Workload, below, less, no_worse, same_set
+from contest import (
+    Contestant, Target, Workload, all_below, below, less, no_worse, same_set
+)
 
 
 def data(n):
@@ -46,7 +48,21 @@ def score(data, rows):
     return data.values[rows].sum()
 
 
+SETTINGS = tuple(Contestant(f"ours, k = {k}", OURS, series="k = 1, 2, 3") for k in (1, 2, 3))
 WORKLOADS = [
+    Workload(
+        "settings",
+        "a row of settings",
+        data,
+        {"n": 9},
+        {"n": 5},
+        SETTINGS,
+        targets=(
+            all_below(5, SETTINGS),
+            all_below(1e-12, SETTINGS, why="even light takes longer"),
+            Target("judged elsewhere", lambda rows: ("", "rival" in rows), workload="toy"),
+        ),
+    ),
     Workload(
         "toy",
         "two largest numbers",
@@ -129,6 +145,22 @@ def test_a_contest_from_end_to_end(bench, tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "toy: killed" in said
     assert "toy: ours" not in said
+
+
+def test_a_series_is_one_line_with_its_longest(bench, tmp_path):
+    _, text = bench("smallest", "--only", "settings", "toy")
+    rows = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["settings"]
+    slowest = max(row["cpu_s"] for row in rows.values())
+    cells = line(text, "| ours, longest over k = 1, 2, 3 |").split(" | ")
+    assert float(cells[2]) == pytest.approx(slowest, rel=0.01)
+    assert "ours, k = 1" not in text
+    assert line(text, "| settings | longest over k = 1, 2, 3: under 5 s").endswith("| yes |")
+    assert line(text, "| settings | longest over k = 1, 2, 3: under 1e-12").endswith("| **no** |")
+    assert "under 1e-12 s of processor time: even light takes longer" in text
+    assert line(text, "| settings | judged elsewhere").endswith("| yes |")
+    assert "- toy, under 1e-12 s of processor time: no cause known" in text
+    _, text = bench("broken", "--only", "settings")  # a failure is no part of a summary
+    assert line(text, "| ours, k = 2 |").startswith("| ours, k = 2 | failed: `ValueError")
 
 
 def test_quick_sizes_are_apart_and_not_judged(bench, tmp_path):

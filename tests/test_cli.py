@@ -6,11 +6,12 @@ import sys
 import types
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat import v4
 
 import helpers
-from helpers import StudyError, overview, profiles, specs
+from helpers import StudyError, overview, packs, profiles, specs
 from helpers.__main__ import main
 from helpers.store import Store
 
@@ -129,6 +130,30 @@ def test_export_then_import_elsewhere(capsys, tmp_path, monkeypatch):
     assert main(["results", "import", pack]) == 0
     assert Store().keys() == [key]
     assert "1 results imported" in said(capsys)[0]
+
+
+def test_export_names_data_as_the_published_pack_does(capsys, tmp_path, monkeypatch):
+    """Without the copy of the data at hand, too; it once replaced 417 results by 18."""
+    monkeypatch.delenv("STUDY_DATA", raising=False)
+    folder = tmp_path / "packs" / "cifar10-small"
+    monkeypatch.setattr(packs, "path_of", lambda profile: folder.parent / profile)
+    jpeg = specs.Select("cifar10-jpeg@10000+2000", "random", 0.3, 0)
+    asked = {"06": lambda s: [specs.Select(s.data_name, "random", 0.3, 0)]}
+    monkeypatch.setattr("helpers.experiments.ALL", asked)
+    store = Store()
+    store.write(jpeg, {}, {"indices": np.arange(3)})
+    other = store.write(specs.Measure("other", 1), {}, {})
+    packs.export(store.list(), folder)
+    command = ["results", "export", "--profile", "cifar10-small"]
+    assert main(command) == 2
+    err = said(capsys)[1]
+    assert one_line(err)
+    assert "holds 2 results, this one would hold 1" in err
+    assert len(packs.read(folder)) == 2
+    assert main([*command, "--shrink"]) == 0
+    assert set(packs.read(folder)) == {specs.key(jpeg)}
+    assert main(["results", "prune", "--yes"]) == 0  # nor may it delete them
+    assert store.keys() == [specs.key(jpeg)] != [other]
 
 
 @pytest.fixture

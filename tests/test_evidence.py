@@ -289,6 +289,8 @@ def plant_times(alone=True, ratio=1.0, **changed):
     arrays |= {"large_dpp": np.full(3, 5.0), "large_greedy": np.array([4.0, 7.0, 9.0])}
     arrays |= {"large_iqp": np.array([0.05, 0.1, 0.9]), "ks": ks}
     Store().write(Measure("selection-time"), metrics, arrays)
+    drawn = {"ks": ks * 2 // 5, "seconds": seconds["dpp"] / 16}
+    Store().write(Measure("textbook-draws"), {"n": 400, "alone": alone, "exponent": 1.9}, drawn)
 
 
 def verdict(claim_id, evidence):
@@ -301,7 +303,8 @@ def test_times_of_the_rivals():
     plant_times()
     steep = EVIDENCE["budgeted_08"](TINY)
     np.testing.assert_allclose(steep["exponent"]["values"], 3.0)
-    assert steep["order"]["values"].shape == (3, 4)
+    assert steep["order"]["x"].tolist() == [80, 120, 160, 200]
+    assert "whole draws at N = 400: 1.90" in steep["note"]
     half = EVIDENCE["budgeted_09"](TINY)
     np.testing.assert_allclose(half["values"], [80.0])
     np.testing.assert_allclose(EVIDENCE["budgeted_10"](TINY)["values"], [5.12, 17.28, 40.96, 80])
@@ -324,6 +327,13 @@ def test_a_dpp_that_is_cheaper_at_one_budget_refutes():
     plant_times(dpp=np.repeat([[0.05, 1.0, 2.0, 3.0]], 3, axis=0))
     assert verdict("budgeted-10", EVIDENCE["budgeted_10"](TINY)) == "does not hold"
     assert verdict("budgeted-09", EVIDENCE["budgeted_09"](TINY)) == "holds"
+
+
+def test_whole_draws_decide_whether_time_rises_with_the_budget():
+    plant_times()
+    falling = {"ks": np.array([80, 120, 160, 200]), "seconds": np.repeat([[4.0, 3, 2, 1]], 3, 0)}
+    Store().write(Measure("textbook-draws"), {"n": 400, "alone": True, "exponent": -1.5}, falling)
+    assert verdict("budgeted-08", EVIDENCE["budgeted_08"](TINY)) == "does not hold"
 
 
 def test_times_taken_on_a_busy_machine_decide_nothing():

@@ -4,13 +4,14 @@ import time
 import numpy as np
 import pytest
 
-from helpers.measurements import MEASUREMENTS, clock, selection_times
+from helpers.measurements import MEASUREMENTS, clock, selection_times, textbook
 
 SMALL = {
     "lp-time": {"sizes": (10, 15), "closed_sizes": (10, 50), "cbc_up_to": 10},
     "budgeted-time": {"n": 60, "repeats": 3},
     "kernel-exponent": {"sizes": (40, 80), "d": 16},
     "selection-time": {"n": 60, "d": 8, "n_lp": 15, "n_timed": 4},
+    "textbook-draws": {"n": 40, "d": 8, "repeats": 2},
     "scaling": {"sizes": (40, 80, 120), "d": 8, "matrix_up_to": 80, "once_from": 120},
     "random-projection": {"n": 60, "d": 32, "dimensions": (4, 16), "n_draws": 3},
     "gap-table": {"n": 8, "n_instances": 2},
@@ -101,9 +102,9 @@ def test_steps_of_the_textbook_add_up_to_a_draw(monkeypatch):
             now[0] += m**2
 
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(selection_times.dpp, "sample_k_dpp_textbook", sampler)
+    monkeypatch.setattr(textbook.dpp, "sample_k_dpp_textbook", sampler)
     features, _ = clock.made_up_pool(90, 4, np.random.default_rng(0))
-    found = selection_times._textbook(features, [30, 60], repeats=3, n_timed=5, seed=0)
+    found = textbook.summed_steps(features, [30, 60], repeats=3, n_timed=5, seed=0)
     whole = [7 + sum(m**2 for m in range(1, k + 1)) for k in (30, 60)]
     np.testing.assert_allclose(found, [whole] * 3, rtol=1e-3)
 

@@ -114,6 +114,24 @@ def test_nothing_to_export_is_said(folder):
     assert not folder.exists()
 
 
+def test_a_pack_shrinks_only_when_told(filled, folder):
+    packs.export(filled.list(), folder)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    fewer = [r for r in filled.list() if r.spec == PLAIN]
+    with pytest.raises(StudyError, match="holds 3 results, this one would hold 1: .*--shrink"):
+        packs.export(fewer, folder)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert packs.export(filled.list(), folder)[0] == 3  # as many is not fewer
+    assert packs.export(fewer, folder, shrink=True)[0] == 1
+    assert packs.export(filled.list(), folder)[0] == 3
+
+
+def test_a_damaged_index_can_be_replaced(filled, folder):
+    folder.mkdir(parents=True)
+    (folder / packs.INDEX).write_text("[]")
+    assert packs.export(filled.list(), folder)[0] == 3
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

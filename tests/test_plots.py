@@ -17,6 +17,7 @@ from matplotlib.text import Text
 
 from helpers import plots
 from helpers.plots import base
+from helpers.selection import registry
 
 COMPARED = [
     *("random", "random-per-class", "least-confidence", "margin", "entropy", "forgetting"),
@@ -395,7 +396,9 @@ def test_method_colours_are_distinct_fixed_and_legible():
     assert len({plots.COLOURS[key] for key in methods}) == len(methods)
     assert plots.COLOURS["full"] == "#000000"
     assert len(set(mpl.colors.to_rgb(plots.COLOURS["random"]))) == 1  # grey
-    assert set(plots.COLOURS) == set(plots.LABELS)
+    assert set(plots.COLOURS) <= set(plots.LABELS)
+    labels = {key: plots.LABELS[key] for key in registry.METHODS}
+    assert labels == {key: method.label for key, method in registry.METHODS.items()}
     assert plots.colour_of("some-new-method") == plots.colour_of("some-new-method")
     assert plots.colour_of("some-new-method") != plots.colour_of("another-method")
     assert plots.label_of("some-new-method") == "some-new-method"

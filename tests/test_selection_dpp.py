@@ -272,6 +272,19 @@ def test_bad_input(monkeypatch):
         dpp.select(features, 2, rng)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rounding_is_no_asymmetry_and_one_entry_is(dtype):
+    # Centred rows: every row of the kernel sums to 0 up to rounding.
+    root = np.random.default_rng(4).normal(size=(400, 6)).astype(dtype)
+    root -= root.mean(axis=0)
+    kernel = np.vstack([part @ root.T for part in np.array_split(root, 7)])
+    kernel[np.diag_indices(400)] += 1
+    assert len(dpp.greedy_map(kernel, 3)) == 3
+    kernel[7, 300] += 10
+    with pytest.raises(ValueError, match="kernel must be symmetric"):
+        dpp.greedy_map(kernel, 3)
+
+
 @pytest.mark.parametrize(
     "pick", [dpp.greedy_map, lambda a, k: dpp.sample_k_dpp(a, k, np.random.default_rng(0))]
 )

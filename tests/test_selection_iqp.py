@@ -65,7 +65,8 @@ def test_the_closed_form_solves_the_lp_as_written(solver, k):
     assert result.status == "optimal"
     assert result.gap == 0
     assert result.fun == pytest.approx(sums[closed].sum(), rel=1e-7)
-    assert set(result.selected.tolist()) == set(closed.tolist())
+    assert set(result.indices.tolist()) == set(closed.tolist())
+    assert result.indices.dtype == np.int64
 
 
 @pytest.mark.parametrize("solver", ["highs", "cbc"])
@@ -102,7 +103,11 @@ def test_truncated_power_equals_its_slow_twin(seed, shift):
     steps = iqp.power_steps(utility, similarity, start, shift=shift)
     assert steps.shift == pytest.approx(value)
     assert steps.fun == pytest.approx(expected)
-    assert iqp.objective(utility, similarity, steps.selected) == pytest.approx(expected)
+    assert iqp.objective(utility, similarity, steps.indices) == pytest.approx(expected)
+    sums = matrix_of(utility, similarity).sum(axis=1)
+    assert steps.bound == pytest.approx(np.sort(sums)[-11:].sum())
+    assert steps.gap == pytest.approx(steps.bound / steps.objective - 1)
+    assert steps.status == ("local" if steps.settled else "feasible")
     if shift == "auto":
         assert (np.diff(steps.objectives) >= -1e-9).all()
         assert steps.success
@@ -116,6 +121,8 @@ def test_without_a_shift_a_circle_ends_and_the_best_subset_is_returned():
     similarity += np.where(np.eye(4) == 1, 0, 1e-3)
     steps = iqp.power_steps(np.zeros(4), similarity, np.array([0, 2]), shift=None)
     assert not steps.success
+    assert (steps.status, steps.settled) == ("feasible", False)
+    assert "met before" in steps.message
     assert steps.fun == max(steps.objectives) >= steps.objectives[0]
 
 

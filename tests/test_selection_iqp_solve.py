@@ -229,6 +229,27 @@ def test_budgeted_is_solve():
     assert chosen.tolist() == iqp.solve(utility, x, 40, 0.2, **options).indices.tolist()
 
 
+def test_solve_iterates_as_printed_and_budgeted_with_the_monotone_shift():
+    utility, x = pool(300, 5)
+    assert iqp.solve(utility, x, 40).shift == 0
+    assert iqp.solve(utility, x, 40, shift="auto").shift == pytest.approx(0.3 - utility.min())
+    monotone = iqp.solve(utility, x, 40, shift="auto").indices
+    assert iqp.budgeted(utility, x, 40).tolist() == monotone.tolist()
+
+
+def test_a_float32_matrix_is_multiplied_in_float64():
+    rng = np.random.default_rng(3)
+    half = rng.random((60, 60), dtype=np.float32)
+    similarity, rows = half + half.T, rng.permutation(60)[:25]
+    program = quadratic.Matrix(rng.random(60), similarity, 0.3)
+    wide = 0.3 * similarity.astype(np.float64)
+    np.fill_diagonal(wide, program.utility)
+    expected = wide[:, rows].sum(axis=1)
+    np.testing.assert_allclose(program.product(rows), expected, rtol=1e-14)
+    value = iqp.objective(program.utility, similarity, rows)
+    assert value == pytest.approx(expected[rows].sum(), rel=1e-14)
+
+
 def test_the_matrix_is_not_formed_above_the_memory():
     utility, x = pool(4000, 6, d=8, dtype=np.float32)
     for method, memory in (("exact", 1e8), ("fourier", 1e8)):
@@ -465,7 +486,7 @@ def test_the_merged_lp_is_the_lp_as_written(k):
     sums = slow_matrix(utility, x).sum(axis=1)
     assert merged.fun == pytest.approx(written.fun, rel=1e-7)
     assert merged.fun == pytest.approx(np.sort(sums)[-k:].sum(), rel=1e-7)
-    assert set(merged.selected) == set(iqp.lp_relaxation(utility, similarity, k))
+    assert set(merged.indices) == set(iqp.lp_relaxation(utility, similarity, k))
     assert (merged.status, merged.success, merged.gap) == ("optimal", True, 0)
     assert set(written) == set(merged)
 

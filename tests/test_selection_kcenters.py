@@ -63,6 +63,25 @@ def test_equals_the_slow_twin_on_floats_in_two_precisions():
     np.testing.assert_array_equal(narrow, expected)
 
 
+def test_near_ties_of_float32_are_told_apart():
+    rng = np.random.default_rng(11)
+    order = rng.permutation(60)
+    far = np.eye(60) * (1 + 1e-9 * order)[:, None]
+    features = np.concatenate([np.zeros((1, 60)), far, 0.3 * rng.random((900, 60)) / 60**0.5])
+    chosen = greedy_k_centers(features, 60, np.array([0]))
+    np.testing.assert_array_equal(chosen, 1 + np.argsort(-order))
+
+
+def test_many_rows_in_one_near_tie_are_picked_many_a_round(monkeypatch):
+    monkeypatch.setattr(kcenters, "N_CANDIDATES", 16)
+    rounds, plain = [], kcenters._round
+    monkeypatch.setattr(kcenters, "_round", lambda *args: rounds.append(0) or plain(*args))
+    features = np.concatenate([np.zeros((1, 300)), 0.1 * np.eye(300)]).astype(np.float32)
+    chosen = greedy_k_centers(features, 300, np.array([0]))
+    assert sorted(chosen.tolist()) == list(range(1, 301))
+    assert len(rounds) <= 300 // (16 // 4)
+
+
 def test_tight_clusters_far_apart_need_more_than_float32():
     rng = np.random.default_rng(3)
     centres = rng.normal(size=(5, 4)) * 1e4

@@ -1,12 +1,29 @@
 import dataclasses
+import functools
 import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from helpers import StudyError
-from helpers.selection import chance, gradients, prototypes, quotas, registry, submodular
+from helpers import StudyError, checks
+from helpers.selection import (
+    chance,
+    coverage_diversity,
+    determinants,
+    gradients,
+    iqp,
+    kcenters,
+    lazy,
+    matching,
+    prototypes,
+    quotas,
+    registry,
+    rows,
+    similarities,
+    submodular,
+    tiles,
+)
 from helpers.selection.registry import METHODS, Pool, select, weighted
 
 
@@ -40,6 +57,68 @@ def test_every_method_keeps_its_promises(key, n, seed, data):
         assert (weights >= 0).all()
         assert weights.sum() > 0
     np.testing.assert_array_equal(chosen, select(key, pool, k, seed))
+
+
+# Sizes of tiles and blocks that pools of 60 rows cross.
+SMALL = (
+    *((kcenters, "TILE_ROWS", 12), (kcenters, "BLOCK_CELLS", 100), (kcenters, "N_CANDIDATES", 16)),
+    *((similarities, "BLOCK", 8000), (similarities, "N_READ", 17), (rows, "N_ROWS", 17)),
+    *((lazy, "TILE", (16, 24)), (lazy, "N_REFRESH", 7), (lazy, "N_FORETELL", 32)),
+    *(
+        (lazy, "N_CORRECT", 300),
+        (coverage_diversity, "N_REFRESH", 3),
+        (matching, "BLOCK_CELLS", 64),
+    ),
+    *((tiles, "N_COLUMNS", 24), (tiles, "N_GATHERED", 20), (determinants, "N_TILE", 8)),
+    *((determinants, "N_PANEL", 8), (checks, "N_CHECKED", 64)),
+)
+TILED = (
+    *("k-centers", "facility-location", "submodular", "graph-cut", "dpp", "iqp"),
+    *("craig", "grad-match"),
+)
+
+
+def in_tiles(monkeypatch, memory=0):
+    """Make tiles and blocks small, and let nothing of the size n x n be kept."""
+    for module, name, value in SMALL:
+        monkeypatch.setattr(module, name, value)
+    for module in (submodular, coverage_diversity, gradients):
+        monkeypatch.setattr(module, "check_memory", lambda _: memory)
+    monkeypatch.setattr(iqp, "solve", functools.partial(iqp.solve, memory=memory))
+    for function in (tiles.row_sums, tiles.sums_over):
+        *others, _ = function.__defaults__
+        monkeypatch.setattr(function, "__defaults__", (*others, 16))
+
+
+@pytest.mark.parametrize("key", TILED)
+@given(st.integers(60, 200), st.integers(0, 1000), st.sampled_from([0, 8000]), st.data())
+@settings(max_examples=6, deadline=None)
+def test_tiles_and_blocks_change_no_answer(key, n, seed, memory, data):
+    pool = pool_of(n, seed)
+    k = data.draw(st.integers(1, n))
+    expected, weights = weighted(key, pool, k, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        in_tiles(patch, memory)
+        chosen, found = weighted(key, pool, k, seed)
+    np.testing.assert_array_equal(chosen, expected)
+    if weights is not None:
+        np.testing.assert_allclose(found, weights, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("key", ["facility-location", "craig", "iqp"])
+@given(st.integers(60, 200), st.integers(0, 1000))
+@settings(max_examples=6, deadline=None)
+def test_tiles_in_float32_change_no_early_pick(key, n, seed):
+    pool = dataclasses.replace(pool_of(n, seed), gradients=pool_of(n, seed).features)
+    k = n // 6  # later, rows that only have one another gain the same up to rounding
+    expected = select(key, pool, k, seed)
+    narrow = pool.features.astype(np.float32)
+    pool = dataclasses.replace(pool, features=narrow, gradients=narrow)
+    with pytest.MonkeyPatch.context() as patch:
+        in_tiles(patch)
+        patch.setattr(similarities, "N_WIDE", 0)
+        chosen = select(key, pool, k, seed)
+    np.testing.assert_array_equal(chosen, expected)
 
 
 # Of these the answer is a set of examples, whatever rows they stand in. The others draw by row

@@ -4,8 +4,8 @@ from hypothesis import given, settings, strategies as st
 
 from helpers.scores import el2n
 from helpers.selection import prototypes
+from helpers.selection.coverage_centric import coverage_centric, level_shares
 from helpers.selection.prototypes import moderate, ssp
-from helpers.selection.stratified import coverage_centric, level_shares
 
 
 def groups(n, seed, d=3, c=3):

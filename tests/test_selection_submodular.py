@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from helpers.measurements import submodular_claims
-from helpers.selection import coverage, lazy, similarities
+from helpers.selection import coverage_diversity as coverage, lazy, similarities
 from helpers.selection.kernels import median_distance
 from helpers.selection.submodular import (
     coverage_diversity,

@@ -138,6 +138,7 @@ def solver_measures(scale: Scale) -> list[Measure]:
         "power-monotone",
         "power-start",
         "selection-time",
+        "textbook-draws",
         "scaling",
         "random-projection",
         "gap-table",

@@ -16,6 +16,7 @@ from helpers.measurements import (
     program_times,
     selection_times,
     submodular_claims,
+    textbook,
 )
 
 Measured = tuple[dict[str, object], dict[str, np.ndarray]]
@@ -29,6 +30,7 @@ MEASUREMENTS: dict[str, Callable[..., Measured]] = {
     "power-monotone": program_claims.power_monotone,
     "power-start": program_claims.power_start,
     "selection-time": selection_times.selection_time,
+    "textbook-draws": textbook.textbook_draws,
     "scaling": selection_times.scaling,
     "random-projection": selection_times.random_projection,
     "gap-table": gaps.gap_table,

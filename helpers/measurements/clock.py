@@ -1,5 +1,6 @@
 """Seconds of a call, growth of seconds with size, and the made-up pools they are taken on."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,28 @@ def median_seconds(call: Callable[[], object], repeats: int = 3) -> float:
     """Return the median seconds of `repeats` calls after one that does not count."""
     call()
     return float(np.median([seconds_of(call) for _ in range(repeats)]))
+
+
+def rounds_of(call: Callable[[int], object], ks: Sequence[int], repeats: int) -> np.ndarray:
+    """Return seconds of call(k), (repeats, len(ks)), after a call that does not count.
+
+    Rounds go over all budgets, so that a slow moment of the machine does not fall on one k.
+    """
+    call(1)
+    return np.array([[seconds_of(lambda k=k: call(int(k))) for k in ks] for _ in range(repeats)])
+
+
+def one_thread(measure: Callable[..., tuple[dict, dict]]) -> Callable[..., tuple[dict, dict]]:
+    """Make a measurement keep BLAS to one thread."""
+
+    @functools.wraps(measure)
+    def limited(*args: object, **options: object) -> tuple[dict, dict]:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            return measure(*args, **options)
+
+    return limited
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:

@@ -93,12 +93,12 @@ def _subsets(utility: np.ndarray, similarity: np.ndarray, k: int) -> tuple[dict,
     start = iqp.lp_relaxation(utility, similarity, k, WEIGHT)
     shifted = iqp.power_steps(utility, similarity, start, WEIGHT, shift="auto")
     power = iqp.power_steps(utility, similarity, start, WEIGHT, shift=None)
-    swap = search.swap_search(utility, similarity, power.selected, WEIGHT)
+    swap = search.swap_search(utility, similarity, power.indices, WEIGHT)
     greedy = search.greedy(utility, similarity, k, WEIGHT)
     values = {
         "lp": iqp.objective(utility, similarity, start, WEIGHT),
-        "power_shifted": iqp.objective(utility, similarity, shifted.selected, WEIGHT),
-        "power": iqp.objective(utility, similarity, power.selected, WEIGHT),
+        "power_shifted": iqp.objective(utility, similarity, shifted.indices, WEIGHT),
+        "power": iqp.objective(utility, similarity, power.indices, WEIGHT),
         "greedy": iqp.objective(utility, similarity, greedy, WEIGHT),
         "swap": iqp.objective(utility, similarity, swap.indices, WEIGHT),
     }

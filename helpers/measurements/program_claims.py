@@ -128,7 +128,7 @@ def power_monotone(seed: int, n_instances: int = 1000, n_max: int = 30) -> tuple
         "violations_psd": falls["psd"],
         "violations_shifted": falls["shifted"],
         "falls_unshifted": falls["unshifted"],
-        "cycles_unshifted": sum(not r.success for r in runs["unshifted"]),
+        "cycles_unshifted": sum(not r.settled for r in runs["unshifted"]),
         "share_falls_unshifted": falls["unshifted"] / n_instances,
     }
     steps = {f"steps_{kind}": np.array([r.nit for r in rs]) for kind, rs in runs.items()}

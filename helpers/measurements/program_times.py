@@ -73,7 +73,7 @@ def _solved(
     closed = iqp.lp_relaxation(utility, similarity, k, WEIGHT)
     sums = utility + WEIGHT * (similarity.sum(axis=1) - 1)
     difference = abs(result.fun - sums[closed].sum()) / sums[closed].sum()
-    same = set(closed.tolist()) == set(result.selected.tolist())
+    same = set(closed.tolist()) == set(result.indices.tolist())
     return result.seconds, result.seconds_build, difference, same, result.success
 
 

@@ -3,34 +3,26 @@
 All on one thread: two that wait for each other on a busy machine would tell more of the machine.
 """
 
-import functools
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import numpy as np
 
-from helpers.measurements.clock import exponent, made_up_pool, median_seconds, seconds_of
+from helpers.measurements import textbook
+from helpers.measurements.clock import (
+    exponent,
+    made_up_pool,
+    median_seconds,
+    one_thread,
+    rounds_of,
+    seconds_of,
+)
 from helpers.selection import chance, dpp, iqp
-from helpers.selection.coverage import coverage_diversity
+from helpers.selection.coverage_diversity import coverage_diversity
 from helpers.selection.kernels import median_distance
 
 WEIGHT = 0.3  # the paper's lambda
 SLOW = ("exact", "greedy", "lazy")
 LARGE = 2 / 3  # k / N of the paper's Table III
-
-
-def one_thread(measure: Callable[..., tuple[dict, dict]]) -> Callable[..., tuple[dict, dict]]:
-    """Make a measurement keep BLAS to one thread."""
-
-    @functools.wraps(measure)
-    def limited(*args: object, **options: object) -> tuple[dict, dict]:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
-            return measure(*args, **options)
-
-    return limited
 
 
 @one_thread
@@ -74,39 +66,24 @@ def selection_time(
     ks = np.array([round(share * n) for share in shares])
     large = round(LARGE * n)
     calls = _contenders(features, utility, seed)
-    textbook = _textbook(features, [*ks.tolist(), large], repeats, n_timed, seed)
-    drawn = seconds_of(lambda: _draw(features, int(ks[1]), np.random.default_rng(seed)))
-    rounds = {name: repeats_slow if name in SLOW else repeats for name in calls}
-    arrays = {f"seconds_{name}": _rounds(calls[name], ks, r) for name, r in rounds.items()}
-    arrays |= {"ks": ks, "shares": np.array(shares), "seconds_dpp": textbook[:, :-1]}
-    at_large = {name: _rounds(calls[name], [large], repeats)[:, 0] for name in ("greedy", "iqp")}
+    summed = textbook.summed_steps(features, [*ks.tolist(), large], repeats, n_timed, seed)
+    drawn = seconds_of(lambda: textbook.draw(features, int(ks[1]), np.random.default_rng(seed)))
+    repeated = {name: repeats_slow if name in SLOW else repeats for name in calls}
+    arrays = {f"seconds_{name}": rounds_of(calls[name], ks, r) for name, r in repeated.items()}
+    arrays |= {"ks": ks, "shares": np.array(shares), "seconds_dpp": summed[:, :-1]}
+    at_large = {name: rounds_of(calls[name], [large], repeats)[:, 0] for name in ("greedy", "iqp")}
     arrays |= {f"large_{name}": times for name, times in at_large.items()}
-    arrays["large_dpp"] = textbook[:, -1]
+    arrays["large_dpp"] = summed[:, -1]
     arrays["seconds_lp"] = np.array([_written(n_lp, share, d, seed) for share in shares])
     metrics = {
         "n": n,
         "n_lp": n_lp,
         "textbook_k": int(ks[1]),
         "textbook_drawn": drawn,
-        "textbook_ratio": float(np.median(textbook[:, 1]) / drawn),
+        "textbook_ratio": float(np.median(summed[:, 1]) / drawn),
         "large_k": large,
     }
     return metrics, arrays
-
-
-def _rounds(call: Callable[[int], object], ks: Sequence[int], repeats: int) -> np.ndarray:
-    """Return seconds of call(k), (repeats, len(ks)), after a call that does not count.
-
-    Rounds go over all budgets, so that a slow moment of the machine does not fall on one k.
-    """
-    call(1)
-    return np.array([[seconds_of(lambda k=k: call(int(k))) for k in ks] for _ in range(repeats)])
-
-
-def _draw(features: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a whole draw of the textbook sampler, kernel included."""
-    kernel = iqp.gaussian_similarity(features.astype(np.float64), median_distance(features))
-    return dpp.sample_k_dpp_textbook(kernel, k, rng)
 
 
 def _contenders(
@@ -123,53 +100,6 @@ def _contenders(
         "greedy": lambda k: coverage_diversity(features, k, bandwidth=h, how="naive"),
         "lazy": lambda k: coverage_diversity(features, k, bandwidth=h, how="lazy"),
     }
-
-
-class _Enough(Exception):
-    """Raised to end a sampler whose first steps have been timed."""
-
-
-class _StepClock(np.random.Generator):
-    """A generator that notes when rows are drawn, and ends the sampler after the first."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(np.random.PCG64(seed))
-        self.drawn_at: list[float] = []
-
-    def choice(self, *args: object, **options: object) -> object:
-        """Note the time and draw."""
-        self.drawn_at.append(time.perf_counter())
-        if len(self.drawn_at) > 1:
-            raise _Enough
-        return super().choice(*args, **options)
-
-
-def _textbook(
-    features: np.ndarray, ks: Sequence[int], repeats: int, n_timed: int, seed: int
-) -> np.ndarray:
-    """Return seconds of the textbook sampler, (repeats, len(ks)), summed over its steps."""
-    double = features.astype(np.float64)
-    h = median_distance(features)
-    sizes = np.unique(np.linspace(2, max(ks), n_timed).round().astype(int))
-    kernel = iqp.gaussian_similarity(double, h)
-    to_kernel = median_seconds(lambda: iqp.gaussian_similarity(double, h), repeats)
-    rows = []
-    for _ in range(repeats):
-        before, steps = np.transpose([_first_step(kernel, int(m), seed) for m in sizes])
-        # A step grows with the square of its vectors: straight lines through roots fit it.
-        roots = [np.interp(np.arange(1, k + 1), sizes, np.sqrt(steps)) for k in ks]
-        rows.append(
-            [np.interp(k, sizes, before) + (r**2).sum() for k, r in zip(ks, roots, strict=True)]
-        )
-    return np.array(rows) + to_kernel
-
-
-def _first_step(kernel: np.ndarray, k: int, seed: int) -> tuple[float, float]:
-    """Return seconds of a textbook draw of k rows before its first step, and of that step."""
-    clock, start = _StepClock(seed), time.perf_counter()
-    with suppress(_Enough):
-        dpp.sample_k_dpp_textbook(kernel, k, clock)
-    return clock.drawn_at[0] - start, clock.drawn_at[1] - clock.drawn_at[0]
 
 
 def _written(n: int, share: float, d: int, seed: int) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.selection.coverage import CoverageDiversity, coverage_diversity
+from helpers.selection.coverage_diversity import CoverageDiversity, coverage_diversity
 
 SHARE = 1 - 1 / np.e  # what greedy owes for a monotone submodular function
 ROUNDING = 1e-9

@@ -1,10 +1,14 @@
 """Fixed colours, names and markers of methods, solvers and verdicts."""
 
+from helpers.selection.registry import METHODS
+
 # Okabe-Ito and Tol's muted sets, shared out so that methods drawn together differ in lightness too.
 COLOURS = {
     "full": "#000000",
     "random": "#8c8c8c",
     "random-per-class": "#56657a",
+    "random-longer": "#3f3f3f",
+    "repeated-random": "#c44e52",
     "least-confidence": "#56b4e9",
     "margin": "#332288",
     "entropy": "#0072b2",
@@ -41,35 +45,14 @@ COLOURS = {
     "iqp-fourier": "#a97a06",
 }
 
-LABELS = {
+LABELS = {key: method.label for key, method in METHODS.items()} | {
     "full": "Full set",
-    "random": "Random",
-    "random-per-class": "Random per class",
-    "least-confidence": "Least confidence",
-    "margin": "Margin",
-    "entropy": "Entropy",
-    "forgetting": "Forgetting events",
-    "k-centers": "Greedy k-centers",
-    "iqp": "LP + truncated power",
+    "random-longer": "Random, trained longer",
+    "repeated-random": "Random, new every epoch",
     "iqp-distance": "LP + power, distance",
-    "el2n": "EL2N",
-    "ccs": "Coverage-centric",
-    "facility-location": "Facility location",
-    "submodular": "Coverage + diversity",
-    "graph-cut": "Graph cut",
-    "dpp": "k-DPP",
-    "moderate": "Moderate",
-    "ssp": "SSP",
-    "craig": "CRAIG",
-    "grad-match": "GRAD-MATCH",
-    "geda": "GEDA",
-    "ids": "IDS",
     "adonis": "ADONIS",
     "ids+adonis": "IDS + ADONIS",
     "selective-backprop": "Selective Backprop",
-    "random-per-quartile": "Random per quartile",
-    "evenly-spaced": "Evenly spaced",
-    "geda-random": "GEDA, random in bins",
     "highs": "As written, HiGHS",
     "cbc": "As written, CBC",
     "closed-form": "Closed form",
@@ -83,6 +66,8 @@ LABELS = {
 
 MARKERS = {
     "random": "o",
+    "random-longer": "8",
+    "repeated-random": "s",
     "random-per-class": "s",
     "least-confidence": "v",
     "margin": "^",

@@ -9,8 +9,8 @@ from scipy.optimize import OptimizeResult
 from helpers.checks import check_choice, check_k
 from helpers.scores import order
 from helpers.selection import programs
-from helpers.selection.power import check_program
-from helpers.selection.relaxation import finish, program_matrix, relative_gap, sdp_bound
+from helpers.selection.power import check_program, relative_gap
+from helpers.selection.relaxation import finish, program_matrix, sdp_bound
 
 __all__ = ["exact_milp", "partners_bound", "sdp_bound", "spectral_bound", "sums_bound"]
 
@@ -57,24 +57,22 @@ def exact_milp(
     result = programs.solve(model, solver, time_limit)
     x = np.array([variable.value() for variable in model.variables], dtype=np.float64)
     finish(result, matrix, order(x)[:k])
-    # The solver minimises, and its own value is off by its tolerances.
-    if result.bound is not None:
-        result.bound = result.objective if result.success else -result.bound
+    if result.success:  # the solver's own value is off by its tolerances
+        result.bound = result.objective
     result.gap = relative_gap(result.bound, result.objective)
-    result.iterations = result.nit = None
     return result
 
 
 def _build_milp(matrix: np.ndarray, k: int) -> programs.Parts:
-    """Write min -x'Qx with one w for each pair, for Q of shape (n, n)."""
+    """Write max x'Qx with one w for each pair, for Q of shape (n, n)."""
     import pulp
 
     n = len(matrix)
-    problem = pulp.LpProblem("exact", pulp.LpMinimize)
+    problem = pulp.LpProblem("exact", pulp.LpMaximize)
     x = [pulp.LpVariable(f"x_{i}", cat="Binary") for i in range(n)]
     w = {pair: pulp.LpVariable("w_{}_{}".format(*pair), 0, 1) for pair in combinations(range(n), 2)}
-    terms = [(x[i], -float(matrix[i, i])) for i in range(n)]
-    terms += [(w[pair], -2 * float(matrix[pair])) for pair in w]
+    terms = [(x[i], float(matrix[i, i])) for i in range(n)]
+    terms += [(w[pair], 2 * float(matrix[pair])) for pair in w]
     problem += pulp.LpAffineExpression(terms)
     problem += pulp.lpSum(x) == k, "budget"
     for (i, j), both in w.items():

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.linalg
 
 from helpers import StudyError
+from helpers.checks import check_symmetric
 
 N_PANEL = 128  # columns factored before the rest of the matrix is updated
 N_TILE = 512  # columns of the rest updated at once
@@ -23,30 +24,13 @@ class RankError(StudyError):
 
 def check_kernel(kernel: np.ndarray) -> tuple[np.ndarray, float]:
     """Return a finite symmetric matrix (n, n) and how far its own rounding moves eigenvalues."""
-    matrix = np.asarray(kernel)
-    precision = max(EPS, float(np.finfo(matrix.dtype).eps) if matrix.dtype.kind == "f" else 0)
-    if matrix.dtype not in (np.float32, np.float64):
-        try:
-            matrix = matrix.astype(np.float64)
-        except (TypeError, ValueError):
-            raise StudyError("kernel must be an array of numbers") from None
-    if matrix.ndim != 2 or matrix.size == 0 or matrix.shape[0] != matrix.shape[1]:
-        raise StudyError(f"kernel must have shape (n, n) with n >= 1, got {matrix.shape}")
-    if not np.isfinite(matrix).all():
-        raise StudyError("kernel must be finite everywhere")
+    dtype = np.asarray(kernel).dtype
+    precision = max(EPS, float(np.finfo(dtype).eps) if dtype.kind == "f" else 0)
+    matrix, _, _ = check_symmetric(kernel, "kernel", slack=np.sqrt(precision))
     diagonal = np.diagonal(matrix)
     if diagonal.min() < 0:
         raise StudyError(f"kernel must not be negative on its diagonal, got {diagonal.min():.4g}")
-    _check_symmetry(matrix, np.sqrt(precision) * float(diagonal.max()))
     return matrix, float(np.sqrt(len(matrix)) * precision * diagonal.max())
-
-
-def _check_symmetry(matrix: np.ndarray, slack: float) -> None:
-    """Raise where an entry and its mirror image differ by more than slack."""
-    for start in range(0, len(matrix), N_TILE):
-        rows = slice(start, start + N_TILE)
-        if np.abs(matrix[rows, start:] - matrix[start:, rows].T).max() > slack:
-            raise StudyError("kernel must be symmetric")
 
 
 def refuse_negative(values: np.ndarray, floor: float) -> None:

@@ -89,9 +89,9 @@ def solve(
         rng: Needed for within="random" only.
 
     Returns:
-        OptimizeResult with indices (k,), objective and bound (of the variant's own rule, in
-        units of the norms: compare variants by `w1`), gap 0, status "optimal", iterations
-        (bins of the dynamic program, 0 in closed form), seconds, message.
+        OptimizeResult with indices (k,), objective = fun and bound (of the variant's own rule,
+        in units of the norms: compare variants by `w1`), gap 0, status "optimal", iterations =
+        nit (bins of the dynamic program, 0 in closed form), seconds, message, success.
 
     Raises:
         ValueError: If an argument is invalid, N is odd for Simpson's rule, or rng is missing.

@@ -27,8 +27,9 @@ def solve_milp_as_written(
         OptimizeResult with indices (k,), objective (that of `objective`), sum_z (that of (P)),
         status ("optimal" where the solver proved it, else "feasible"), success, message, bound
         (proven by the solver, in units of the objective; None where it tells none), gap
-        (relative, or None), iterations (None, PuLP reads none), claimed (what PuLP's LpStatus
-        calls the run: "Optimal" also where the time was up), seconds, seconds_build.
+        (relative, or None), fun (the objective), iterations and nit (None, PuLP reads none),
+        claimed (what PuLP's LpStatus calls the run: "Optimal" also where the time was up),
+        seconds, seconds_build.
 
     Raises:
         ValueError: If the input is invalid or no subset was found in the time allowed.
@@ -47,7 +48,7 @@ def solve_milp_as_written(
     result = programs.solve(model, solver, time_limit)
     values = np.array([delta.value() for delta in model.variables])
     result.indices = np.flatnonzero(values > 0.5)
-    result.sum_z, result.iterations = result.fun, None
+    result.sum_z = result.fun
     result.claimed = pulp.LpStatus[model.problem.status]
     # The solver's value and bound are of the sum over nodes, without its weight (M - m) / N.
     result.bound = None if result.bound is None else result.bound * float(weights[0])

@@ -7,9 +7,10 @@ import numpy as np
 from helpers import StudyError
 from helpers.checks import check_features, check_k, check_labels, check_probs
 from helpers.selection import lazy
+from helpers.selection.blocks import spans
 from helpers.selection.matching import grad_match
 from helpers.selection.quotas import allocate, interleave
-from helpers.selection.similarities import MEMORY, Closeness, check_memory
+from helpers.selection.similarities import MEMORY, N_READ, Closeness, check_memory, rows_at_once
 
 __all__ = ["craig", "grad_match", "last_layer_gradients", "per_batch", "per_class"]
 N_BLOCK = 256  # picks whose distances to all rows are held at once
@@ -35,17 +36,24 @@ def craig(gradients: np.ndarray, k: int, memory: int = MEMORY) -> tuple[np.ndarr
     Source: Mirzasoleiman, Bilmes & Leskovec (2020), arXiv:1906.01827, Algorithm 1; a peer in
     `geda` Table A.1.
 
-    Note: the first pick has the smallest sum of distances to all rows. Pools above 1,024 rows
-    are compared in float32 as long as its rounding does not show, see `facility_location`.
+    Note: the first pick has the smallest sum of distances to all rows. All pairs of rows are
+    compared, so time grows as n^2 d: above some 100,000 rows it takes hours, less with
+    `per_class`. Pools above 1,024 rows are compared in float32 as long as its rounding does not
+    show, see `facility_location`.
     """
     gradients = check_features(gradients, "gradients")
     k = check_k(k, len(gradients))
     memory = check_memory(memory)
-    centred = gradients - gradients.mean(axis=0, dtype=np.float64)
-    scale = float(np.linalg.norm(centred, axis=1).max()) or 1.0
-    closeness = Closeness(gradients, scale, memory)
+    closeness = Closeness(gradients, _largest_length(gradients) or 1.0, memory)
     picks = lazy.cover(closeness, k, memory)
     return picks, _cluster_sizes(closeness, picks)
+
+
+def _largest_length(rows: np.ndarray) -> float:
+    """Return the largest distance of a row (n, d) to the mean of all."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    parts = (rows[start:stop] - mean for start, stop in spans(len(rows), N_READ))
+    return max(float(np.linalg.norm(part, axis=1).max()) for part in parts)
 
 
 def _cluster_sizes(closeness: Closeness, picks: np.ndarray) -> np.ndarray:
@@ -54,8 +62,9 @@ def _cluster_sizes(closeness: Closeness, picks: np.ndarray) -> np.ndarray:
     wide = closeness if closeness.wide else closeness.widened(memory=0)
     best = np.full(wide.n, -np.inf)
     nearest = np.zeros(wide.n, dtype=np.int64)
-    for start in range(0, len(order), N_BLOCK):
-        near = wide.raw(order[start : start + N_BLOCK])
+    step = rows_at_once(wide.n, N_BLOCK)
+    for start in range(0, len(order), step):
+        near = wide.raw(order[start : start + step])
         first = near.argmax(axis=0)
         value = near[first, np.arange(wide.n)]
         nearer = value > best

@@ -19,6 +19,7 @@ from helpers.selection.power import (
     check_utility,
     find_shift,
     power_steps,
+    reported,
     truncated_power,
 )
 from helpers.selection.quadratic import Matrix
@@ -40,7 +41,6 @@ __all__ = [
 
 MEMORY = 1 << 30  # bytes
 METHODS = ("auto", "exact", "fourier")
-PROVEN = 1e-9  # relative distance to the bound from which a subset counts as optimal
 
 
 def objective(
@@ -60,7 +60,7 @@ def objective(
     Source: `budgeted` eqs 7, 8.
     """
     inner = np.asarray(similarity)[np.ix_(selected, selected)]
-    pairs = inner.sum(dtype=np.float64) - np.trace(inner)
+    pairs = inner.sum(dtype=np.float64) - np.trace(inner, dtype=np.float64)
     return float(np.asarray(utility)[selected].sum() + weight * pairs)
 
 
@@ -126,9 +126,11 @@ def solve(
         kernel: "gaussian", the only one.
         bandwidth: Of the kernel, the paper's 1, or "median" (distance).
         diversity: "kernel" as printed, which rewards likeness, or "distance", 1 - kernel.
-        shift: Added to Q's diagonal. None iterates as printed; "auto" makes Q semi-definite, so
-            that no step lowers the objective: max(0, weight - min u) for the kernel; for the
-            distance a bound by row sums, valid but so large that the start may not move.
+        shift: Added to Q's diagonal. None, the default here, iterates as Algorithm 1 is printed;
+            "auto", the default of `budgeted` and of the study's method "iqp", makes Q
+            semi-definite, so that no step lowers the objective (section III-C): max(0, weight -
+            min u) for the kernel; for the distance a bound by row sums, valid but so large that
+            the start may not move. Their answers may differ.
         memory: Bytes; the matrix is formed where twice its size fits. Without it there are a
             copy of the features and some tiles; with Fourier features only blocks of them.
         start: "lp", or row numbers of the first subset, shape (k,).
@@ -185,7 +187,7 @@ def solve(
         if finish == "swap":
             iqp_task.swapped(task, program, result)
     result.update(method=program.name, noise=program.noise, bandwidth=h)
-    return _reported(result, time.perf_counter() - began)
+    return reported(result, began)
 
 
 def _check_numbers(memory: float, max_steps: int, start: str | np.ndarray) -> None:
@@ -206,29 +208,6 @@ def _generator(rng: int | np.random.Generator) -> np.random.Generator:
         raise StudyError(f"rng must be a seed or a numpy.random.Generator, got {rng!r}") from None
 
 
-def _reported(result: OptimizeResult, seconds: float) -> OptimizeResult:
-    """Return the result under the names that all solvers share."""
-    value, bound = float(result.fun), result.bound
-    if bound is not None:  # rounding alone can lift the value above
-        bound = max(bound, value)
-    gap = None if bound is None else (bound - value) / max(abs(value), 1e-12)
-    is_optimal = gap is not None and gap <= PROVEN
-    settled = result.success
-    result.update(
-        indices=result.pop("selected"),
-        objective=value,
-        fun=value,
-        bound=bound,
-        gap=gap,
-        iterations=result.nit,
-        seconds=seconds,
-        settled=settled,
-        success=settled or is_optimal,
-        status="optimal" if is_optimal else "local" if settled else "feasible",
-    )
-    return result
-
-
 def budgeted(
     utility: np.ndarray,
     features: np.ndarray,
@@ -239,7 +218,7 @@ def budgeted(
     shift: str | float | None = "auto",
     max_steps: int = 100,
 ) -> np.ndarray:
-    """Select k examples by the whole of Algorithm 1 after fine-tuning: `solve`, indices only.
+    """Select k examples by Algorithm 1 with the shift that makes it monotone: indices only.
 
     Args:
         utility: Entropy of each example, shape (n,), nats, >= 0.
@@ -248,7 +227,9 @@ def budgeted(
         weight: The paper's lambda, >= 0.
         bandwidth: Of the Gaussian kernel, the paper's 1, or "median" (distance).
         diversity: "kernel" as printed, which rewards likeness, or "distance", 1 - kernel.
-        shift: As in `solve`.
+        shift: As in `solve`, but "auto" where nothing is said: who wants a selection only wants
+            the paper's guarantee of monotone convergence, which needs Q semi-definite; `solve`
+            leaves it out, as the printed algorithm does.
         max_steps: Products with Q at most.
 
     Returns:
@@ -260,7 +241,7 @@ def budgeted(
     Warns:
         UserWarning: If the kernel vanishes between all pairs; the ranking is then by utility.
 
-    Source: `budgeted` Algorithm 1.
+    Source: `budgeted` Algorithm 1; section III-C for the shift.
     """
     options = {"bandwidth": bandwidth, "diversity": diversity, "shift": shift}
     return solve(utility, features, k, weight, max_steps=max_steps, **options).indices

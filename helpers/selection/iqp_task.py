@@ -111,7 +111,7 @@ def by_utility(task: Task, is_known: bool) -> OptimizeResult:
     value = exact_value(task, selected) if _is_small(task) else limit
     slack = task.weight * task.k * VANISHED if task.diversity == "kernel" else 0.0
     return OptimizeResult(
-        selected=selected,
+        indices=selected,
         fun=value,
         objectives=np.array([value]),
         nit=0,
@@ -125,7 +125,7 @@ def by_utility(task: Task, is_known: bool) -> OptimizeResult:
 def improve(
     task: Task, program: Quadratic, start: str | np.ndarray, shift: object, max_steps: int
 ) -> OptimizeResult:
-    """Run truncated power from the LP's set or from the rows given; add bound and message."""
+    """Run truncated power from the LP's set or from the rows given, and add the bound."""
     sums = program.sums()
     ranking = task.utility + task.weight * sums
     best = order(ranking)[: task.k]
@@ -134,12 +134,6 @@ def improve(
         raise StudyError(f"start must hold k = {task.k} row numbers, got {len(chosen)}")
     result = iterate(program, chosen, _shift(task, sums, shift), max_steps)
     result.bound = float(ranking[best].sum())
-    if result.success:
-        result.message = f"truncated power settled after {result.nit} steps"
-    elif result.nit == max_steps:
-        result.message = f"stopped after {max_steps} steps, the best subset met is returned"
-    else:
-        result.message = "stopped on a subset met before, the best one is returned"
     if isinstance(program, Fourier):
         result.bound = None
         _evaluate(task, program, result, chosen)
@@ -160,10 +154,10 @@ def _evaluate(task: Task, program: Fourier, result: OptimizeResult, start: np.nd
     if not _is_small(task):
         result.message += "; objective estimated by random Fourier features"
         return
-    result.fun, at_start = exact_value(task, result.selected), exact_value(task, start)
+    result.fun, at_start = exact_value(task, result.indices), exact_value(task, start)
     if at_start > result.fun:  # an estimate may call a worse subset the better one
         product = program.product(start)
-        result.selected, result.fun = start[order(product[start])], at_start
+        result.indices, result.fun = start[order(product[start])], at_start
         result.message += "; by exact objective the start was better and is returned"
 
 
@@ -185,10 +179,10 @@ def swapped(task: Task, program: Quadratic, result: OptimizeResult) -> None:
     """Let swap search improve the subset further."""
     from helpers.selection.search import swap_search
 
-    found = swap_search(task.utility, program.similarity, result.selected, task.weight)
+    found = swap_search(task.utility, program.similarity, result.indices, task.weight)
     chosen = np.sort(found.indices)
     product = program.product(chosen)
     value = float(product[chosen].sum())
     if value > result.fun:
-        result.selected, result.fun = chosen[order(product[chosen])], value
+        result.indices, result.fun = chosen[order(product[chosen])], value
         result.message += "; improved by swap search"

@@ -47,8 +47,9 @@ def greedy_k_centers(
     Note: distances only shrink. So the picks among the m farthest rows are right as long as
     the best of them still beats the (m+1)-th old distance; then all of them update all rows in
     one matrix product. Whole-number features are computed without any rounding; others in
-    float32 until distances fall to where its rounding would show, then in float64, which tells
-    distances apart down to about 1e-7 of the longest row and counts smaller ones as 0.
+    float32, which finds the m rows and everybody's nearest centre, while float64 orders the m.
+    Where distances fall to the rounding of float32 all is done in float64, which tells them
+    apart down to about 1e-7 of the longest row and counts smaller ones as 0.
     """
     from threadpoolctl import threadpool_limits
 
@@ -68,9 +69,9 @@ def _add(features: np.ndarray, selected: list[int], n_wanted: int, threads: int)
     nearest = _nearest(space, np.array(selected), threads)
     m = min(N_FIRST, N_CANDIDATES)
     while len(selected) < n_wanted:
-        best = nearest.max()
+        best = nearest.dist.max()
         if best <= 0:  # only copies of centres are left, all tied for good
-            unchosen = np.flatnonzero(nearest >= 0)
+            unchosen = np.flatnonzero(nearest.dist >= 0)
             selected.extend(unchosen[: n_wanted - len(selected)].tolist())
         elif best < space.trusted:
             space = _space(features, wide=True)
@@ -95,6 +96,14 @@ def _check_initial(initial: np.ndarray | None, n: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class _Nearest:
+    """The nearest centre of every row, as the space's arithmetic sees it."""
+
+    dist: np.ndarray  # (n,): squared distances; -1 for centres, which are never picked again
+    centre: np.ndarray  # (n,): their row numbers
+
+
+@dataclass(frozen=True)
 class _Space:
     """How features become rows ready for distances by matrix product, some at a time."""
 
@@ -105,6 +114,7 @@ class _Space:
     lengths: np.ndarray  # (n,): squared lengths of the ready rows
     floor: float  # squared distances up to here are rounding and count as 0
     trusted: float  # squared distances below here need float64
+    slack: float  # squared distances nearer than this may be in the wrong order
 
     def ready(self, rows: slice | np.ndarray) -> np.ndarray:
         """Return some rows centred and scaled, then a column of ones, shape (r, d + 1)."""
@@ -149,8 +159,8 @@ def _space(features: np.ndarray, wide: bool = False) -> _Space:
         points = _ready(features[rows], shift, power, dtype)[:, :-1]
         np.einsum("ij,ij->i", points, points, out=lengths[rows])
     noise = 0.0 if exact else float(lengths.max()) * np.finfo(dtype).eps
-    floor, trusted = (32 * noise, 0.0) if wide else (0.0, 4096 * noise)
-    return _Space(features, shift, power, dtype, lengths, floor, trusted)
+    limits = (32 * noise, 0.0, 0.0) if wide else (0.0, 4096 * noise, 32 * noise)
+    return _Space(features, shift, power, dtype, lengths, *limits)
 
 
 def _is_whole(values: np.ndarray) -> bool:
@@ -167,33 +177,37 @@ def _centres(space: _Space, rows: np.ndarray) -> np.ndarray:
 
 
 def _nearest(
-    space: _Space, rows: np.ndarray, threads: int, nearest: np.ndarray | None = None
-) -> np.ndarray:
-    """Return squared distances to the nearest centre, shape (n,), after adding centres.
-
-    Centres get -1, so that a centre is never picked again.
-    """
+    space: _Space, rows: np.ndarray, threads: int, nearest: _Nearest | None = None
+) -> _Nearest:
+    """Return every row's nearest centre after adding some centres; changes what it was given."""
     n = len(space.features)
-    result = np.full(n, np.inf, dtype=space.dtype) if nearest is None else nearest
+    if nearest is None:
+        nearest = _Nearest(np.full(n, np.inf, dtype=space.dtype), np.zeros(n, dtype=np.int64))
     for some in np.array_split(rows, -(-len(rows) // N_CANDIDATES)):
         centres = _centres(space, some)
         blocks = list(_tiles(0, n, max(1, BLOCK_CELLS // len(some))))
 
-        def update(block: slice, centres: np.ndarray = centres) -> None:
+        def update(block: slice, some: np.ndarray = some, centres: np.ndarray = centres) -> None:
             for tile in _tiles(block.start, block.stop):
-                _update(space, centres, result, tile)
+                _update(space, some, centres, nearest, tile)
 
         deque(in_order(update, blocks, min(threads, len(blocks))), maxlen=0)
-    result[rows] = -1
-    return result
+    nearest.dist[rows] = -1
+    return nearest
 
 
-def _update(space: _Space, centres: np.ndarray, nearest: np.ndarray, rows: slice) -> None:
+def _update(
+    space: _Space, some: np.ndarray, centres: np.ndarray, nearest: _Nearest, rows: slice
+) -> None:
     """Lower the distances of some rows to those from new centres, in place."""
-    dist = (space.ready(rows) @ centres).min(axis=1)
+    products = space.ready(rows) @ centres
+    first = products.argmin(axis=1)
+    dist = products[np.arange(len(first)), first]
     dist += space.lengths[rows]
     dist[dist <= space.floor] = 0
-    np.minimum(nearest[rows], dist, out=nearest[rows])
+    closer = dist < nearest.dist[rows]
+    nearest.dist[rows][closer] = dist[closer]
+    nearest.centre[rows][closer] = some[first[closer]]
 
 
 def _candidates(nearest: np.ndarray, m: int) -> tuple[np.ndarray, float, int]:
@@ -212,18 +226,40 @@ def _candidates(nearest: np.ndarray, m: int) -> tuple[np.ndarray, float, int]:
     return candidates, float(below.max()), int(below.argmax())
 
 
-def _round(space: _Space, nearest: np.ndarray, n_wanted: int, m: int) -> np.ndarray:
-    """Return the next centres in order, at least one, as far as m candidates decide them."""
-    candidates, bound, bound_row = _candidates(nearest, m)
-    dist = nearest[candidates].copy()
-    between = space.ready(candidates) @ _centres(space, candidates)
-    between += space.lengths[candidates, None]
-    if space.floor:
+def _distances(space: _Space, nearest: _Nearest, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return squared distances of m rows to their nearest centre, (m,), and between them, (m, m).
+
+    They are in float64 where the space's own arithmetic may put them in the wrong order.
+    """
+    if not space.slack:
+        between = space.ready(rows) @ _centres(space, rows)
+        between += space.lengths[rows, None]
         between[between <= space.floor] = 0
+        return nearest.dist[rows], between
+    points, centres = (
+        _ready(space.features[some], space.shift, space.power, np.float64)[:, :-1]
+        for some in (rows, nearest.centre[rows])
+    )
+    lengths = np.einsum("ij,ij->i", points, points)
+    between = points @ points.T
+    between *= -2
+    between += lengths
+    between += lengths[:, None]
+    centres -= points
+    return np.einsum("ij,ij->i", centres, centres), between
+
+
+def _round(space: _Space, nearest: _Nearest, n_wanted: int, m: int) -> np.ndarray:
+    """Return the next centres in order, at least one, as far as m candidates decide them."""
+    candidates, bound, bound_row = _candidates(nearest.dist, m)
+    dist, between = _distances(space, nearest, candidates)
     picks: list[int] = []
     while len(picks) < min(n_wanted, len(candidates)):
         best = int(dist.argmax())
-        beaten = dist[best] < bound or (dist[best] == bound and candidates[best] > bound_row)
+        # A near tie with an outside row is left to the next round, unless so many rows are tied
+        # that hardly any round could pick.
+        limit = bound + (space.slack if len(picks) > m // 4 else -space.slack)
+        beaten = dist[best] < limit or (dist[best] == limit and candidates[best] > bound_row)
         # From the second pick on an outside row may be farther; small ones are the caller's.
         if picks and (beaten or dist[best] <= 0 or dist[best] < space.trusted):
             break

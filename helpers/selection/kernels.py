@@ -85,7 +85,10 @@ def _squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _matrix(points: np.ndarray, h: float, diversity: str) -> np.ndarray:
-    """Return the similarity, shape (n, n), built in place in the products' own memory."""
+    """Return the similarity, shape (n, n), built in place in the products' own memory.
+
+    Not a large tile of `tiles`: one array times itself is half the work, and symmetric.
+    """
     squares = np.einsum("ij,ij->i", points, points)
     # Whole, so that NumPy sees one array times itself and the result is symmetric.
     matrix = points @ points.T

@@ -75,7 +75,7 @@ class GreedyRun:
         self.n = similarity.n
         self.memory = memory
         self.picks: list[int] = []
-        self.best = np.full(self.n, similarity.start, dtype=similarity.left.dtype)
+        self.best = np.full(self.n, similarity.start, dtype=similarity.dtype)
         self.gains = np.zeros(self.n)
         self.is_bound = False  # whether gains, though stale, bound what rows can bring now
         self.cells: _Cells | None = None

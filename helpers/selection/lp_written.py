@@ -32,8 +32,10 @@ def solve_lp_as_written(
         time_limit: Seconds allowed to the solver.
 
     Returns:
-        OptimizeResult with selected (k,) (largest x first, ties keep row order), x (n,), fun,
-        status, success, message, bound, gap, seconds, seconds_build.
+        OptimizeResult with indices (k,) (int64, largest x first, ties keep row
+        order), x (n,), objective and fun (the LP's value, which
+        x'Qx of the indices does not exceed), bound, gap, iterations and nit (None: not passed
+        on), seconds, seconds_build, status ("optimal"), message, success.
 
     Raises:
         ValueError: If an argument is invalid or no answer was found in the time allowed.
@@ -47,8 +49,13 @@ def solve_lp_as_written(
     np.fill_diagonal(matrix, utility)
     model = programs.build(lambda: _build_lp(matrix, k))
     result = programs.solve(model, solver, time_limit)
-    result.x = np.array([x.value() for x in model.variables], dtype=np.float64)
-    result.selected = order(result.x)[:k]
+    return _rounded(result, np.array([x.value() for x in model.variables], dtype=np.float64), k)
+
+
+def _rounded(result: OptimizeResult, x: np.ndarray, k: int) -> OptimizeResult:
+    """Add x (n,) and its k largest entries to a result."""
+    indices = order(x)[:k]
+    result.update(x=x, indices=indices)
     return result
 
 
@@ -109,20 +116,21 @@ def solve_lp_merged(
     seconds = time.perf_counter() - written
     if answer.x is None or answer.status != 0:  # stopped early, an LP holds no answer yet
         raise StudyError(f"highs found no answer within {time_limit:g} s")
-    x = answer.x[: len(utility)]
     value = -float(answer.fun)
-    return OptimizeResult(
-        x=x,
-        selected=order(x)[:k],
+    result = OptimizeResult(
+        objective=value,
         fun=value,
         bound=value,
         gap=0.0,
+        iterations=None,
+        nit=None,
         success=True,
         status="optimal",
         message="proven optimal",
         seconds=seconds,
         seconds_build=written - began,
     )
+    return _rounded(result, answer.x[: len(utility)], k)
 
 
 def _sparse_lp(

@@ -29,8 +29,10 @@ def grad_match(
     Args:
         gradients: One gradient an example, shape (n, d).
         k: Rows to keep at most, 1 <= k <= n.
-        fill: Top up to exactly k rows. What is added has weight 0: the rows best correlated
-            with what is left of the sum, which at that point is none, then the lowest rows.
+        fill: Top up to exactly k rows. What is added has weight 0, so that the match stays:
+            the rows best correlated with what is left of the sum, which at that point is none,
+            then the lowest rows. They are to be left out of training, where a step on them
+            would count but teach nothing.
         ridge: GRAD-MATCH's lambda on the squared weights, >= 0, in squared gradient units.
         tolerance: Stop where the residual is this share of the sum's length, >= 0.
 

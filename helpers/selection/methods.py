@@ -7,13 +7,13 @@ import numpy as np
 from helpers import StudyError, scores
 from helpers.selection import (
     chance,
+    coverage_centric as ccs,
     dpp as dpp_module,
     geda as geda_module,
     gradients,
     iqp as iqp_module,
     kcenters,
     prototypes,
-    stratified,
     submodular,
 )
 from helpers.selection.pool import Pool
@@ -83,7 +83,7 @@ def coverage_centric(
     """Spread over the range of the scores (EL2N by default), without the hardest share."""
     given = pool.scores is not None
     hardness = pool.scores if given else scores.el2n(pool.probs, pool.labels)
-    return stratified.coverage_centric(hardness, k, rng, n_strata, hard_cutoff)
+    return ccs.coverage_centric(hardness, k, rng, n_strata, hard_cutoff)
 
 
 def k_centers(pool: Pool, k: int, rng: Rng, n_initial: int = 0) -> np.ndarray:
@@ -151,7 +151,10 @@ def iqp(
     shift: str | float | None = "auto",
     max_steps: int = 100,
 ) -> np.ndarray:
-    """Run `budgeted`'s Algorithm 1 on features and scores, entropies by default."""
+    """Run `budgeted`'s Algorithm 1 on features and scores, entropies by default.
+
+    The shift is `iqp.budgeted`'s "auto", monotone; shift=None iterates as printed.
+    """
     utility = scores.entropy(pool.probs) if pool.scores is None else pool.scores
     found = iqp_module.solve(
         utility,
@@ -231,7 +234,7 @@ def craig(pool: Pool, k: int, rng: Rng) -> Weighted:
 
 
 def grad_match(pool: Pool, k: int, rng: Rng, fill: bool = True) -> Weighted:
-    """Match the sum of gradients in every class; fill tops up to k."""
+    """Match the sum of gradients in every class; fill tops up to k with rows of weight 0."""
 
     def solve(some: np.ndarray, share: int) -> Weighted:
         return gradients.grad_match(some, share, fill=fill)

@@ -1,6 +1,7 @@
 """The quadratic program's checks and truncated power iterations."""
 
 import hashlib
+import time
 from numbers import Real
 
 import numpy as np
@@ -10,6 +11,8 @@ from helpers import StudyError
 from helpers.checks import check_scores, check_similarity
 from helpers.scores import order
 from helpers.selection.quadratic import Matrix, Quadratic
+
+PROVEN = 1e-9  # relative distance to the bound from which a subset counts as optimal
 
 
 def check_program(
@@ -62,7 +65,7 @@ def truncated_power(
     Note: with a valid shift no step lowers x'Qx. Without one the subsets may run in a circle,
     so the iteration ends on any subset seen before.
     """
-    return power_steps(utility, similarity, start, weight, shift, max_steps).selected
+    return power_steps(utility, similarity, start, weight, shift, max_steps).indices
 
 
 def power_steps(
@@ -84,24 +87,38 @@ def power_steps(
         max_steps: Products with Q at most.
 
     Returns:
-        OptimizeResult with selected (k,), fun (best x'Qx), objectives (x'Qx of each subset met,
-        start first), nit (subsets after the start that were new), success (a fixed subset was
+        OptimizeResult with indices (k,), objective and
+        fun (best x'Qx), objectives (x'Qx of each subset met, start first), bound (the value of
+        the LP relaxation), gap (relative), iterations and nit (subsets after the start that
+        were new), seconds, status ("optimal": meets the bound; "local": a fixed subset;
+        "feasible"), message, success (status is not "feasible"), settled (a fixed subset was
         reached), shift.
+
+    Raises:
+        ValueError: If an argument is out of the ranges of `truncated_power`.
     """
+    began = time.perf_counter()
     utility, similarity, sums = check_program(utility, similarity, weight)
     chosen = check_start(start, len(utility))
     shift = find_shift(utility, similarity, weight) if shift == "auto" else check_shift(shift)
-    return iterate(Matrix(utility, similarity, weight, sums), chosen, shift, max_steps)
+    result = iterate(Matrix(utility, similarity, weight, sums), chosen, shift, max_steps)
+    ranking = utility + weight * sums
+    result.bound = float(ranking[top(ranking, len(chosen))].sum())
+    return reported(result, began)
 
 
 def iterate(program: Quadratic, start: np.ndarray, shift: float, max_steps: int) -> OptimizeResult:
-    """Run the iteration on any Q that can be multiplied; see `power_steps` for the result.
+    """Run the iteration on any Q that can be multiplied.
 
     Args:
         program: Q.
         start: Sorted row numbers, shape (k,), int64.
         shift: Added to the diagonal.
         max_steps: Steps at most.
+
+    Returns:
+        OptimizeResult with indices, fun, objectives, nit, success (a fixed subset was reached),
+        message and shift; `reported` makes it whole.
     """
     chosen, k = start, len(start)
     product = program.product(chosen)
@@ -119,14 +136,56 @@ def iterate(program: Quadratic, start: np.ndarray, shift: float, max_steps: int)
         values.append(product[chosen].sum())
         if values[-1] > max(values[:-1]):
             best = (chosen, product)
+    n_steps = len(values) - 1
     return OptimizeResult(
-        selected=best[0][order(best[1][best[0]])],
+        indices=best[0][order(best[1][best[0]])],
         fun=max(values),
         objectives=np.array(values),
-        nit=len(values) - 1,
+        nit=n_steps,
         success=bool(settled),
+        message=_ending(bool(settled), n_steps, max_steps),
         shift=shift,
     )
+
+
+def _ending(settled: bool, n_steps: int, max_steps: int) -> str:
+    """Say why the iteration ended."""
+    if settled:
+        return f"truncated power settled after {n_steps} steps"
+    if n_steps == max_steps:
+        return f"stopped after {max_steps} steps, the best subset met is returned"
+    return "stopped on a subset met before, the best one is returned"
+
+
+def reported(result: OptimizeResult, began: float) -> OptimizeResult:
+    """Return a result with fun, bound, nit and success under the names that all solvers share.
+
+    Args:
+        result: Of `iterate` or alike; success says whether a fixed subset was reached.
+        began: Of time.perf_counter.
+    """
+    value, bound, settled = float(result.fun), result.bound, result.success
+    if bound is not None:  # rounding alone can lift the value above
+        bound = max(bound, value)
+    gap = relative_gap(bound, value)
+    is_optimal = gap is not None and gap <= PROVEN
+    result.update(
+        objective=value,
+        fun=value,
+        bound=bound,
+        gap=gap,
+        iterations=result.nit,
+        seconds=time.perf_counter() - began,
+        settled=settled,
+        success=settled or is_optimal,
+        status="optimal" if is_optimal else "local" if settled else "feasible",
+    )
+    return result
+
+
+def relative_gap(bound: float | None, value: float) -> float | None:
+    """Return how far the bound lies above the value, relative to the value; None without one."""
+    return None if bound is None else max(0.0, bound - value) / max(abs(value), 1e-12)
 
 
 def _next_product(

@@ -42,9 +42,10 @@ def solve(model: Model, solver: str = "highs", time_limit: float = 60.0) -> Opti
         time_limit: Seconds allowed to the solver.
 
     Returns:
-        OptimizeResult with fun, success (proven optimal), status ("optimal" or "feasible"),
-        message, bound, gap (relative; both None where the solver does not tell), seconds,
-        seconds_build.
+        OptimizeResult with objective and fun (the program's value), bound and gap (relative;
+        both None where the solver does not tell), iterations and nit (None: PuLP does not pass
+        them on), seconds, seconds_build, status ("optimal" or "feasible"), message, success
+        (proven optimal). Callers add `indices` from the variables.
 
     Raises:
         ValueError: If the solver is unknown, or no answer was found in the time allowed.
@@ -69,7 +70,10 @@ def solve(model: Model, solver: str = "highs", time_limit: float = 60.0) -> Opti
     bound = value if is_optimal else _bound(model.problem, solver)
     gap = None if bound is None else abs(value - bound) / max(abs(value), 1e-12)
     return OptimizeResult(
+        objective=value,
         fun=value,
+        iterations=None,
+        nit=None,
         success=is_optimal,
         status="optimal" if is_optimal else "feasible",
         message="proven optimal" if is_optimal else f"stopped after {time_limit:g} s",

@@ -67,7 +67,7 @@ class Matrix(Quadratic):
             part = self.similarity[rows[start : start + self.N_GATHERED]]
             total += part.sum(axis=0, dtype=np.float64)
         total *= self.weight
-        diagonal = np.diagonal(self.similarity)[rows]
+        diagonal = np.diagonal(self.similarity)[rows].astype(np.float64)
         total[rows] += self.utility[rows] - self.weight * diagonal
         return total
 

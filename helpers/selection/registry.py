@@ -157,7 +157,9 @@ def weighted(
     Returns:
         Row numbers, shape (k,), int64, keep-first order ("ids" adds a prototype a class;
         "grad-match" with fill=False may return fewer), and weights of the same shape, float64,
-        or None where the method gives every example the same.
+        or None where the method gives every example the same. A weight of 0 stands for an
+        example that makes up the number k and is not trained on: "grad-match" fills up with
+        such, and "craig" gives 0 to the later row of two equal ones.
 
     Raises:
         ValueError: If the method, an option, k, or an array of the pool is invalid or missing.

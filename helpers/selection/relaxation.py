@@ -11,7 +11,7 @@ from scipy.optimize import OptimizeResult
 from helpers import StudyError
 from helpers.checks import check_k
 from helpers.scores import order
-from helpers.selection.power import check_program
+from helpers.selection.power import check_program, relative_gap
 
 N_SDP = 300  # rows `sdp_bound` takes: SCS takes apart a matrix of that size at every iteration
 EPS = float(np.finfo(np.float64).eps)
@@ -136,8 +136,3 @@ def finish(result: OptimizeResult, matrix: np.ndarray, chosen: np.ndarray) -> No
     product = matrix[:, chosen].sum(axis=1)
     result.indices = chosen[np.argsort(-product[chosen], kind="stable")]
     result.objective = result.fun = float(product[chosen].sum())
-
-
-def relative_gap(bound: float | None, value: float) -> float | None:
-    """Return how far the bound lies above the value, relative to the value."""
-    return None if bound is None else max(0.0, bound - value) / max(abs(value), 1e-12)

@@ -9,7 +9,7 @@ from scipy.optimize import OptimizeResult
 from helpers import StudyError
 from helpers.checks import check_k
 from helpers.scores import order
-from helpers.selection.power import check_program, check_start, top
+from helpers.selection.power import check_program, check_start, relative_gap, top
 
 N_BLOCK = 64  # rows that may leave, weighed at once against all that may enter
 LEAST_GAIN = 1e-12  # a swap must gain more than this share of x'Qx: less may be rounding
@@ -153,7 +153,7 @@ def _report(
         fun=value,
         objectives=np.array(values),
         bound=bound,
-        gap=max(0.0, bound - value) / max(abs(value), 1e-12),
+        gap=relative_gap(bound, value),
         iterations=n_swaps,
         nit=n_swaps,
         status="local" if settled else "feasible",

@@ -3,9 +3,12 @@
 import numpy as np
 
 from helpers import StudyError
+from helpers.selection.blocks import spans
 
 MEMORY = 512 * 2**20  # bytes; a quarter may hold all similarities, half of them the active ones
 N_WIDE = 1024  # pools up to this size are computed in float64 from the start
+BLOCK = 256 * 2**20  # bytes of rows of similarities that are held at once, each to all rows
+N_READ = 4096  # rows of features centred at once
 NOISE = 1e-5  # rounding of raw values above which float32 is not tried
 
 
@@ -33,38 +36,43 @@ class Similarity:
         self._store()
 
     def _prepare(self) -> None:
-        """Write [x, -|x|^2 / 2, 1], whose product with another, ends swapped, is the raw value.
+        """Write [x, 1, -|x|^2 / 2], whose product with another, ends swapped, is the raw value.
 
         Products of whole numbers are exact, so equal distances stay equal: these keep their
         unit, and the raw values are scaled afterwards.
         """
         n, d = self.features.shape
-        dtype = np.dtype(np.float64 if self.wide else np.float32)
-        points = self.features - np.rint(self.features.mean(axis=0, dtype=np.float64))
-        largest = np.abs(points).max()
-        exact = largest < 2**24 and 2 * (d + 2) * largest**2 < 1 / np.finfo(dtype).eps
-        self.whole = bool(exact and (points == np.rint(points)).all())
-        if not self.whole:
-            points = (self.features - self.features.mean(axis=0, dtype=np.float64)) / self.h
-        self.left = np.ones((n, d + 2), dtype=dtype)
-        self.left[:, :d] = points
-        half = np.einsum("ij,ij->i", self.left[:, :d], self.left[:, :d]) / 2
-        self.left[:, d] = -half
-        self.right = self.left.copy()
-        self.right[:, d:] = self.left[:, : d - 1 : -1]
-        largest = float(half.max()) / (self.h**2 if self.whole else 1.0)
+        self.dtype = np.dtype(np.float64 if self.wide else np.float32)
+        mean = self.features.mean(axis=0, dtype=np.float64)
+        self.whole = self._is_exact(np.rint(mean))
+        self.points = np.ones((n, d + 2), dtype=self.dtype)
+        for start, stop in spans(n, N_READ):
+            some, own = self.features[start:stop], self.points[start:stop]
+            own[:, :d] = some - np.rint(mean) if self.whole else (some - mean) / self.h
+            own[:, -1] = np.einsum("ij,ij->i", own[:, :d], own[:, :d]) / -2
+        largest = -float(self.points[:, -1].min()) / (self.h**2 if self.whole else 1.0)
         if not np.isfinite(largest):
             raise StudyError("features are too large: their squared lengths overflow; scale them")
-        self.noise = 4 * float(np.finfo(dtype).eps) * max(largest, 1.0)
+        self.noise = 4 * float(np.finfo(self.dtype).eps) * max(largest, 1.0)
+
+    def _is_exact(self, shift: np.ndarray) -> bool:
+        """Say whether products of the rows less a shift are of whole numbers without rounding."""
+        for start, stop in spans(self.n, N_READ):
+            some = self.features[start:stop] - shift
+            largest = np.abs(some).max()
+            bound = 2 * (some.shape[1] + 2) * largest**2 if largest < 2**24 else np.inf
+            if bound >= 1 / np.finfo(self.dtype).eps or (some != np.rint(some)).any():
+                return False
+        return True
 
     def _store(self) -> None:
         """Keep all raw values where a quarter of the memory holds them."""
         self.stored = None
-        if self.n**2 * self.left.itemsize <= self.memory // 4:
-            points = np.ascontiguousarray(self.left[:, :-2])
+        if self.n**2 * self.dtype.itemsize <= self.memory // 4:
+            points = np.ascontiguousarray(self.points[:, :-2])
             self.stored = points @ points.T  # one array times itself: half the work
-            self.stored += self.left[:, -2]
-            self.stored += self.left[:, -2:-1]
+            self.stored += self.points[:, -1]
+            self.stored += self.points[:, -1:]
             np.fill_diagonal(self._scale(self.stored), 0)
 
     def _scale(self, raw: np.ndarray) -> np.ndarray:
@@ -82,7 +90,9 @@ class Similarity:
         """Return raw values, shape (rows, columns), at most 0 up to rounding; a new array."""
         if self.stored is not None:
             return np.array(self.stored[rows][:, columns])
-        values = self._scale(self.left[rows] @ self.right[columns].T)
+        left = self.points[rows].copy()
+        left[:, -2:] = left[:, :-3:-1].copy()
+        values = self._scale(left @ self.points[columns].T)
         start, stop, _ = columns.indices(self.n)
         own = np.arange(self.n)[rows] - start
         inside = np.flatnonzero((own >= 0) & (own < stop - start))
@@ -134,6 +144,11 @@ class Closeness(Similarity):
     def trusted(self) -> float:
         """Return the gain below which rounding shows: a root makes it larger near 0."""
         return 64 * self.noise**0.5
+
+
+def rows_at_once(n: int, most: int) -> int:
+    """Return how many rows of float64 similarities to n rows may be held, at most `most`."""
+    return max(1, min(most, BLOCK // (8 * n)))
 
 
 def check_memory(memory: int) -> int:

@@ -60,7 +60,8 @@ def with_matrix(select):
             made = time.process_time()
             rows = select(matrix, data.k)
             end = time.process_time()
-            notes = {"of which compiling s": fixed, "of which selection s": end - made - fixed}
+            notes = {"of which compiling s": fixed, "of which kernel s": made - start}
+            notes["of which selection s"] = end - made - fixed
             return Answer(rows, notes=notes | {"solver_s": end - start - fixed})
 
         return call
@@ -100,6 +101,11 @@ def contestants(large: bool) -> tuple[Contestant, ...]:
     )
 
 
+COMPILED = (
+    "once compiled, apricot spends its time on the n x n kernel, which ours computes as well, and "
+    "on compiled sweeps over its rows; what the kernel alone takes stands in its row, and an "
+    "answer that needs every similarity cannot take less"
+)
 SHARED = {"score": covered, "objective": "sum of largest similarities"}
 EQUAL = (no_worse("apricot", 1), no_worse("submodlib", 1))
 
@@ -112,7 +118,7 @@ WORKLOADS = [
         {"n": 300, "d": 64, "k": 30},
         contestants(large=False),
         **SHARED,
-        targets=(less("apricot", 4), less("apricot", 4, solver=True), *EQUAL),
+        targets=(less("apricot", 4), less("apricot", 4, solver=True, why=COMPILED), *EQUAL),
     ),
     Workload(
         "facility-20k",
@@ -124,7 +130,7 @@ WORKLOADS = [
         **SHARED,
         targets=(
             less("apricot", 4),
-            less("apricot", 4, solver=True),
+            less("apricot", 4, solver=True, why=COMPILED),
             less("submodlib", 20),
             *EQUAL,
             below(500, "total_mb"),

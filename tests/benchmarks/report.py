@@ -1,5 +1,6 @@
 """The report of a contest, in Markdown, from the rows that `contest.measure` returned."""
 
+import dataclasses
 import datetime
 import importlib.metadata
 import os
@@ -82,24 +83,22 @@ def warnings(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> 
 
 
 def summary(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> str:
-    """Return every target with its verdict in one table."""
+    """Return every target with its verdict in one table, then why some were missed."""
     lines = ["## Targets", "", "| workload | target | found | met |", "|---|---|---|---|"]
+    missed = []
     for workload in workloads:
         for target in workload.targets:
-            found, met = target.judge(results[workload.name])
+            found, met = target.judge(results.get(target.workload or workload.name, {}))
             word = {True: "yes", False: "**no**", None: "not judged"}[met]
             lines.append(f"| {workload.name} | {target.text} | {found} | {word} |")
-    missed = [
-        f"- {workload.name}, {target.text}: {target.why}"
-        for workload in workloads
-        for target in workload.targets
-        if target.why and target.judge(results[workload.name])[1] is False
-    ]
+            if met is False:
+                missed.append(f"- {workload.name}, {target.text}: {target.why or 'no cause known'}")
     return "\n".join(lines + ([""] + missed if missed else []))
 
 
 def section(workload: Workload, rows: dict[str, dict], quick: bool) -> str:
     """Return the table of one workload."""
+    workload, rows = folded(workload, rows)
     sizes = workload.quick if quick else workload.full
     setting = ", ".join(f"{name} = {number(value)}" for name, value in sizes.items())
     setting += f"; {workload.threads} thread" + ("s" if workload.threads > 1 else "")
@@ -115,6 +114,24 @@ def section(workload: Workload, rows: dict[str, dict], quick: bool) -> str:
             lines.append(line(workload, contestant, rows))
     remarks = [f"- {c.name}: {c.note}" for c in workload.contestants if c.note]
     return "\n".join(lines + ([""] + remarks if remarks else []))
+
+
+def folded(workload: Workload, rows: dict[str, dict]) -> tuple[Workload, dict[str, dict]]:
+    """Return workload and rows with each whole series as one contestant: the most of every cost."""
+    contestants, rows = list(workload.contestants), dict(rows)
+    for series in dict.fromkeys(c.series for c in contestants if c.series):
+        members = [c for c in contestants if c.series == series]
+        found = [rows.get(c.name, {"error": "not run"}) for c in members]
+        if any("error" in row for row in found):
+            continue  # each for itself then, so that the failure is seen
+        name = f"{members[0].name.partition(',')[0]}, longest over {series}"
+        costs = ("wall_s", "cpu_s", "peak_mb", "total_mb")
+        rows[name] = {cost: max(row[cost] for row in found) for cost in costs}
+        rows[name]["runs"] = found[0]["runs"]
+        place = contestants.index(members[0])
+        contestants = [c for c in contestants if c not in members]
+        contestants.insert(place, dataclasses.replace(members[0], name=name))
+    return dataclasses.replace(workload, contestants=tuple(contestants)), rows
 
 
 def line(workload: Workload, contestant: Contestant, rows: dict[str, dict]) -> str:

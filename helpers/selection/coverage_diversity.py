@@ -8,7 +8,7 @@ from helpers import StudyError
 from helpers.checks import check_choice, check_features, check_k
 from helpers.selection.kcenters import greedy_k_centers
 from helpers.selection.kernels import check_bandwidth
-from helpers.selection.similarities import MEMORY, Gaussian, check_memory
+from helpers.selection.similarities import MEMORY, Gaussian, check_memory, rows_at_once
 
 HOW = ("lazy", "naive")
 N_BLOCK = 256  # similarity rows held at once where all do not fit
@@ -57,7 +57,8 @@ class CoverageDiversity:
 
     def blocks(self) -> list[slice]:
         """Return all rows as slices."""
-        return [slice(start, start + N_BLOCK) for start in range(0, self.n, N_BLOCK)]
+        step = rows_at_once(self.n, N_BLOCK)
+        return [slice(start, start + step) for start in range(0, self.n, step)]
 
     def rows(self, rows: np.ndarray | slice) -> np.ndarray:
         """Return similarities of some rows to all, (rows, n)."""
