@@ -9,7 +9,7 @@ NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]-*.ipynb)
 OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study figures claims test bench lab clean
+.PHONY: help setup study figures claims test bench speed lab clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test: $(STAMP)  ## ruff, clean notebooks, every test
 
 bench: $(STAMP)  ## time our methods against their peers, alone on the machine (OPTIONS=--quick: small sizes)
 	$(BIN)/python tests/benchmarks/run.py --install $(OPTIONS)
+
+speed: $(STAMP)  ## images/s of training beside a plain PyTorch loop (OPTIONS=--publish: TRAINING.md)
+	$(BIN)/python tests/benchmarks/bench_training.py $(OPTIONS)
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

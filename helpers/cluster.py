@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from helpers import StudyError, specs
 
 
-def _task(spec: specs.Spec, device: str, *needed: str) -> str:
+def _task(spec: specs.Spec, device: str, gpus: tuple[str, ...], *needed: str) -> str:
     """Compute one spec in a worker; `needed` only makes Dask wait for its dependencies."""
+    from dask.distributed import get_worker
+
     os.environ.setdefault("STUDY_THREADS", "1")
+    own = gpu_of(get_worker().name, gpus)
+    if own is not None:  # before torch looks for GPUs in this process
+        os.environ["CUDA_VISIBLE_DEVICES"] = own
     from helpers import results
 
     return results.execute(spec, device, alone=False)
+
+
+def gpu_of(slot: object, gpus: Sequence[str]) -> str | None:
+    """Return the GPU of a local cluster's slot (0, 1, ...): all in turn, `None` to leave it be."""
+    if len(gpus) < 2 or not str(slot).isdecimal():
+        return None
+    return gpus[int(str(slot)) % len(gpus)]
+
+
+def _gpus(todo: Sequence[specs.Spec], device: str) -> tuple[str, ...]:
+    """Name the GPUs that a local cluster's slots share out; a lab's scheduler does it itself."""
+    trains = any(isinstance(spec, specs.Train) for spec in todo)
+    if not trains or device not in ("auto", "cuda") or "DASK_SCHEDULER_ADDRESS" in os.environ:
+        return ()
+    from helpers import device as devices
+
+    return tuple(devices.visible_gpus())
 
 
 def run(
@@ -22,7 +44,9 @@ def run(
 ) -> dict[str, BaseException]:
     """Compute specs (dependencies first in the list) in several processes.
 
-    A crashed process costs its own run and what needs it; the rest finishes.
+    A crashed process costs its own run and what needs it; the rest finishes. Where this machine
+    has several GPUs, each slot sees one; with one GPU the slots share it, which is how several
+    runs of a small network fill it. Their seconds are marked as not alone.
 
     Args:
         todo: Specs that are missing, dependencies first.
@@ -42,6 +66,7 @@ def run(
         raise StudyError("--workers above 1 needs the extra: pip install -e .[cluster]") from error
     names = {specs.key(spec): specs.describe(spec) for spec in todo}
     failed: dict[str, BaseException] = {}
+    gpus = _gpus(todo, device)
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(_scheduler(workers))
         try:
@@ -53,7 +78,14 @@ def run(
         for spec in todo:
             waits = [futures[specs.key(n)] for n in specs.needs(spec) if specs.key(n) in futures]
             futures[specs.key(spec)] = client.submit(
-                _task, spec, device, *waits, key=f"run-{specs.key(spec)}", pure=False, retries=1
+                _task,
+                spec,
+                device,
+                gpus,
+                *waits,
+                key=f"run-{specs.key(spec)}",
+                pure=False,
+                retries=1,
             )
         for future in as_completed(futures.values(), loop=client.loop):
             key = future.key.removeprefix("run-")

@@ -78,12 +78,12 @@ def svp_table_2(scale: Scale) -> pd.DataFrame:
                 {"document": "svp", "group": f"svp Table 2, {share} % kept",
                  "name": f"{row['method']} by the {who}", "method": method, "quantity": LOST,
                  "paper": row[f"err_{share}"] - SVP_FULL}
-                | ours(lambda run=run: _lost(scale, run, scale.target))
+                | ours(lambda run=run: lost(scale, run, scale.target))
             )  # fmt: skip
     return pd.DataFrame(rows).sort_values("group", kind="stable", ignore_index=True)
 
 
-def _lost(scale: Scale, run: stored.BySeed, model: str) -> np.ndarray:
+def lost(scale: Scale, run: stored.BySeed, model: str) -> np.ndarray:
     """Return points lost by a setting against the full set, (seeds,)."""
     return stored.accuracy(scale, stored.full(scale, model)) - stored.accuracy(scale, run)
 
@@ -103,7 +103,7 @@ def geda_table_a2(scale: Scale) -> pd.DataFrame:
                 {"document": "geda", "group": f"geda Table A.2, {percent} % kept",
                  "name": printed, "method": rung, "quantity": LOST,
                  "paper": GEDA_FULL - table[percent, printed]}
-                | ours(lambda run=run: _lost(scale, run, scale.proxy))
+                | ours(lambda run=run: lost(scale, run, scale.proxy))
             )  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -123,9 +123,9 @@ def adonis_table_a1(scale: Scale) -> pd.DataFrame:
         method, run = found
         eta = "" if np.isnan(row["eta"]) else f", eta {row['eta']:.0f}"
         base = {"document": "adonis", "name": row["method"] + eta, "method": method}
-        lost = base | {"quantity": LOST, "paper": row["acc_drop_pp"]}
+        harm = base | {"quantity": LOST, "paper": row["acc_drop_pp"]}
         boost = base | {"quantity": "train boost (x)", "paper": row["train_boost"]}
-        rows.append(lost | ours(lambda run=run: online.lost(scale, run)))
+        rows.append(harm | ours(lambda run=run: online.lost(scale, run)))
         rows.append(boost | ours(lambda run=run: online.boosts(scale, run)[0]))
     found = pd.DataFrame(rows)
     found.insert(1, "group", "adonis Table A1, " + found["quantity"].str.split(" against").str[0])

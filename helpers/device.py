@@ -12,6 +12,7 @@ import torch
 from helpers import StudyError
 
 TINY_PIXELS = 16 * 16
+ENGINES = ("graph", "plain", "compile")
 
 
 def pick(name: str = "auto") -> torch.device:
@@ -79,6 +80,31 @@ def threads_for(pixels: int) -> int:
     return 1 if pixels <= TINY_PIXELS else max(1, cores or 1)
 
 
+def engine(device: torch.device) -> str:
+    """Return how training steps are taken there: `plain`, `graph` or `compile`.
+
+    `$STUDY_ENGINE` chooses on a CUDA GPU, where `graph` is the default; elsewhere steps are
+    plain, since there is nothing to record and compiling cost more than it gained in a trial.
+
+    Raises:
+        StudyError: If `$STUDY_ENGINE` is none of these.
+    """
+    asked = os.environ.get("STUDY_ENGINE") or "graph"
+    if asked not in ENGINES:
+        raise StudyError(f"STUDY_ENGINE must be one of {', '.join(ENGINES)}, got {asked!r}")
+    return asked if device.type == "cuda" else "plain"
+
+
+def visible_gpus() -> list[str]:
+    """Return the CUDA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    asked = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not torch.cuda.is_available():
+        return []
+    if asked:
+        return [name.strip() for name in asked.split(",") if name.strip()]
+    return [str(i) for i in range(torch.cuda.device_count())]
+
+
 def reuse_memory() -> None:
     """Ask glibc to keep freed memory instead of giving it back to the system after each step.
 
@@ -95,17 +121,34 @@ def reuse_memory() -> None:
 
 
 @contextlib.contextmanager
-def deterministic(seed: int, threads: int) -> Iterator[None]:
-    """Seed torch and fix its thread count inside the block; restore both after it."""
+def deterministic(seed: int, threads: int, mixed: bool = False) -> Iterator[None]:
+    """Seed torch and fix its thread count inside the block; restore both after it.
+
+    On a CPU everything repeats bit for bit. A GPU times its convolutions and takes the fastest,
+    unless `$STUDY_DETERMINISTIC` is set.
+
+    Args:
+        seed: Of torch on every device.
+        threads: On the CPU.
+        mixed: Whether a GPU may round the factors of float32 products to TF32.
+    """
     before = torch.get_num_threads()
-    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     torch.set_num_threads(threads)
     reuse_memory()
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    repeats = bool(os.environ.get("STUDY_DETERMINISTIC"))
+    flags = _set_flags((repeats, not repeats, mixed, mixed))
     try:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(seed)
             yield
     finally:
         torch.set_num_threads(before)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
+        _set_flags(flags)
+
+
+def _set_flags(values: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Set cudnn's determinism, its timing of kernels, TF32 there and in cuBLAS; return the old."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    old = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = values
+    return old

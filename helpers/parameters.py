@@ -125,12 +125,12 @@ def given(pairs: list[str]) -> dict[str, Any]:
 
 
 def absolute(value: Any, base: Path) -> Any:
-    """Make ``folder:`` and ``parquet:`` paths absolute, in text, lists and mappings alike."""
+    """Make the paths of ``folder:``, ``parquet:`` and ``text:`` absolute, however nested."""
     if isinstance(value, dict):
         return {key: absolute(part, base) for key, part in value.items()}
     if isinstance(value, list):
         return [absolute(part, base) for part in value]
-    if isinstance(value, str) and value.startswith(("folder:", "parquet:")):
+    if isinstance(value, str) and value.startswith(("folder:", "parquet:", "text:")):
         kind, _, path = value.partition(":")
         return f"{kind}:{os.path.abspath(base / Path(path).expanduser())}"
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EVAL_BATCH = 512
+# On a GPU a batch holds about as many numbers a channel as this, so that it is busy but not full.
+GPU_NUMBERS = 2**22
+SMALLEST_BATCH = 16
 
 
 def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -42,9 +46,20 @@ def prepare(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return scaled.contiguous(memory_format=torch.channels_last)
 
 
-@torch.no_grad()
+def eval_batch(device: torch.device, numbers: int) -> int:
+    """Return how many examples of so many numbers each go through a network at once."""
+    if device.type != "cuda":
+        return EVAL_BATCH
+    return min(max(3 * GPU_NUMBERS // max(numbers, 1), 64), 4096)
+
+
 def outputs(
-    model: nn.Module, images: Tensor, mean: Tensor, std: Tensor, batch: int = EVAL_BATCH
+    model: nn.Module,
+    images: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    batch: int = EVAL_BATCH,
+    autocast: torch.autocast | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the network in evaluation mode over all images.
 
@@ -53,19 +68,46 @@ def outputs(
         images: uint8 (n, c, h, w), or texts (n, t), on the network's device.
         mean: (c,) of the training images, in [0, 1].
         std: (c,) likewise.
-        batch: Images at once.
+        batch: Images at once; halved where the device has no memory for so many.
+        autocast: Precision of the features; the classifier works in float32, because bf16 would
+            tie most of the scores that are read from logits.
 
     Returns:
         Logits (n, n_classes) and features (n, d), float32 on the device.
+
+    Raises:
+        torch.OutOfMemoryError: If not even `SMALLEST_BATCH` images fit.
     """
+    while True:
+        try:
+            return _outputs(model, images, mean, std, batch, autocast)
+        except torch.OutOfMemoryError:
+            if batch <= SMALLEST_BATCH:
+                raise
+        batch = max(batch // 2, SMALLEST_BATCH)
+
+
+@torch.no_grad()
+def _outputs(
+    model: nn.Module,
+    images: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    batch: int,
+    autocast: torch.autocast | None,
+) -> tuple[Tensor, Tensor]:
     was_training = model.training
     model.eval()
     logits, features = [], []
-    for start in range(0, len(images), batch):
-        seen = model.features(prepare(images[start : start + batch], mean, std))
-        features.append(seen.float())
-        logits.append(model.classifier(seen).float())
-    model.train(was_training)
+    try:
+        for start in range(0, len(images), batch):
+            ready = prepare(images[start : start + batch], mean, std)
+            with autocast or contextlib.nullcontext():
+                seen = model.features(ready)
+            features.append(seen.float())
+            logits.append(model.classifier(features[-1]).float())
+    finally:
+        model.train(was_training)
     return torch.cat(logits), torch.cat(features)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 
-from helpers import StudyError, packs, progress, specs
+from helpers import StudyError, packs, progress, specs, unfinished
 from helpers.store import NotStored, Result, Store
 
 # Seconds a run takes that nothing like it was ever stored for.
@@ -203,10 +203,13 @@ def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
             raise StudyError(f"{specs.describe(spec)} needs {specs.describe(need)} first")
         return found
 
-    busy = machine_busy()
+    key, store, crowded = specs.key(spec), Store(), machine_busy() or not alone
+    if isinstance(spec, specs.Train):
+        unfinished.begin(store.path, key, crowded, _fresh_since())
     metrics, arrays = steps.run(spec, get, device)
-    metrics["alone"] = bool(metrics.get("alone", True) and alone and not busy)
-    if load(spec, complete=True) is not None:
-        # Another process stored it meanwhile; whoever reads it there must not see it go.
-        return specs.key(spec)
-    return Store().write(spec, metrics, arrays)
+    metrics["alone"] = bool(metrics.get("alone", True) and not crowded)
+    # Where another process stored it meanwhile, whoever reads it there must not see it go.
+    if load(spec, complete=True) is None:
+        store.write(spec, metrics, arrays)
+    unfinished.forget(store.path, key)
+    return key

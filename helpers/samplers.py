@@ -17,6 +17,7 @@ __all__ = [
     "Batch",
     "Fixed",
     "Histogram",
+    "Redrawn",
     "SelectiveBackprop",
     "Switch",
     "accepted_bins",
@@ -92,6 +93,34 @@ class Switch(Fixed):
     def rows_at(self, epoch: int) -> Tensor:
         """Return EASY rows before the switch and HARD ones after it."""
         return self.rows if epoch < self.switch_at else self.hard
+
+
+class Redrawn(Fixed):
+    """A new random part of the rows every epoch, drawn without looking at any example.
+
+    Args:
+        rows: Row numbers to draw from, shape (n,).
+        keep: Share of them that an epoch trains on, in (0, 1]; at least one row.
+        seed: The draw of an epoch depends on it and on the epoch alone, so that a resumed run
+            needs no state of this sampler.
+
+    Source: Okanovic et al. (2023), arXiv:2305.18424, repeated random sampling (RS2).
+
+    Note: an epoch's rows are distinct, and may come again in the next epoch: RS2 "with
+    replacement" between epochs.
+    """
+
+    def __init__(self, rows: np.ndarray, keep: float, seed: int) -> None:
+        super().__init__(rows)
+        if not 0 < keep <= 1:
+            raise StudyError(f"keep must lie in (0, 1], got {keep!r}")
+        self.k, self.seed = max(1, round(keep * len(self.rows))), seed
+
+    def rows_at(self, epoch: int) -> Tensor:
+        """Return the rows (k,) drawn for this epoch, in ascending places."""
+        rng = np.random.default_rng([self.seed, epoch])
+        places = np.sort(rng.choice(len(self.rows), self.k, replace=False))
+        return self.rows[torch.as_tensor(places)]
 
 
 class Adonis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import platform
 import time
@@ -9,9 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers import StudyError, data, projections, recipes, scores, specs
+from helpers import StudyError, data, projections, recipes, specs, trace_scores, unfinished
 from helpers.selection import prototypes, registry
-from helpers.store import Result
+from helpers.store import Result, Store
+from helpers.trace_scores import forgetting_of, softmax, traced
 
 Get = Callable[[specs.Spec], Result]
 Outcome = tuple[dict, dict[str, np.ndarray]]
@@ -65,17 +67,6 @@ def checked(result: Result, dataset: data.Dataset) -> Result:
     return result
 
 
-def traced(result: Result, name: str, give: str) -> np.ndarray:
-    """Return an array of a run.
-
-    Raises:
-        StudyError: If the run did not keep it, saying what to `give` its spec.
-    """
-    if name not in result.arrays:
-        raise StudyError(f"{specs.describe(result.spec)} kept no {name}: give it {give}")
-    return result.arrays[name]
-
-
 def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registry.Pool:
     """Build what selection methods see from the traces of finished runs.
 
@@ -103,22 +94,60 @@ def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registr
     )
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return row-wise softmax (n, c) in float64."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
-
-
-def forgetting_of(run: Result, n: int, epochs: int | None = None) -> np.ndarray:
-    """Return forgetting counts (n,) from a run's bits, never learned = inf."""
-    correct = np.unpackbits(run.arrays["correct"][:epochs], axis=1, count=n).astype(bool)
-    visited = np.unpackbits(run.arrays["visited"][:epochs], axis=1, count=n).astype(bool)
-    return scores.forgetting_events(correct, visited)
-
-
 def first_norms(run: Result) -> np.ndarray:
     """Return last-layer gradient norms (n,) at the first recorded epoch (0 in our specs)."""
     return run.arrays["grad_norm"][0].astype(np.float64)
+
+
+def n_wanted(spec: specs.Select, n: int, n_pool: int) -> int:
+    """Return how many rows of the pool a choice adds.
+
+    Args:
+        spec: The choice. Its option `labelled` is the share of all rows that it and what stands
+            before it make up, so that many rounds do not add up what each of them rounds off.
+        n: Training rows.
+        n_pool: Rows of the pool.
+    """
+    labelled = dict(spec.options).get("labelled")
+    if labelled is not None:
+        return max(1, round(labelled * n) - (n - n_pool))
+    return spec.budget if isinstance(spec.budget, int) else max(1, round(spec.budget * n_pool))
+
+
+def ranked_pool(
+    spec: specs.Select, runs: list[Result], labels: np.ndarray, rows: np.ndarray, first: np.ndarray
+) -> tuple[str, registry.Pool, dict[str, object]]:
+    """Build the pool that a choice is made from and take out the options that shape it.
+
+    Args:
+        spec: The choice. `after` = e reads its runs as they stood after e epochs; `combine` =
+            "rank" takes the mean rank over its runs; `centres` = "start" gives k-centers the
+            rows of `spec.start` as centres that are there already.
+        runs: The results of `spec.of`.
+        labels: Of all training rows (n,).
+        rows: The pool's row numbers (m,).
+        first: Row numbers of `spec.start`.
+
+    Returns:
+        Key of the method that picks, its pool, and its remaining options.
+
+    Raises:
+        StudyError: If an option does not fit the method, or the trace lacks the epoch.
+    """
+    options = {name: value for name, value in spec.options if name != "labelled"}
+    shaping = {name: options.pop(name) for name in ("after", "combine") if name in options}
+    if shaping:
+        if options:
+            raise StudyError(f"after and combine go with no other option, got {', '.join(options)}")
+        values = trace_scores.combined(spec.method, runs, len(labels), rows, **shaping)
+        return "top", registry.Pool(labels=labels[rows], scores=values), {}
+    pool = pool_of(runs, labels, rows)
+    if "centres" in options:
+        if options.pop("centres") != "start" or spec.method != "k-centers" or spec.start is None:
+            raise StudyError("centres must be start, for k-centers with a choice to start from")
+        there = traced(runs[0], "features", "record_at epochs")[first].astype(np.float32)
+        pool = dataclasses.replace(pool, centres=there)
+    return spec.method, pool, options
 
 
 def select(spec: specs.Select, get: Get, device: str) -> Outcome:
@@ -130,15 +159,16 @@ def select(spec: specs.Select, get: Get, device: str) -> Outcome:
         first = checked(get(spec.start), dataset).arrays["indices"].astype(np.int64)
         rows = np.setdiff1d(rows, first)
     runs = [checked(get(r), dataset) for r in spec.of]
-    pool = pool_of(runs, dataset.train_labels, rows)
-    k = spec.budget if isinstance(spec.budget, int) else max(1, round(spec.budget * len(rows)))
+    method, pool, options = ranked_pool(spec, runs, dataset.train_labels, rows, first)
+    k = n_wanted(spec, dataset.n, len(rows))
     start = time.perf_counter()
-    chosen, weights = registry.weighted(spec.method, pool, k, spec.seed, **dict(spec.options))
+    chosen, weights = registry.weighted(method, pool, k, spec.seed, **options)
     seconds = time.perf_counter() - start
     indices = np.concatenate([first, rows[chosen]])
+    after = dict(spec.options).get("after")
     metrics = {
         "seconds": seconds,
-        "proxy_seconds": float(sum(r.metrics["seconds"] for r in runs)),
+        "proxy_seconds": float(sum(trace_scores.seconds_of(r, after) for r in runs)),
         "alone": all(r.metrics.get("alone", True) for r in runs),
         "n_pool": len(rows),
         "n_selected": len(chosen),
@@ -163,19 +193,24 @@ def train(spec: specs.Train, get: Get, device: str) -> Outcome:
         chosen = checked(get(spec.subset), dataset).arrays
         rows = chosen["indices"].astype(np.int64)
         example_weights = chosen.get("example_weights")
+        if example_weights is not None:  # a step on what weighs 0 would count, yet teach nothing
+            rows, example_weights = rows[example_weights > 0], example_weights[example_weights > 0]
     weights = None
     if spec.init is not None:
         weights = traced(checked(get(spec.init), dataset), "weights", "keep_weights=True")
     result = training.fit(
         dataset,
         spec.model,
-        recipes.get(spec.recipe, spec.epochs),
+        recipes.get(spec.recipe, spec.epochs, spec.model),
         sampler(spec, dataset, rows, get, example_weights),
         spec.seed,
         device,
         record_at=spec.record_at,
         weights=weights,
+        checkpoint=unfinished.place(Store().path, specs.key(spec)),
     )
+    if "resumed" in result.metrics and unfinished.was_crowded(Store().path, specs.key(spec)):
+        result.metrics["alone"] = False
     arrays = dict(result.trace)
     if spec.record_at:
         arrays["labels"] = dataset.train_labels.astype(np.int16)
@@ -206,6 +241,8 @@ def sampler(
     if weights is not None:
         raise StudyError(f"the sampler {spec.sampler.name} cannot train on a weighted selection")
     name, options = spec.sampler.name, dict(spec.sampler.options)
+    if name == "repeated-random":
+        return samplers.Redrawn(rows, seed=spec.seed, **options)
     base = samplers.Fixed(rows)
     if name.startswith("ids"):
         base = ids_switch(spec, dataset, get, options)
@@ -217,7 +254,8 @@ def sampler(
         "selective-backprop": samplers.SelectiveBackprop,
     }
     if name not in online:
-        raise StudyError(f"unknown sampler {name!r}; there are ids, {', '.join(online)}")
+        known = ("ids", "repeated-random", *online)
+        raise StudyError(f"unknown sampler {name!r}; there are {', '.join(known)}")
     return online[name](base, dataset.n, **options)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import StudyError, specs
+from helpers import StudyError, specs, unfinished
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("spec.json", "metrics.json", "arrays.npz")
@@ -250,13 +250,18 @@ class Store:
         return wrong
 
     def prune(self, in_use: set[str]) -> tuple[int, int]:
-        """Delete results not in use, left-overs and damaged ones; return count and bytes."""
-        doomed = [self.folder(k) for k in self.keys() if k not in in_use]
+        """Delete what is not in use, left-overs and damaged results; return count and bytes."""
+        keys = self.keys()
+        doomed = [self.folder(k) for k in keys if k not in in_use]
         if self.path.is_dir():
             hour_ago = time.time() - 3600
             doomed += [p for p in self.path.glob(".*-*") if p.stat().st_mtime < hour_ago]
             doomed += list((self.path / "damaged").glob("*"))
-        size = sum(f.stat().st_size for p in doomed for f in p.rglob("*") if f.is_file())
+        parts = unfinished.doomed(self.path, in_use, set(keys))
+        files = [f for p in doomed for f in p.rglob("*") if f.is_file()] + parts
+        size = sum(f.stat().st_size for f in files)
         for path in doomed:
             shutil.rmtree(path, ignore_errors=True)
-        return len(doomed), size
+        for path in parts:
+            path.unlink(missing_ok=True)
+        return len(doomed) + len(parts), size

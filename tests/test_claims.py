@@ -437,8 +437,9 @@ def test_scale_below_the_claims_is_not_decidable_but_shows_our_number():
     assert ledger.decide(claim, evidence, "paper").answer.verdict == HOLDS
     assert ledger.decide(claim, None, "digits").answer.verdict == NOT_DECIDABLE
     assert ledger.decide(claim, None, "paper").answer.verdict == NOT_MEASURED
+    assert ledger.decide(claim, evidence, "none").answer.verdict == NOT_DECIDABLE
     with pytest.raises(StudyError, match="scale must be one of"):
-        ledger.decide(claim, evidence, "none")
+        ledger.decide(claim, evidence, "large")
 
 
 def test_scale_none_is_never_decidable():

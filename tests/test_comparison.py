@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import StudyError, comparison, experiments as ex, plots
+from helpers import StudyError, comparison, comparison_svp, experiments as ex, plots
 from helpers.store import Store
 
 SCALE = ex.Scale(dataset="digits@300+100", n_seeds=3)
@@ -28,6 +28,8 @@ def planted(spec, accuracy, seconds=10.0, alone=True):
         (comparison.svp_table_2, 18),
         (comparison.geda_table_a2, 16),
         (comparison.adonis_table_a1, 18),
+        (comparison_svp.svp_table_1, 35),
+        (comparison_svp.svp_table_3, 18),
     ],
 )
 def test_tables_stand_without_any_result(table, n_rows):
@@ -81,3 +83,48 @@ def test_cost_figure():
     assert fig.axes[0].get_xscale() == "log"
     with pytest.raises(StudyError, match="cost"):
         plots.error_against_cost(pd.DataFrame(rows).drop(columns="cost"))
+
+
+def test_active_learning_beside_table_1():
+    scale = ex.Scale(dataset="digits@300+100", label_budgets=(0.1, 0.3, 0.6))
+    for seed in scale.seeds:
+        planted(ex.depth_run(scale, scale.target, seed), 0.95 + seed / 1000)
+        for by, accuracy in ((scale.proxy, 0.90), (scale.target, 0.92)):
+            run = ex.active_run(scale, "k-centers", 0.3, seed, by)
+            planted(run, accuracy + seed / 1000)
+        planted(ex.active_run(scale, "random", 0.1, seed), 0.80 + seed / 1000)
+    table = comparison_svp.svp_table_1(scale)
+    lost = table[table["quantity"] == comparison.LOST].set_index(["group", "name"])
+    cell = lost.loc[("svp Table 1, 30 % labelled", "Greedy k-centers by the proxy")]
+    assert cell["ours"] == pytest.approx(5.0)
+    assert cell["paper"] == pytest.approx(8.8 - 5.1)
+    assert lost.loc[("svp Table 1, 10 % labelled", "Random"), "ours"] == pytest.approx(15.0)
+    assert lost["ours"].notna().sum() == 3
+    speed = table[table["quantity"] == comparison_svp.SPEED].set_index(["group", "name"])
+    assert speed["paper"].max() == 7.2
+    assert speed["ours"].isna().all()  # no round is stored
+
+
+def test_stops_stand_for_the_printed_length_they_are_nearest_to():
+    scale = ex.Scale(dataset="digits@300+100", epochs=181, stops=(50, 100))
+    stops = [comparison_svp.stop_for(scale, length) for length in (181, 100, 50)]
+    assert stops == [181, 100, 50]
+    short = ex.Scale(dataset="digits@300+100", epochs=6, stops=(2,))
+    stops = [comparison_svp.stop_for(short, length) for length in (181, 100, 50)]
+    assert stops == [6, None, 2]
+
+
+def test_brief_proxies_beside_table_3():
+    scale = ex.Scale(dataset="digits@300+100", budgets=(0.3, 0.5), stops=(2,))
+    for seed in scale.seeds:
+        planted(ex.depth_run(scale, scale.target, seed), 0.95)
+        for chosen, accuracy in (
+            (ex.brief_choice(scale, "entropy", 0.5, seed, after=2), 0.91),
+            (ex.choice(scale, "entropy", 0.5, seed), 0.93),
+        ):
+            planted(ex.subset_run(scale, scale.target, chosen), accuracy)
+    table = comparison_svp.svp_table_3(scale)
+    ours = table.dropna(subset="ours").set_index("name")["ours"]
+    np.testing.assert_allclose(ours.loc["Entropy, 50 of 181 epochs (ours 2 of 6)"], 4.0)
+    np.testing.assert_allclose(ours.loc["Entropy, 181 of 181 epochs (ours 6 of 6)"], 2.0)
+    assert len(ours) == 2

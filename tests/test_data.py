@@ -377,6 +377,26 @@ def test_folder_of_mixed_sizes_and_colours(tmp_path):
     assert len(grey) == 1
 
 
+def test_parquet_of_mixed_sizes_and_colours_keeps_every_row_in_its_place(tmp_path):
+    kinds = {
+        "grey": picture(10, size=(9, 30), mode="L"),
+        "colour": picture(20, size=(12, 14)),
+        "with alpha": picture(30, size=(40, 20), mode="RGBA"),
+        "JPEG": picture(40, size=(16, 12), kind="JPEG"),
+        "palette": picture(0, size=(10, 10), mode="P"),
+        "16 bits": picture(50 * 256, size=(12, 12), mode="I;16"),
+    }
+    write_parquet(tmp_path / "p" / "train.parquet", list(kinds.values()), [0, 1] * 3)
+    write_parquet(tmp_path / "p" / "test.parquet", [picture(60, (3, 3), "L")], [0])
+    made = load(f"parquet:{tmp_path / 'p'}", tmp_path)
+    assert made.train_inputs.shape == (6, 3, 12, 12)  # the (lower) median of the shorter sides
+    assert made.test_inputs.shape == (1, 3, 12, 12)
+    values = made.train_inputs.mean((1, 2, 3)).round().tolist()
+    assert values == [10, 20, 30, 40, 0, 50]
+    assert (made.train_inputs.max((1, 2, 3)) - made.train_inputs.min((1, 2, 3)) <= 2).all()
+    assert made.train_labels.tolist() == [0, 1] * 3
+
+
 def test_grey_folder_has_one_channel_and_16_bits_keep_their_upper_byte(tmp_path):
     folder = small_folder(tmp_path / "f", mode="L", size=(6, 4))
     (folder / "ant" / "0.png").write_bytes(picture(200 * 256 + 7, size=(6, 4), mode="I;16"))
@@ -524,6 +544,30 @@ def test_svhn_through_torchvision(tmp_path, monkeypatch):
     assert np.array_equal(made.train_inputs[3], images[..., 3].transpose(2, 0, 1))
     assert made.train_labels.tolist() == (labels[:15, 0] % 10).tolist()
     assert made.class_names == tuple("0123456789")
+
+
+def test_svhn_as_the_slides_divide_it(tmp_path, monkeypatch):
+    svhn = pytest.importorskip("torchvision.datasets.svhn", reason="torchvision is not installed")
+    images, _ = save_svhn(tmp_path, n=60)
+    monkeypatch.setattr(svhn, "check_integrity", lambda path, md5: Path(path).is_file())
+    assert downloads.SPLITS["svhn-slides"] == (66257, 7000, 10000)
+    assert "needs 73257 training and 10000 test rows" in error_of("svhn-slides", tmp_path)
+    monkeypatch.setitem(downloads.SPLITS, "svhn-slides", (45, 15, 40))
+    made = load("svhn-slides", tmp_path)
+    sizes = [len(made.train_labels), len(made.valid_labels), len(made.test_labels)]
+    assert sizes == [45, 15, 40]
+    both = np.concatenate([made.train_inputs, made.valid_inputs])
+    original = images.transpose(3, 2, 0, 1)
+    assert sorted(map(bytes, both)) == sorted(map(bytes, original))  # each row once
+    for split, labels in (
+        (made.train_inputs, made.train_labels),
+        (made.valid_inputs, made.valid_labels),
+    ):
+        place = {bytes(row): at for at, row in enumerate(original)}
+        assert [(place[bytes(row)] + 1) % 10 for row in split] == labels.tolist()
+    part = load("svhn-slides@40+20", tmp_path)
+    assert np.array_equal(part.train_inputs, made.train_inputs[:40])
+    assert len(part.valid_labels) == 15
 
 
 @pytest.mark.parametrize(

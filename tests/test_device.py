@@ -63,6 +63,52 @@ def test_seeding_repeats_inside_and_leaves_no_trace_outside():
     assert torch.get_num_threads() == threads
 
 
+def flags():
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    return cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_gpu_is_fast_unless_it_must_repeat_and_exact_unless_mixed(monkeypatch, repeats, mixed):
+    if repeats:
+        monkeypatch.setenv("STUDY_DETERMINISTIC", "1")
+    before = flags()
+    with device.deterministic(0, 1, mixed):
+        assert flags() == (repeats, not repeats, mixed, mixed)
+    assert flags() == before
+
+
+def test_engines_are_chosen_on_a_gpu_only(monkeypatch):
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert (device.engine(gpu), device.engine(cpu)) == ("graph", "plain")
+    for asked in device.ENGINES:
+        monkeypatch.setenv("STUDY_ENGINE", asked)
+        assert (device.engine(gpu), device.engine(cpu)) == (asked, "plain")
+    monkeypatch.setenv("STUDY_ENGINE", "warp")
+    with pytest.raises(StudyError, match="STUDY_ENGINE must be one of graph"):
+        device.engine(cpu)
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "expected"),
+    [
+        (0, None, []),
+        (0, "0,1", []),
+        (3, None, ["0", "1", "2"]),
+        (2, "2, 5", ["2", "5"]),
+        (1, "MIG-abc", ["MIG-abc"]),
+    ],
+)
+def test_visible_gpus_have_the_names_that_the_setting_uses(monkeypatch, there, asked, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if asked:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", asked)
+    assert device.visible_gpus() == expected
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
 def test_gpu_is_picked_and_described_by_its_own_name():

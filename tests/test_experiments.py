@@ -10,10 +10,11 @@ from helpers.selection.registry import METHODS
 from helpers.specs import Measure, Select, Train
 
 COLUMNS = [
-    *("question", "method", "label", "budget", "kept", "seed", "model", "selector", "epochs"),
-    *("test_error", "seconds", "select_seconds", "forward", "backward", "alone"),
+    *("question", "method", "label", "budget", "share", "kept", "seed", "model"),
+    *("selector", "selector_epochs", "n_selectors", "options", "epochs", "test_error"),
+    *("seconds", "select_seconds", "total_seconds", "forward", "backward", "alone"),
 ]
-SAMPLERS = {"ids", "adonis", "ids+adonis", "selective-backprop"}
+SAMPLERS = {"ids", "adonis", "ids+adonis", "selective-backprop", "repeated-random"}
 QUESTIONS = sorted(n for n in vars(experiments) if n.endswith(("_runs", "_measures")))
 
 
@@ -39,7 +40,7 @@ def test_all_has_a_list_for_each_notebook():
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_asks_valid_runs_and_each_seed(name):
-    scale = Scale(n_seeds=2, first_seed=10)
+    scale = Scale(n_seeds=2, first_seed=10, more_proxies=("resnet20-w8",))
     asked = getattr(experiments, name)(scale)
     assert asked
     seeds = {spec.seed for spec in asked if isinstance(spec, Train)}
@@ -68,7 +69,7 @@ def test_every_question_asks_valid_runs_and_each_seed(name):
     "name", sorted(set(QUESTIONS) - {"extra_runs", "online_runs", "sweep_runs"})
 )
 def test_a_question_asks_nothing_twice(name):
-    asked = getattr(experiments, name)(Scale())
+    asked = getattr(experiments, name)(Scale(more_proxies=("resnet20-w8",)))
     assert len({specs.key(spec) for spec in asked}) == len(asked)
 
 
@@ -101,12 +102,18 @@ def test_the_ladder_climbs_from_random_to_geda():
     assert len(rungs) == 5
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 6, 8, 100])
+@pytest.mark.parametrize("epochs", [1, 2, 6, 8, 13, 100, 181])
 def test_recorded_epochs_start_untrained_and_end_trained(epochs):
     found = experiments.recorded(epochs)
     assert found[0] == 0
     assert found[-1] == epochs
     assert list(found) == sorted(set(found))
+
+
+def test_recorded_epochs_double_and_long_runs_add_where_svp_stops_its_proxies():
+    assert experiments.recorded(6) == (0, 1, 2, 4, 6)  # stored runs hang on it
+    assert experiments.recorded(12) == (0, 1, 2, 4, 8, 12)
+    assert {50, 100} <= set(experiments.recorded(181))
 
 
 def test_scale_gives_lists_and_numbers_the_types_specs_are_hashed_with():
@@ -146,6 +153,24 @@ def test_scale_refuses_empty_lists():
         experiments.Scale(percentages=[])
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"label_budgets": [0.3, 0.1]}, "label_budgets must rise"),
+        ({"label_budgets": [0.1, 0.1]}, "label_budgets must rise"),
+        ({"initial_share": 0.1}, "above initial_share 0.1"),
+        ({"initial_share": 0.0}, "initial_share must lie in"),
+        ({"label_budgets": [0.5, 1.5]}, "label_budgets must lie in"),
+        ({"stops": [0]}, "stops must be 1 or more"),
+        ({"more_proxies": [1]}, "more_proxies must hold str"),
+        ({"n_proxy_budgets": 0}, "n_proxy_budgets must be 1 or more"),
+    ],
+)
+def test_scale_refuses_rounds_and_stops_that_cannot_be(changed, message):
+    with pytest.raises(StudyError, match=message):
+        Scale(**changed)
+
+
 def test_data_name_follows_the_copy_on_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "resolve", lambda name: name.replace("cifar10", "cifar10-jpeg"))
     scale = Scale(dataset="cifar10@100+20")
@@ -179,6 +204,11 @@ def test_frame_holds_one_tidy_row_a_run(tiny):
     assert frame["test_error"][0] == pytest.approx(100 - 100 * found[0].metrics["test_acc"])
     assert frame["select_seconds"][1] > found[0].metrics["seconds"]  # the proxy is paid for
     assert frame["select_seconds"][0] == 0
+    assert frame["selector_epochs"].tolist() == [0, 1, 0]
+    assert frame["n_selectors"].tolist() == [0, 1, 0]
+    assert frame["total_seconds"].tolist() == pytest.approx(
+        (frame["seconds"] + frame["select_seconds"]).tolist()
+    )
     assert (frame["forward"] >= frame["backward"]).all()
     assert frame["backward"].tolist() == [200, 50, 200]
 
@@ -186,3 +216,21 @@ def test_frame_holds_one_tidy_row_a_run(tiny):
 def test_frame_wants_a_result_for_each_spec(tiny):
     with pytest.raises(ValueError, match="shorter"):
         experiments.frame([experiments.depth_run(tiny, tiny.proxy, 4)], [])
+
+
+def test_frame_counts_the_run_that_a_sampler_embeds_with(tiny):
+    asked = [experiments.online_run(tiny, "ids", 4), experiments.repeated_run(tiny, 0.25, 4)]
+    frame = experiments.frame(asked, results.compute(asked, device="cpu"))
+    (embedded,) = results.compute([experiments.depth_run(tiny, tiny.proxy, 4)], device="cpu")
+    assert frame["select_seconds"].tolist() == [embedded.metrics["seconds"], 0.0]
+    assert frame["label"].tolist() == ["IDS", "Repeated random"]
+    assert frame["budget"].tolist() == [1.0, 0.25]
+    assert frame["kept"][1] == frame["backward"][1] == 50
+
+
+def test_frame_wants_what_a_run_was_chosen_by(tiny, tmp_path, monkeypatch):
+    asked = [experiments.subset_run(tiny, tiny.proxy, experiments.choice(tiny, "random", 0.25, 4))]
+    found = results.compute(asked, device="cpu")
+    monkeypatch.setenv("STUDY_STORE", str(tmp_path / "another"))
+    with pytest.raises(StudyError, match="select random 0.25 .* is not stored"):
+        experiments.frame(asked, found)

@@ -61,6 +61,18 @@ def test_the_recipes_own_epochs_change_nothing():
     assert recipes.get("svp", 181) is recipes.get("svp") is recipes.RECIPES["svp"]
 
 
+def test_gentle_is_the_same_recipe_at_three_tenths_of_the_rate():
+    plain, gentle = recipes.get("small", 5), recipes.get("small-gentle", 5)
+    for epoch in (0, 1, 3.5, 4.9):
+        assert gentle.rate_at(epoch) == pytest.approx(0.3 * plain.rate_at(epoch))
+    same = dataclasses.replace(gentle, name=plain.name, rate=plain.rate)
+    assert same == plain
+    assert gentle.name == "small-gentle"
+    assert recipes.get("small") is recipes.RECIPES["small"]
+    with pytest.raises(StudyError, match="unknown recipe 'sgd-gentle'"):
+        recipes.get("sgd-gentle")
+
+
 def test_unknown_recipe_names_the_known_ones():
     with pytest.raises(StudyError, match="unknown recipe 'sgd'.*digits.*adonis"):
         recipes.get("sgd")
@@ -73,7 +85,13 @@ def test_epochs_below_one_are_refused(epochs):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"schedule": "cosine"}, {"precision": "half"}, {"milestones": (3.0,)}]
+    "changed",
+    [
+        {"schedule": "cosine"},
+        {"precision": "half"},
+        {"milestones": (3.0,)},
+        {"label_smoothing": 1.0},
+    ],
 )
 def test_a_recipe_that_would_silently_mean_something_else_is_refused(changed):
     with pytest.raises(StudyError):

@@ -94,6 +94,44 @@ def test_switch_turns_after_its_epoch():
     assert visited == [easy.tolist()] * 2 + [hard.tolist()] * 2
 
 
+def test_redrawn_rows_are_a_new_subset_every_epoch():
+    epochs = [rows_of(b) for b in drive(samplers.Redrawn(ROWS, 0.3, seed=5), 6)]
+    assert all(len(set(rows)) == len(rows) == 30 for rows in epochs)
+    assert set(np.concatenate(epochs)) <= set(ROWS)
+    assert len({tuple(sorted(rows)) for rows in epochs}) == 6
+    assert len(set(np.concatenate(epochs))) > 60  # six draws of 30 % leave about 12 % unseen
+
+
+def test_redrawn_rows_hang_on_seed_and_epoch_alone():
+    one, again = samplers.Redrawn(ROWS, 0.3, seed=5), samplers.Redrawn(ROWS, 0.3, seed=5)
+    expected = [one.rows_at(e).tolist() for e in range(4)]
+    assert [again.rows_at(e).tolist() for e in (3, 0, 2, 1)] == [
+        expected[e] for e in (3, 0, 2, 1)
+    ]  # a resumed run starts at any epoch
+    assert samplers.Redrawn(ROWS, 0.3, seed=6).rows_at(0).tolist() != expected[0]
+    drive(again, 2, seed=9)  # nor on the generator that orders the batches
+    assert again.rows_at(0).tolist() == expected[0]
+
+
+def test_every_row_is_drawn_equally_often():
+    sampler = samplers.Redrawn(ROWS, 0.3, seed=0)
+    counts = np.bincount(np.concatenate([sampler.rows_at(e) for e in range(2000)]), minlength=N)
+    assert counts[1::2].sum() == 0
+    # 600 expected, standard deviation about 20: five of them
+    assert np.abs(counts[::2] - 600).max() < 103
+
+
+def test_a_redrawn_share_of_one_is_everything_and_a_tiny_one_is_one_row():
+    assert samplers.Redrawn(ROWS, 1.0, seed=0).rows_at(3).tolist() == ROWS.tolist()
+    assert len(samplers.Redrawn(ROWS, 1e-6, seed=0).rows_at(0)) == 1
+
+
+@pytest.mark.parametrize("keep", [0, -0.1, 1.5, float("nan")])
+def test_a_redrawn_share_outside_its_range_is_refused(keep):
+    with pytest.raises(StudyError, match="keep must lie in"):
+        samplers.Redrawn(ROWS, keep, seed=0)
+
+
 def plain_accepted(history, theta, sigma, n_bins):
     """Count bin by bin, as `adonis` figures 3 and 4 show it."""
     mean, spread = np.mean(history), np.std(history)

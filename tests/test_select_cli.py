@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helpers import arrays, inputs, memory, method_options, outputs, select
+from helpers import scores, select
 from helpers.__main__ import main
+from helpers.select import arrays, common, inputs, memory, method_options, outputs
 from helpers.selection import registry
 from helpers.selection.pool import Pool
 
 N = 30
-ROOT = Path(select.__file__).resolve().parents[1]
+ROOT = Path(select.__file__).resolve().parents[2]
 
 
 def made():
@@ -122,7 +123,7 @@ def test_every_format_gives_the_registry_s_answer(folder, capsys, method, line, 
     data = made()
     given = {name: data[name] for name in inputs.SHAPES if f"--{name} " in line}
     if method == "forgetting":
-        given["forgetting"] = select.scores.forgetting_events(given["correct"])
+        given["forgetting"] = scores.forgetting_events(given["correct"])
     pool = Pool(**{"labels": np.zeros(N, int)} | given)
     options = method_options.parse(registry.get(method), text.split(" --option ")[1:])
     k = n_kept if method != "ids" else 15
@@ -248,7 +249,7 @@ def test_keep_is_the_nearest_count(tmp_path, monkeypatch, capsys, keep, k):
 def test_exact_halves_do_not_depend_on_floats():
     share = select._share("0.145")
     assert 0.145 * 100 < 14.5  # the float falls below the half that was written
-    assert select._count(None, share, 300) == 44  # 43.5, and 44 is even
+    assert common.counted(None, share, 300) == 44  # 43.5, and 44 is even
 
 
 E1 = "--method entropy --k 1 --probs"
@@ -327,6 +328,9 @@ ERRORS = [
      "--option n_initial is given twice"),
     (f"{E1} probs.npy --out p.txt", "--out must end in .npy or .csv, or have no suffix"),
     (f"{E1} probs.npy --out no/p.npy", "--out: there is no folder no"),
+    (f"{E1} probs.npy --data digits", "--data goes with no arrays, got --probs too"),
+    (f"{E1} probs.npy --proxy resnet8", "--proxy goes with --data only"),
+    (f"{E1} probs.npy --report p.html", "--report goes with --data only"),
 ]  # fmt: skip
 
 
@@ -364,6 +368,22 @@ def test_errors_are_one_line_that_names_the_flag_and_nothing_is_written(capsys):
     for line, message in ERRORS:
         said = refused(capsys, line if "--out" in line else f"{line} --out p.npy")
         assert message in said, line
+
+
+def test_arrays_need_a_name_for_what_is_written(folder, capsys):
+    assert "--out is required with arrays" in refused(capsys, f"{E1} probs.npy")
+
+
+def test_weights_never_take_the_place_of_rows(folder, capsys):
+    line = "--method craig --gradients gradients.npy --labels labels.npy --k 6"
+    assert call(capsys, f"{line} --out a-weights.npy")[0] == 0
+    assert np.load("a-weights.npy").dtype == np.int64
+    assert np.load("a-weights-weights.npy").dtype == np.float64
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that nobody can write to")
+def test_a_folder_that_cannot_be_written_is_told_first(folder, capsys):
+    assert "--out: /proc cannot be written" in refused(capsys, f"{E1} probs.npy --out /proc/p.npy")
 
 
 def test_lists_of_another_length_in_a_later_batch(tmp_path, monkeypatch):
@@ -415,7 +435,7 @@ def test_a_full_disk_changes_nothing(folder, capsys, monkeypatch):
 @pytest.mark.parametrize("n", [3, 100_000])
 def test_a_full_disk_is_told_by_its_name(suffix, n):
     with pytest.raises(OSError, match="No space left") as error:
-        outputs._write_one(Path("/dev/full"), suffix, np.arange(n), None)
+        outputs._writer(Path("p"), f"p{suffix}", np.arange(n), None, None)(Path("/dev/full"))
     assert error.value.errno == 28
 
 
@@ -431,7 +451,7 @@ def test_no_room_to_unpack_names_the_folder(folder, capsys, monkeypatch):
 
 PAUSED = """
 import sys, time
-from helpers import outputs
+from helpers.select import outputs
 from helpers.__main__ import main
 def wait(*_):
     print("writing", flush=True)
@@ -563,7 +583,7 @@ def test_hours_of_pairs_are_foretold(folder, capsys, monkeypatch):
     by_class = memory.hours("craig", {"gradients": (1_280_000, 512)}, 1300)
     assert 0 < by_class < 0.02
     assert memory.hours("k-centers", {"features": (1_280_000, 512)}) == 0
-    monkeypatch.setattr(select, "LONG", 0)
+    monkeypatch.setattr(common, "LONG", 0)
     line = "--k 3 --features features.npy --out p.npy --method"
     code, _, err = call(capsys, f"{line} facility-location")
     assert code == 0
@@ -616,7 +636,7 @@ def test_help_tells_every_method_its_needs_and_options(capsys):
 
 def test_the_examples_of_help_can_be_parsed():
     examples = method_options.EXAMPLES.replace("\\\n", "").splitlines()[1:]
-    assert len(examples) == 3
+    assert len(examples) == 4
     for line in examples:
         parser = argparse.ArgumentParser()
         select.add_arguments(parser)
@@ -624,4 +644,7 @@ def test_the_examples_of_help_can_be_parsed():
         method = registry.get(args.method)
         options = method_options.parse(method, args.option)
         given = {name for name in inputs.SHAPES if getattr(args, name)}
-        method_options.check_needs(method, options, given)
+        if args.data:
+            method_options.check_data(method, options, 1)
+        else:
+            method_options.check_needs(method, options, given)

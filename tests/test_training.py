@@ -1,13 +1,27 @@
 """The training loop: repeatable, traced as it happened, and clear about bad input."""
 
+import dataclasses
 import gc
+import itertools
 import weakref
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from helpers import StudyError, data, models, probing, recipes, samplers, training
+from helpers import (
+    StudyError,
+    augmentation,
+    data,
+    models,
+    probing,
+    recipes,
+    samplers,
+    training,
+)
+from helpers.training.plan import Planner
 
 MODEL = "resnet8-w8"
 SHORT = recipes.get("digits", 3)
@@ -32,8 +46,8 @@ class Watched(training.Loop):
         Watched.seen.append((set(), {}))
         return super().epoch(number)
 
-    def logits(self, rows):
-        found = super().logits(rows)
+    def logits(self, rows, draws):
+        found = super().logits(rows, draws)
         if found.requires_grad:  # a training step, not a pass spent on choosing
             visited, right = Watched.seen[-1]
             for row, guess in zip(rows.tolist(), found.argmax(dim=1).tolist(), strict=True):
@@ -223,28 +237,123 @@ def test_divergence_is_said_in_one_line(digits, name):
 def test_nothing_of_a_run_stays_but_the_run(digits, monkeypatch):
     alive = []
 
+    from helpers.training import loop
+
     class Counted(training.Inputs):
         def __init__(self, *args):
             super().__init__(*args)
             alive.append(weakref.ref(self))
 
-    monkeypatch.setattr(training, "Inputs", Counted)
+    monkeypatch.setattr(loop, "Inputs", Counted)
     kept = [training.fit(digits, MODEL, recipes.get("digits", 1), device="cpu") for _ in range(2)]
     gc.collect()
     assert len(kept) == len(alive) == 2
     assert [ref() for ref in alive] == [None, None]
 
 
-def test_mirrored_and_cropped_images_come_from_the_images():
-    images = torch.arange(1, 1 + 2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
-    recipe = recipes.Recipe("x", "x", 1, 2, 0.1, pad=1, flip=True)
-    for seed in range(20):
-        generator = torch.Generator().manual_seed(seed)
-        for image, found in zip(images, training.augment(images, recipe, generator), strict=True):
-            padded = torch.nn.functional.pad(image, (1, 1, 1, 1))
-            crops = [padded[:, y : y + 4, x : x + 4] for y in range(3) for x in range(3)]
-            crops += [crop.flip(2) for crop in crops]
-            assert any(torch.equal(found, crop) for crop in crops)
+def test_a_class_that_vanishes_from_a_subset_is_named(digits, run):
+    rows = np.flatnonzero(~np.isin(digits.train_labels, (3, 7)))
+    found = training.fit(digits, MODEL, recipes.get("digits", 6), rows, device="cpu")
+    assert found.metrics["missing_classes"] == ["3", "7"]
+    assert "missing_classes" not in run.metrics
+    assert 0.1 < found.metrics["test_acc"] <= (~np.isin(digits.test_labels, (3, 7))).mean()
+
+
+def test_a_network_with_too_few_outputs_is_refused(digits):
+    small = models.build(MODEL, 9, 1)
+    with pytest.raises(StudyError, match="labels 0..9, the network 9 outputs"):
+        training.fit(digits, small, SHORT, device="cpu")
+
+
+def test_texts_and_images_are_told_apart(digits):
+    with pytest.raises(StudyError, match="is images, the network reads texts"):
+        training.fit(digits, "fasttext", SHORT, device="cpu")
+    texts = dataclasses.replace(
+        digits,
+        train_inputs=digits.train_inputs.reshape(200, 64),
+        test_inputs=digits.test_inputs.reshape(50, 64),
+    )
+    with pytest.raises(StudyError, match="is texts, the network reads images"):
+        training.fit(texts, MODEL, SHORT, device="cpu")
+    with pytest.raises(StudyError, match="crops, mirrors or rotates images, not texts"):
+        training.fit(texts, "fasttext", "small", device="cpu")
+
+
+def test_texts_are_encoded_once(digits, monkeypatch):
+    from helpers.models import text
+    from helpers.training import inputs
+
+    texts = dataclasses.replace(
+        digits,
+        train_inputs=digits.train_inputs.reshape(200, 64),
+        test_inputs=digits.test_inputs.reshape(50, 64),
+    )
+    encode, asked = text.FastText.encode, []
+
+    def counted(rows):
+        asked.append(len(rows))
+        return encode(rows)
+
+    monkeypatch.setattr(text.FastText, "encode", staticmethod(counted))
+    monkeypatch.setattr(inputs, "ENCODED", 120)
+    found = training.fit(texts, "fasttext", SHORT, seed=1, device="cpu", record_at=(3,))
+    assert asked == [120, 80, 50]
+    assert np.isfinite(found.trace["logits"]).all()
+    model = found.model.eval()
+    with torch.no_grad():
+        direct = model(torch.tensor(texts.train_inputs))
+    np.testing.assert_allclose(found.trace["logits"], direct, rtol=2e-3, atol=1e-3)
+
+
+class Ops(TorchDispatchMode):
+    """Counts the operations by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.counts[str(function).split(".")[1]] += 1
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["small", "adonis"])
+def test_an_epoch_waits_for_the_device_only_at_its_end(digits, name):
+    """Reading a number back is what makes a host wait: as often for 7 steps as for 2."""
+    waits = {}
+    for n in (64, 200):
+        where, recipe = torch.device("cpu"), dataclasses.replace(recipes.get(name, 2), batch=32)
+        model = models.build(MODEL, 10, 1)
+        loop = training.Loop(digits, model, recipe, samplers.Fixed(np.arange(n)), 0, where)
+        with Ops() as seen:
+            loop.epoch(0)
+        assert seen.counts["convolution_backward"] >= 9 * n // 32
+        forcing = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique")
+        waits[n] = {name: seen.counts[name] for name in forcing}
+    assert waits[64] == waits[200]
+    assert waits[200]["_local_scalar_dense"] == 3  # loss, right, visited
+
+
+def test_an_epoch_is_drawn_as_batches_would_be(digits):
+    """The whole epoch at once, and the same numbers as batch by batch."""
+    recipe = dataclasses.replace(recipes.get("adonis", 2), batch=32)
+    sampler = samplers.Fixed(np.arange(97), np.linspace(0, 2, 97))  # a last batch of one row
+    found = Planner(sampler, recipe, 5, torch.device("cpu"))
+    order, crops = (torch.Generator().manual_seed(seed) for seed in (5, 5 + 1_000_003))
+    for epoch in range(2):
+        steps = list(found.minibatches(epoch, None))
+        batches = list(sampler.batches(epoch, 32, order, None))
+        assert [len(b.rows) for b in batches] == [32, 32, 32, 1]
+        assert len(steps) == 3
+        for step, batch in zip(steps, batches, strict=False):
+            assert torch.equal(step.rows, batch.rows)
+            assert torch.equal(step.shares, batch.weights / batch.weights.sum())
+            for ours, theirs in zip(step.draws, augmentation.draw(32, recipe, crops), strict=True):
+                assert torch.equal(ours, theirs)
+        rates = [step.rate for step in steps]
+        middles = [(a.progress + b.progress) / 2 for a, b in itertools.pairwise(batches)]
+        expected = [batches[0].progress / 2, *middles][:3]
+        assert rates == [recipe.rate_at(epoch + middle) for middle in expected]
 
 
 @pytest.mark.gpu

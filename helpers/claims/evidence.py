@@ -11,9 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.claims import (
+    evidence_active,
     evidence_adonis,
     evidence_budgeted,
+    evidence_families,
     evidence_geda,
+    evidence_proxies,
     evidence_rivals,
     evidence_slides,
     evidence_svp,
@@ -72,7 +75,11 @@ def _from_results() -> dict[str, Callable[..., dict | None]]:
     """Gather the functions of the documents' modules that are named like a claim."""
     documents = (
         ("svp_slides", evidence_slides),
+        ("svp_slides", evidence_proxies),
         ("svp", evidence_svp),
+        ("svp", evidence_active),
+        ("svp", evidence_families),
+        ("svp", evidence_proxies),
         ("budgeted", evidence_budgeted),
         ("budgeted", evidence_rivals),
         ("geda", evidence_geda),

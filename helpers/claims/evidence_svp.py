@@ -147,25 +147,6 @@ def svp_17(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_19(scale: Scale) -> Evidence:
-    """Ratio of selection times over the ratio of training times, (proxies, seeds)."""
-    budget = max(scale.budgets)
-    target, proxy, by_target, by_proxy = seconds(
-        scale,
-        full(scale, scale.target),
-        full(scale, scale.proxy),
-        lambda seed: ex.choice(scale, "forgetting", budget, seed, scale.target),
-        lambda seed: ex.choice(scale, "forgetting", budget, seed),
-    )
-    trained = (target + by_target) / (proxy + by_proxy) / (target / proxy)
-    return {
-        "values": [trained, np.full_like(trained, np.nan)],
-        "labels": ["proxy trained in full", "proxy trained briefly"],
-        "note": "no briefly trained proxy was run",
-    }
-
-
-@measured
 def svp_22(scale: Scale) -> Evidence:
     """Errors at the smallest share, target as selector: entropy, k-centers, forgetting."""
     order = ("entropy", "k-centers", "forgetting")

@@ -14,7 +14,8 @@ from helpers.claims.verdicts import NOT_DECIDABLE, NOT_MEASURED, Verdict
 
 LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims.yml"
 DOCUMENTS = ("svp", "svp-slides", "budgeted", "geda", "adonis")
-SCALES = ("digits", "cifar10-small", "paper")  # rising; "none" is reached by no profile
+# Rising. A claim of scale "none" is reached by no profile, a profile of scale "none" reaches none.
+SCALES = ("digits", "cifar10-small", "paper")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def decide(claim: Claim, evidence: dict | None, profile_scale: str) -> Row:
     Args:
         claim: The row of the ledger.
         evidence: What its evidence function returned; None or {} = not measured.
-        profile_scale: Scale of the runs, one of `SCALES`.
+        profile_scale: Scale of the runs, one of `SCALES`, or "none" (other data).
 
     Returns:
         The row. Below the claim's smallest scale the verdict is "not decidable at this scale"; our
@@ -99,8 +100,8 @@ def decide(claim: Claim, evidence: dict | None, profile_scale: str) -> Row:
         StudyError: If profile_scale is unknown.
         ValueError: If the evidence does not fit the rule.
     """
-    if profile_scale not in SCALES:
-        raise StudyError(f"scale must be one of {', '.join(SCALES)}, got {profile_scale!r}")
+    if profile_scale not in (*SCALES, "none"):
+        raise StudyError(f"scale must be one of {', '.join(SCALES)} or none, got {profile_scale!r}")
     answer = apply(claim.rule, evidence, claim.numbers)
     if _reached(claim.scale, profile_scale):
         return Row(claim, answer)
@@ -118,7 +119,9 @@ def _number(answer: Verdict) -> tuple[float, float, float, int]:
 
 def _reached(scale: str, profile_scale: str) -> bool:
     """Whether runs of a profile are large enough for a claim."""
-    return scale != "none" and SCALES.index(profile_scale) >= SCALES.index(scale)
+    if "none" in (scale, profile_scale):
+        return False
+    return SCALES.index(profile_scale) >= SCALES.index(scale)
 
 
 def decide_all(claims: list[Claim], scale, profile_scale: str, sources: dict[str, Callable]):
@@ -127,7 +130,7 @@ def decide_all(claims: list[Claim], scale, profile_scale: str, sources: dict[str
     Args:
         claims: Rows of the ledger.
         scale: Parameters of the study, passed on to the evidence functions.
-        profile_scale: One of `SCALES`.
+        profile_scale: One of `SCALES`, or "none".
         sources: Evidence name -> function(scale) -> dict or None; `evidence.EVIDENCE`. Names it
             lacks count as not measured.
 

@@ -1,12 +1,17 @@
-"""Data sets by name: embedded digits, torchvision downloads, class folders, Parquet files.
+"""Data sets by name: embedded digits, downloads, class folders, Parquet files, texts.
 
-`load(name)` gives a `Dataset` of uint8 images and integer labels. A name is `BASE[@TRAIN+TEST]`:
+`load(name)` gives a `Dataset` of uint8 images or texts and integer labels. A name is
+`BASE[@TRAIN+TEST]`:
 
 - `digits`: scikit-learn's 8x8 digits, nothing to download;
-- `cifar10`, `cifar100`, `svhn`, `mnist`, `fashionmnist`: downloaded through torchvision, or read
+- `cifar10`, `cifar100`, `svhn`, `svhn-slides` (as `svp-slides` divides it, with a validation part),
+  `mnist`, `fashionmnist`: downloaded through torchvision, or read
   from a Parquet copy in `$STUDY_DATA` where one lies (`resolve` says which);
 - `folder:PATH`: class folders with images, see `helpers.data.folders`;
-- `parquet:PATH`: Parquet in the Hugging Face image layout, see `helpers.data.parquet`.
+- `parquet:PATH`: Parquet in the Hugging Face image layout, see `helpers.data.parquet`;
+- `imdb`, `amazon-reviews`: film and product reviews, negative or positive, and `amazon-ratings`,
+  the latter by their stars (1, 2, 4 and 5: nobody gave 3), read from `$STUDY_DATA`;
+- `text:PATH`: texts in CSV or Parquet, see `helpers.data.text`.
 
 `@10000+2000` keeps the first 10,000 training and 2,000 test rows; a validation set stays
 whole.

@@ -1,7 +1,7 @@
-"""Decoded images on disk: `.npy` files that are opened as memory maps.
+"""Decoded images and texts on disk: `.npy` files that are opened as memory maps.
 
 A file name holds the place it was decoded from, a stamp of the source files and the CRC-32 of the
-pixels, so a stale or damaged file is seen and decoded again. Without room or right to write, the
+bytes, so a stale or damaged file is seen and decoded again. Without room or right to write, the
 study goes on without a cache.
 """
 
@@ -45,13 +45,13 @@ def read(folder: Path, prefix: str, split: str, n: int) -> np.ndarray | None:
         n: Rows expected.
 
     Returns:
-        Read-only memory map, uint8, shape (n, C, H, W); None if there is none or it is damaged
-        (a damaged file is removed).
+        Read-only memory map, uint8, shape (n, C, H, W) or (n, T); None if there is none or it is
+        damaged (a damaged file is removed).
     """
     for file in sorted(folder.glob(f"{prefix}-{split}-*.npy")):
         try:
             array = np.load(file, mmap_mode="r", allow_pickle=False)
-            intact = array.dtype == np.uint8 and array.ndim == 4 and len(array) == n
+            intact = array.dtype == np.uint8 and array.ndim in (2, 4) and len(array) == n
             if intact and file.stem.endswith(f"-{_crc([array]):08x}"):
                 return array
         except (OSError, ValueError, EOFError):
@@ -74,11 +74,11 @@ def write(
         folder: Folder of the cache, made if need be.
         prefix: As in `read`.
         split: As in `read`.
-        shape: (n, C, H, W).
-        batches: Starts the decoding; yields uint8 arrays, shape (b, C, H, W).
+        shape: (n, C, H, W), or (n, T) for texts.
+        batches: Starts the decoding; yields uint8 arrays of b of the rows.
 
     Returns:
-        uint8, shape (n, C, H, W): a read-only memory map, or an array in memory where the disk is
+        uint8 of that shape: a read-only memory map, or an array in memory where the disk is
         full or cannot be written.
     """
     try:

@@ -16,6 +16,9 @@ import numpy as np
 from helpers import StudyError
 from helpers.data.dataset import Dataset
 from helpers.data.names import COPIES, kept_rows
+from helpers.data.splitting import hash_order
+
+Part = tuple[np.ndarray, np.ndarray]  # images and labels
 
 IDX_FILES = tuple(
     f"{split}-{kind}-ubyte.gz"
@@ -30,6 +33,10 @@ SOURCES = {
     "mnist": ("MNIST", "MNIST/raw", IDX_FILES),
     "fashionmnist": ("FashionMNIST", "FashionMNIST/raw", IDX_FILES),
 }
+SOURCES["svhn-slides"] = SOURCES["svhn"]
+# Base -> rows for training, validation and test, drawn by a fixed order from the original splits.
+# Source: `svp-slides`, experimental set-up.
+SPLITS = {"svhn-slides": (66_257, 7_000, 10_000)}
 TIMEOUT_S = 30.0
 
 _FAILED = (RuntimeError, OSError, EOFError, http.client.HTTPException, tarfile.TarError, zlib.error)
@@ -45,13 +52,16 @@ def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Data
         root: Folder of downloads, laid out as torchvision does.
 
     Returns:
-        The original images in the order of the original files.
+        The original images in the order of the original files, or as `SPLITS` divides them.
 
     Raises:
         StudyError: If the data are not there and cannot be downloaded, or the slice is too large.
     """
     parts = _parts(base, root)
-    (train_inputs, train_labels), (test_inputs, test_labels) = map(_arrays, parts)
+    train, test, valid = _arrays(parts[0]), _arrays(parts[1]), ()
+    if base in SPLITS:
+        train, valid, test = _divided(name, SPLITS[base], train, test)
+    (train_inputs, train_labels), (test_inputs, test_labels) = train, test
     n_train, n_test = kept_rows(name, rows, len(train_labels), len(test_labels))
     return Dataset(
         name,
@@ -60,7 +70,28 @@ def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Data
         test_inputs[:n_test].copy(),
         test_labels[:n_test].copy(),
         _class_names(base, parts[0]),
+        *valid,
     )
+
+
+def _divided(name: str, sizes: tuple[int, int, int], train: Part, test: Part) -> list[Part]:
+    """Training, validation and test part, each in a fixed mixed order.
+
+    Raises:
+        StudyError: If the files hold fewer rows than the parts need.
+    """
+    n_train, n_valid, n_test = sizes
+    if len(train[1]) < n_train + n_valid or len(test[1]) < n_test:
+        raise StudyError(
+            f"{name} needs {n_train + n_valid} training and {n_test} test rows, "
+            f"the files hold {len(train[1])} and {len(test[1])}"
+        )
+    mixed, tested = (hash_order([str(row) for row in range(len(p[1]))]) for p in (train, test))
+    chosen = (mixed[:n_train], mixed[n_train : n_train + n_valid])
+    return [
+        *((train[0][rows], train[1][rows]) for rows in chosen),
+        (test[0][tested[:n_test]], test[1][tested[:n_test]]),
+    ]
 
 
 def _parts(base: str, root: Path) -> list:
@@ -91,7 +122,8 @@ def _open(base: str, root: Path, is_train: bool, download: bool):
     from torchvision import datasets  # imports torch
 
     kind = getattr(datasets, SOURCES[base][0])
-    split = {"split": "train" if is_train else "test"} if base == "svhn" else {"train": is_train}
+    is_svhn = SOURCES[base][0] == "SVHN"
+    split = {"split": "train" if is_train else "test"} if is_svhn else {"train": is_train}
     return kind(str(root), download=download, **split)
 
 
@@ -107,7 +139,7 @@ def _arrays(part) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _class_names(base: str, part) -> tuple[str, ...]:
-    if base in ("svhn", "mnist"):  # torchvision: none, and "0 - zero"
+    if SOURCES[base][0] in ("SVHN", "MNIST"):  # torchvision: none, and "0 - zero"
         return tuple(str(digit) for digit in range(10))
     return tuple(part.classes)
 

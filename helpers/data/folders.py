@@ -39,6 +39,39 @@ def encoded(
         StudyError: If there are no images, a class folder is empty, all images are of one class,
             or a test class is not a training class.
     """
+    tables, class_names = _tables(name, path, rows)
+    splits = {
+        split: Encoded(labels, partial(_images, files)) for split, (files, labels) in tables.items()
+    }
+    return splits, class_names
+
+
+def train_files(name: str, path: Path, rows: tuple[int, int] | None) -> list[str]:
+    """Say which file every training row is.
+
+    Args:
+        name: Data set, for the messages.
+        path: The folder.
+        rows: As for `encoded`.
+
+    Returns:
+        Paths inside the folder, with forward slashes, in the order of the rows.
+
+    Raises:
+        StudyError: As `encoded`.
+    """
+    return _keys(path, _tables(name, path, rows)[0]["train"][0])
+
+
+def is_split(path: Path) -> bool:
+    """Tell whether the folder says itself which images are for testing."""
+    return (path / "train").is_dir()
+
+
+def _tables(
+    name: str, path: Path, rows: tuple[int, int] | None
+) -> tuple[dict[str, tuple[list[Path], np.ndarray]], tuple[str, ...]]:
+    """Files and labels by split in the order of the rows, and the class names."""
     listed = _listed(name, path)
     class_names = tuple(next(iter(listed.values())))
     tables = {split: _rows(name, by_class, class_names) for split, by_class in listed.items()}
@@ -48,11 +81,11 @@ def encoded(
     for split, (_, labels) in tables.items():
         check_labels(name, "training" if split == "train" else split, labels, class_names)
     n_kept = dict(zip(("train", "test"), kept_rows(name, rows, *_sizes(tables)), strict=True))
-    splits = {}
-    for split, (files, labels) in tables.items():
-        n = n_kept.get(split, len(files))
-        splits[split] = Encoded(labels[:n], partial(_images, files[:n]))
-    return splits, class_names
+    cut = {
+        split: (files[: n_kept.get(split)], labels[: n_kept.get(split)])
+        for split, (files, labels) in tables.items()
+    }
+    return cut, class_names
 
 
 def files_of(name: str, path: Path) -> list[Path]:

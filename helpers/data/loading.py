@@ -1,14 +1,15 @@
 """From a name to a data set: which reader, which cache."""
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
-from helpers.data import cache, downloads, folders, parquet, pixels
+from helpers.data import cache, downloads, folders, parquet, pixels, text
 from helpers.data.dataset import Dataset
 from helpers.data.embedded import load_digits
-from helpers.data.names import COPIES, DEFAULT_ROOT, DOWNLOADS, copy_folder, parse, resolve
+from helpers.data.names import COPIES, DEFAULT_ROOT, DOWNLOADS, TEXTS, copy_folder, parse, resolve
 
 
 def load(name: str, root: str | Path | None = None) -> Dataset:
@@ -41,19 +42,18 @@ def _load(name: str, root: Path, path: Path | None, stamp: str) -> Dataset:
         return load_digits(name, rows)
     if base in DOWNLOADS:
         return downloads.load(name, base, rows, root)
-    reader = folders if base.startswith("folder:") else parquet
-    splits, class_names = reader.encoded(name, path, rows)
+    splits, class_names = _reader(base).encoded(name, path, rows)
     prefix = f"{cache.place(name, path)}-{stamp}"
-    images = _decoded(splits, root / "cache", prefix)
+    inputs = _decoded(splits, root / "cache", prefix)
     cache.remove_stale(root / "cache", cache.place(name, path), stamp)
-    valid = (images["valid"], splits["valid"].labels) if "valid" in splits else (None, None)
+    valid = (inputs["valid"], splits["valid"].labels) if "valid" in splits else (None, None)
     train, test = splits["train"].labels, splits["test"].labels
-    return Dataset(name, images["train"], train, images["test"], test, class_names, *valid)
+    return Dataset(name, inputs["train"], train, inputs["test"], test, class_names, *valid)
 
 
 def _path_of(base: str) -> Path | None:
     """Folder or file on disk behind a base, None for digits and downloads."""
-    if base in COPIES.values():
+    if base in COPIES.values() or base in TEXTS:
         return copy_folder(base).absolute()
     if ":" in base:
         return Path(base.partition(":")[2]).expanduser().absolute()
@@ -64,23 +64,38 @@ def _files_of(name: str, base: str, path: Path) -> list[Path]:
     """Every file that decides what is loaded."""
     if base.startswith("folder:"):
         return folders.files_of(name, path)
-    return list(parquet.find(name, path).values())
+    return list(_reader(base).find(name, path).values())
 
 
-def _decoded(splits: dict[str, pixels.Encoded], folder: Path, prefix: str) -> dict[str, np.ndarray]:
-    """Open the decoded images of all splits, or decode them."""
-    images = {
+def _reader(base: str):
+    """The module that reads what is behind a base with a path."""
+    if base in TEXTS or base.startswith("text:"):
+        return text
+    return folders if base.startswith("folder:") else parquet
+
+
+def _decoded(
+    splits: dict[str, pixels.Encoded | text.Encoded], folder: Path, prefix: str
+) -> dict[str, np.ndarray]:
+    """Open the decoded images or texts of all splits, or decode them."""
+    inputs = {
         split: cache.read(folder, prefix, split, len(items.labels))
         for split, items in splits.items()
     }
-    if all(array is not None for array in images.values()):
-        return images
+    if all(array is not None for array in inputs.values()):
+        return inputs
     # All splits share one layout, so one lost file means that the layout must be found again.
-    layout = pixels.common_layout(splits.values())
+    size, decode = _decoder(splits)
     for split, items in splits.items():
-        if images[split] is None or images[split].shape[1:] != layout.shape:
-            shape = (len(items.labels), *layout.shape)
-            images[split] = cache.write(
-                folder, prefix, split, shape, lambda items=items: pixels.batches(items, layout)
-            )
-    return images
+        if inputs[split] is None or inputs[split].shape[1:] != size:
+            shape = (len(items.labels), *size)
+            inputs[split] = cache.write(folder, prefix, split, shape, partial(decode, items))
+    return inputs
+
+
+def _decoder(splits: dict[str, pixels.Encoded | text.Encoded]) -> tuple[tuple[int, ...], Callable]:
+    """Shape of a row, and what decodes a split in batches."""
+    if isinstance(splits["train"], text.Encoded):
+        return (text.T,), text.batches
+    layout = pixels.common_layout(splits.values())
+    return layout.shape, lambda items: pixels.batches(items, layout)

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from helpers import StudyError
 
-DOWNLOADS = ("cifar10", "cifar100", "svhn", "mnist", "fashionmnist")
+DOWNLOADS = ("cifar10", "cifar100", "svhn", "svhn-slides", "mnist", "fashionmnist")
 # A Parquet copy has other pixels (JPEG) or another row order than the download it stands for, so
 # results measured on it carry a name of their own.
 COPIES = {"cifar10": "cifar10-jpeg", "cifar100": "cifar100-jpeg", "mnist": "mnist-png"}
-VALID_NAMES = ("digits", *DOWNLOADS, *COPIES.values(), "folder:PATH", "parquet:PATH")
+# Texts have no download: base -> folder in $STUDY_DATA.
+TEXTS = {"imdb": "imdb", "amazon-reviews": "amazon_reviews", "amazon-ratings": "amazon_reviews"}
+PATHS = ("folder", "parquet", "text")
+VALID_NAMES = ("digits", *DOWNLOADS, *COPIES.values(), *TEXTS, *(f"{kind}:PATH" for kind in PATHS))
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "data" / "raw"
 
 _SLICE = re.compile(r"(?P<base>.*)@(?P<train>\d+)\+(?P<test>\d+)", re.DOTALL)
@@ -43,9 +46,9 @@ def parse(name: str) -> tuple[str, tuple[int, int] | None]:
 
 
 def is_path(base: str) -> bool:
-    """Whether a base is `folder:PATH` or `parquet:PATH` with a path that is not empty."""
+    """Whether a base is `folder:PATH` or the like (`PATHS`) with a path that is not empty."""
     kind, _, path = base.partition(":")
-    return kind in ("folder", "parquet") and bool(path)
+    return kind in PATHS and bool(path)
 
 
 def resolve(name: str, root: str | Path | None = None) -> str:
@@ -69,12 +72,12 @@ def resolve(name: str, root: str | Path | None = None) -> str:
 
 
 def copy_folder(variant: str) -> Path:
-    """Folder of the Parquet copy behind a name such as `cifar10-jpeg`.
+    """Folder of the Parquet files behind a name such as `cifar10-jpeg` or `imdb`.
 
     Raises:
         StudyError: If `$STUDY_DATA` does not hold it.
     """
-    base = next(base for base, copy in COPIES.items() if copy == variant)
+    base = TEXTS.get(variant) or next(b for b, copy in COPIES.items() if copy == variant)
     if not _has_copy(base):
         raise StudyError(
             f"{variant} is read from {base}/train.parquet and {base}/test.parquet in the folder "

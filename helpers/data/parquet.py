@@ -101,28 +101,52 @@ def _split(name: str, labels: np.ndarray) -> dict[str, np.ndarray]:
 
 def _labels(file: Path) -> np.ndarray:
     """Read the label column, int64 (n,), after checking that both columns are there."""
-    import pyarrow as pa
-
-    parquet = _open(file)
-    found = parquet.schema_arrow.names
+    found = opened(file).schema_arrow.names
     if not set(COLUMNS) <= set(found):
         raise StudyError(
             f"{file} has the columns {', '.join(found) or '(none)'}, "
             f"expected {' and '.join(COLUMNS)}"
         )
-    kind = parquet.schema_arrow.field("label").type
-    if not pa.types.is_integer(kind):
-        raise StudyError(f"{file}: column label is {kind}, expected integer class indices")
-    with _readable(file):
-        column = parquet.read(columns=["label"])["label"]
-    if column.null_count:
-        raise StudyError(f"{file}: column label has {column.null_count} empty values, expected 0")
+    return read_labels(file)
+
+
+def read_labels(file: Path, column: str = "label", whole_floats: bool = False) -> np.ndarray:
+    """Read a column of class labels.
+
+    Args:
+        file: Parquet file that has the column.
+        column: Its name.
+        whole_floats: Whether floating-point numbers will do that are whole.
+
+    Returns:
+        int64, shape (n,).
+
+    Raises:
+        StudyError: If a value is empty or the numbers are not whole.
+    """
+    import pyarrow as pa
+
+    parquet = opened(file)
+    kind = parquet.schema_arrow.field(column).type
+    if not pa.types.is_integer(kind) and not (whole_floats and pa.types.is_floating(kind)):
+        raise StudyError(f"{file}: column {column} is {kind}, expected integer class indices")
+    with readable(file):
+        values = parquet.read(columns=[column])[column]
+    if values.null_count:
+        raise StudyError(
+            f"{file}: column {column} has {values.null_count} empty values, expected 0"
+        )
+    numbers = values.to_numpy()
+    if whole_floats and (broken := np.flatnonzero(numbers != np.rint(numbers))).size:
+        row = broken[0]
+        raise StudyError(f"{file} row {row}: {column} {numbers[row]}, expected a whole number")
     # An unsigned index that leaves int64 becomes negative here and is then out of range.
-    return column.to_numpy().astype(np.int64)
+    return numbers.astype(np.int64)
 
 
-def _class_names(file: Path, labels: np.ndarray) -> tuple[str, ...]:
-    metadata = _open(file).schema_arrow.metadata or {}
+def stated_names(file: Path) -> tuple[str, ...] | None:
+    """Class names in the schema metadata, in the order of the class indices, or None."""
+    metadata = opened(file).schema_arrow.metadata or {}
     for key, steps in ((b"label_names", ()), (b"huggingface", ("info", "features", "label"))):
         try:
             value = json.loads(metadata[key])
@@ -133,6 +157,12 @@ def _class_names(file: Path, labels: np.ndarray) -> tuple[str, ...]:
             continue
         if isinstance(names, list) and names:
             return tuple(str(name) for name in names)
+    return None
+
+
+def _class_names(file: Path, labels: np.ndarray) -> tuple[str, ...]:
+    if names := stated_names(file):
+        return names
     # More classes than rows cannot all have a row: one name too few, and the check says which.
     last = min(int(labels.max(initial=0)), len(labels))
     return tuple(str(label) for label in range(last + 1))
@@ -141,8 +171,8 @@ def _class_names(file: Path, labels: np.ndarray) -> tuple[str, ...]:
 def _images(file: Path, rows: np.ndarray) -> Iterator[tuple[str, bytes]]:
     """Yield (where, bytes) of the given rows, ascending; reads no further than the last."""
     start, todo = 0, rows
-    with _readable(file):
-        for batch in _open(file).iter_batches(batch_size=1024, columns=["image"]):
+    with readable(file):
+        for batch in opened(file).iter_batches(batch_size=1024, columns=["image"]):
             if not len(todo):
                 return
             inside = todo[: np.searchsorted(todo, start + len(batch))]
@@ -161,15 +191,16 @@ def _bytes(file: Path, row: int, value: object) -> bytes:
     return found
 
 
-def _open(file: Path):
+def opened(file: Path):
+    """Open a Parquet file (`pyarrow.parquet.ParquetFile`), or say that it is damaged."""
     import pyarrow.parquet as pq  # a moment that the digits need not pay
 
-    with _readable(file):
+    with readable(file):
         return pq.ParquetFile(file)
 
 
 @contextlib.contextmanager
-def _readable(file: Path) -> Iterator[None]:
+def readable(file: Path) -> Iterator[None]:
     """Turn what pyarrow raises on a damaged file into one line."""
     import pyarrow as pa
 

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from helpers.experiments.active import (
+    ACTIVE_METHODS,
+    active_choice,
+    active_run,
+    active_runs,
+    active_seconds,
+    initial_choice,
+    round_run,
+)
 from helpers.experiments.core_sets import (
     METHOD_OPTIONS,
     centre_measures,
@@ -16,6 +25,18 @@ from helpers.experiments.core_sets import (
     extra_runs,
     oracle_runs,
     subset_run,
+)
+from helpers.experiments.costs import (
+    cost_runs,
+    longer_epochs,
+    longer_run,
+    repeated_run,
+)
+from helpers.experiments.families import (
+    FAMILIES,
+    family_of,
+    family_run,
+    family_runs,
 )
 from helpers.experiments.online import (
     online_run,
@@ -40,6 +61,21 @@ from helpers.experiments.programs import (
     weight_run,
     weight_runs,
 )
+from helpers.experiments.proxies import (
+    BRIEF_METHODS,
+    ENSEMBLE_SIZES,
+    UNCERTAINTIES,
+    brief_choice,
+    brief_runs,
+    ensemble_choice,
+    ensemble_runs,
+    metric_choice,
+    metric_runs,
+    proxy_budgets,
+    proxy_runs,
+    selectors,
+    single_runs,
+)
 from helpers.experiments.scale import (
     Scale,
     recorded,
@@ -50,10 +86,21 @@ from helpers.experiments.table import (
 from helpers.specs import Spec
 
 __all__ = [
+    "ACTIVE_METHODS",
     "ALL",
+    "BRIEF_METHODS",
+    "ENSEMBLE_SIZES",
+    "FAMILIES",
     "GEDA_VARIANTS",
     "METHOD_OPTIONS",
+    "UNCERTAINTIES",
     "Scale",
+    "active_choice",
+    "active_run",
+    "active_runs",
+    "active_seconds",
+    "brief_choice",
+    "brief_runs",
     "budgeted_run",
     "budgeted_runs",
     "centre_measures",
@@ -61,21 +108,38 @@ __all__ = [
     "choice",
     "compared_methods",
     "core_set_runs",
+    "cost_runs",
     "depth_run",
     "depth_runs",
+    "ensemble_choice",
+    "ensemble_runs",
     "extra_runs",
+    "family_of",
+    "family_run",
+    "family_runs",
     "frame",
     "geda_measures",
+    "initial_choice",
     "ladder",
     "ladder_run",
     "ladder_runs",
+    "longer_epochs",
+    "longer_run",
+    "metric_choice",
+    "metric_runs",
     "node_run",
     "node_runs",
     "online_run",
     "online_runs",
     "online_settings",
     "oracle_runs",
+    "proxy_budgets",
+    "proxy_runs",
     "recorded",
+    "repeated_run",
+    "round_run",
+    "selectors",
+    "single_runs",
     "solver_measures",
     "start_run",
     "subset_run",
@@ -87,15 +151,25 @@ __all__ = [
 ]
 
 ALL: dict[str, Callable[[Scale], list[Spec]]] = {
-    "01": lambda s: [*depth_runs(s), *extra_runs(s)],
+    "01": lambda s: [
+        *depth_runs(s),
+        *extra_runs(s),
+        *proxy_runs(s),
+        *single_runs(s),
+        *brief_runs(s),
+        *ensemble_runs(s),
+        *metric_runs(s),
+        *active_runs(s),
+    ],
     "02": lambda s: [
         *depth_runs(s),
         *centre_orders(s, False),
         *centre_orders(s, True),
         *centre_measures(s),
+        *family_runs(s),
     ],
     "03": lambda s: [*solver_measures(s), *budgeted_runs(s), *weight_runs(s)],
     "04": lambda s: [*geda_measures(s), *ladder_runs(s), *node_runs(s), *variant_runs(s)],
     "05": lambda s: [*online_runs(s), *sweep_runs(s)],
-    "06": lambda s: [*core_set_runs(s), *oracle_runs(s), *extra_runs(s)],
+    "06": lambda s: [*core_set_runs(s), *oracle_runs(s), *extra_runs(s), *cost_runs(s)],
 }

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 from helpers import StudyError, data, packs, recipes
 from helpers.selection import registry
 from helpers.specs import Measure
+
+# Up to so many epochs the doubling epochs lie close enough to where `svp` stops its proxies.
+DOUBLING_IS_ENOUGH = 12
+
+# Parameters, single or in lists, that are shares of the rows or of the training.
+SHARES = ("budgets", "percentages", "panel_budgets", "start_share", "keep", "switch",
+          "initial_share", "label_budgets")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,12 @@ class Scale:
         etas: Epochs for which ADONIS reuses a loss.
         thetas: Acceptance thresholds tried.
         alphas: Shares of accepted candidates tried.
+        initial_share: Share labelled at random before active learning's first round.
+        label_budgets: Shares labelled, initial rows included, at which its rounds end; rising.
+        stops: Epochs after which a proxy is stopped early.
+        more_proxies: Networks that select too, beside the proxy and the target.
+        families: Networks of several architectures whose rankings are compared.
+        n_proxy_budgets: How many budgets, smallest first, kinds of proxies are compared at.
     """
 
     dataset: str = "digits"
@@ -65,6 +79,14 @@ class Scale:
     etas: tuple[int, ...] = (1, 2, 3)
     thetas: tuple[float, ...] = (0.05, 0.1, 0.12, 0.3, 0.7)
     alphas: tuple[float, ...] = (0.1, 0.3, 1.0)
+    initial_share: float = 0.02
+    label_budgets: tuple[float, ...] = (0.1, 0.2, 0.3)
+    stops: tuple[int, ...] = (2,)
+    more_proxies: tuple[str, ...] = ()
+    families: tuple[str, ...] = (
+        "resnet8-w8", "resnet14-w8", "densenet10-k8", "vgg11-w8", "alexnet-w8",
+    )  # fmt: skip
+    n_proxy_budgets: int = 1
 
     def __post_init__(self) -> None:
         """Give lists and whole numbers the types that specs are hashed with."""
@@ -73,7 +95,8 @@ class Scale:
             if isinstance(plain, tuple):
                 if isinstance(value, str):
                     raise StudyError(f"{field.name} must be a list of values, got {value!r}")
-                value = tuple(_typed(field.name, v, type(plain[0])) for v in value)
+                kind = type(plain[0]) if plain else str
+                value = tuple(_typed(field.name, v, kind) for v in value)
             else:
                 value = _typed(field.name, value, type(plain))
             object.__setattr__(self, field.name, value)
@@ -86,21 +109,33 @@ class Scale:
             StudyError: Naming the parameter and what it takes.
         """
         for field in fields(self):
-            if getattr(self, field.name) == ():
+            if getattr(self, field.name) == () and field.default:
                 raise StudyError(f"{field.name} must hold at least one value, got an empty list")
-        for name in ("epochs", "n_seeds", "n_initial", "n_nodes"):
+        for name in ("epochs", "n_seeds", "n_initial", "n_nodes", "n_proxy_budgets"):
             if getattr(self, name) < 1:
                 raise StudyError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("budgets", "percentages", "panel_budgets", "start_share", "keep", "switch"):
+        for name in SHARES:
             shares = getattr(self, name)
             for share in shares if isinstance(shares, tuple) else (shares,):
                 if not 0 < share <= 1:
                     raise StudyError(f"{name} must lie in (0, 1], got {share:g}")
+        self._check_rounds()
         recipes.get(self.recipe)
         for name in ("methods", "panel_methods"):
             for key in getattr(self, name):
                 if key != "all" or name != "methods":
                     registry.get(key)
+
+    def _check_rounds(self) -> None:
+        """Refuse rounds that label nothing and stops before any training."""
+        ends = (self.initial_share, *self.label_budgets)
+        if any(after <= before for before, after in pairwise(ends)):
+            raise StudyError(
+                f"label_budgets must rise from above initial_share {self.initial_share:g}, "
+                f"got {list(self.label_budgets)}"
+            )
+        if min(self.stops) < 1:
+            raise StudyError(f"stops must be 1 or more epochs, got {min(self.stops)}")
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -133,6 +168,12 @@ def _typed(name: str, value: object, kind: type) -> object:
 
 
 def recorded(epochs: int) -> tuple[int, ...]:
-    """Return the epochs at which all rows are scored: 0, 1, 2, 4, ... and the last."""
-    doubling = [2**i for i in range(20) if 2**i < epochs]
-    return (0, *doubling, epochs)
+    """Return the epochs at which all rows are scored: 0, 1, 2, 4, ... and the last.
+
+    Longer runs are also scored at 50/181 and 100/181 of their epochs, where `svp` Table 3 stops
+    its proxies.
+    """
+    found = {0, epochs, *(2**i for i in range(20) if 2**i < epochs)}
+    if epochs > DOUBLING_IS_ENOUGH:
+        found |= {round(epochs * part / 181) for part in (50, 100)}
+    return tuple(sorted(found))

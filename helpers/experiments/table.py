@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from helpers import StudyError, results, specs
 from helpers.selection.registry import METHODS
-from helpers.specs import Train
+from helpers.specs import Select, Spec, Train
 from helpers.store import Result
+
+SAMPLER_LABELS = {"repeated-random": "Repeated random"}
+# Options that say which runs a choice reads, not how it ranks: they have columns of their own.
+SELECTOR_OPTIONS = ("after", "combine", "centres", "labelled")
 
 
 def frame(wanted: Sequence[Train], found: Sequence[Result], question: str = "") -> pd.DataFrame:
@@ -20,40 +26,93 @@ def frame(wanted: Sequence[Train], found: Sequence[Result], question: str = "") 
         question: Text for the column of that name.
 
     Returns:
-        Columns question, method, label, budget (share asked), kept (rows trained on), seed,
-        model, selector, epochs, test_error (percent), seconds (training), select_seconds
-        (proxy and selection), forward, backward (examples), alone.
+        Columns question, method, label, budget (share asked of the pool), share (of all
+        training rows, those of earlier rounds included), kept (rows trained on), seed, model,
+        selector, selector_epochs (trained before it selected; 0 without one), n_selectors,
+        options (text), epochs, test_error (percent), seconds (training), select_seconds (all
+        selecting before and beside it: proxies, earlier rounds, a sampler's embedding),
+        total_seconds (both), forward, backward (examples), alone (of training and selecting).
+
+    Raises:
+        StudyError: If a selection's result is neither stored nor published.
     """
     return pd.DataFrame([_row(s, r, question) for s, r in zip(wanted, found, strict=True)])
 
 
-def _row(spec: Train, result: Result, question: str) -> dict[str, object]:
-    from helpers import results
+def rounds(chosen: Select | None) -> Iterator[Select]:
+    """Walk from a choice back to the one that nothing stands before."""
+    while chosen is not None:
+        yield chosen
+        chosen = chosen.start
 
-    method, label, selector, select_s = "full", "Full set", "", 0.0
-    if spec.subset is not None:
-        method, label = spec.subset.method, METHODS[spec.subset.method].label
-        selector = spec.subset.of[0].model if spec.subset.of else ""
-        chosen = results.load(spec.subset)
-        if chosen is not None:
-            select_s = chosen.metrics["seconds"] + chosen.metrics["proxy_seconds"]
-    if spec.sampler is not None:
-        method, label = spec.sampler.name, spec.sampler.name.upper()
+
+def stored(spec: Spec) -> Result:
+    """Return a stored or published result.
+
+    Raises:
+        StudyError: If there is none.
+    """
+    found = results.load(spec)
+    if found is None:
+        raise StudyError(f"{specs.describe(spec)} is not stored: compute what trains on it first")
+    return found
+
+
+def _row(spec: Train, result: Result, question: str) -> dict[str, object]:
     history = result.metrics["history"]
+    select_s, alone = _selecting(spec)
     return {
         "question": question,
-        "method": method,
-        "label": label,
-        "budget": spec.subset.budget if spec.subset else 1.0,
+        **_asked(spec),
         "kept": result.metrics["n_train"],
         "seed": spec.seed,
         "model": spec.model,
-        "selector": selector,
+        **_selector(spec.subset),
         "epochs": spec.epochs,
         "test_error": 100 * (1 - result.metrics["test_acc"]),
         "seconds": result.metrics["seconds"],
         "select_seconds": select_s,
+        "total_seconds": select_s + result.metrics["seconds"],
         "forward": history["forward"][-1],
         "backward": history["backward"][-1],
-        "alone": result.metrics["alone"],
+        "alone": result.metrics["alone"] and alone,
     }
+
+
+def _asked(spec: Train) -> dict[str, object]:
+    """Return method, label, budget and share of a run."""
+    budget = share = 1.0
+    method, label = "full", "Full set"
+    if spec.subset is not None:
+        method, label = spec.subset.method, METHODS[spec.subset.method].label
+        budget, shares = spec.subset.budget, [step.budget for step in rounds(spec.subset)]
+        counted = any(isinstance(one, int) for one in shares)
+        share = math.nan if counted else round(1 - math.prod(1 - one for one in shares), 9)
+    if spec.sampler is not None:
+        method = spec.sampler.name
+        label = SAMPLER_LABELS.get(method, method.upper())
+        if method == "repeated-random":
+            budget = share = dict(spec.sampler.options)["keep"]
+    return {"method": method, "label": label, "budget": budget, "share": share}
+
+
+def _selector(chosen: Select | None) -> dict[str, object]:
+    """Return which runs chose the rows, and with which options."""
+    of = chosen.of if chosen else ()
+    options = dict(chosen.options) if chosen else {}
+    plain = [f"{k}={v}" for k, v in options.items() if k not in SELECTOR_OPTIONS]
+    return {
+        "selector": of[0].model if of else "",
+        "selector_epochs": options.get("after", of[0].epochs) if of else 0,
+        "n_selectors": len(of),
+        "options": ", ".join(plain),
+    }
+
+
+def _selecting(spec: Train) -> tuple[float, bool]:
+    """Return the seconds spent on choosing rows, and whether all of it had the machine alone."""
+    chosen = [stored(step) for step in rounds(spec.subset)]
+    embedded = [stored(run) for run in spec.sampler.of] if spec.sampler else []
+    seconds = sum(r.metrics["seconds"] + r.metrics["proxy_seconds"] for r in chosen)
+    seconds += sum(r.metrics["seconds"] for r in embedded)
+    return float(seconds), all(r.metrics.get("alone", True) for r in (*chosen, *embedded))

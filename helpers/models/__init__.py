@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from helpers import StudyError
-from helpers.models import residual
+from helpers.models import dense, mobile, plain, pretrained, residual, sprint, text
 
 # Each family's module offers NAMES (for messages) and make(name, n_classes, in_channels), which
 # returns None where the name is not its own.
-FAMILIES = (residual,)
+FAMILIES = (residual, dense, plain, mobile, sprint, pretrained, text)
 
 
 def build(name: str, n_classes: int, in_channels: int) -> nn.Module:

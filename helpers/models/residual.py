@@ -1,4 +1,4 @@
-"""Pre-activation ResNets by depth, and the CIFAR ResNet-18."""
+"""Pre-activation ResNets by depth, the CIFAR ResNet-18, and ResNet-18 and 50 for photographs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from torch import Tensor, nn
 
 from helpers import StudyError
 
-NAMES = "resnet8, 14, 20, ... 152 (6n + 2), resnet164 (bottleneck), resnet18; -wN sets the width"
+NAMES = (
+    "resnet8, 14, 20, ... 152 (6n + 2), resnet164 (bottleneck), resnet18, resnet18-imagenet, "
+    "resnet50-imagenet; -wN sets the width"
+)
+PHOTOGRAPHS = {"18": ((2, 2, 2, 2), False), "50": ((3, 4, 6, 3), True)}
 
 
 class Block(nn.Module):
@@ -48,6 +52,14 @@ class ResNet(nn.Module):
 
     `features(x)` (b, d) is what the last linear layer `classifier` sees; the selection
     methods read it (`svp` section 2.1).
+
+    Args:
+        n_classes: Classes.
+        in_channels: Channels of the images.
+        widths: Channels of each stage, before a bottleneck's factor of 4.
+        blocks: Blocks a stage, or one number a stage.
+        bottleneck: Kind of `Block`.
+        photographs: Whether the stem is 7x7, stride 2 and a pool, for images of 64 pixels up.
     """
 
     def __init__(
@@ -55,14 +67,16 @@ class ResNet(nn.Module):
         n_classes: int,
         in_channels: int,
         widths: tuple[int, ...],
-        blocks: int,
+        blocks: int | tuple[int, ...],
         bottleneck: bool = False,
+        photographs: bool = False,
     ) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(in_channels, widths[0], 3, 1, 1, bias=False)
+        self.stem = stem(in_channels, widths[0], photographs)
         layers, c_in = [], widths[0]
-        for stage, width in enumerate(widths):
-            for i in range(blocks):
+        counts = (blocks,) * len(widths) if isinstance(blocks, int) else blocks
+        for stage, (width, count) in enumerate(zip(widths, counts, strict=True)):
+            for i in range(count):
                 stride = 2 if stage and i == 0 else 1
                 layers.append(Block(c_in, width, stride, bottleneck))
                 c_in = 4 * width if bottleneck else width
@@ -82,23 +96,42 @@ class ResNet(nn.Module):
         return self.classifier(self.features(x))
 
 
+def stem(in_channels: int, width: int, photographs: bool) -> nn.Module:
+    """Build the first convolution: 3x3, or 7x7 with stride 2 and a pool with stride 2.
+
+    Source: He et al. 2016a, table 1 (photographs) and section 4.2 (CIFAR).
+
+    Note: the first block brings the batch norm and the activation after a 7x7 convolution, which
+    the authors' code put before the pool.
+    """
+    if not photographs:
+        return nn.Conv2d(in_channels, width, 3, 1, 1, bias=False)
+    wide = nn.Conv2d(in_channels, width, 7, 2, 3, bias=False)
+    return nn.Sequential(wide, nn.MaxPool2d(3, 2, 1))
+
+
 def make(name: str, n_classes: int, in_channels: int) -> ResNet | None:
     """Build a ResNet by name, or return `None` where the name is none of `NAMES`.
 
     Args:
         name: `resnetD` with D = 6n + 2 up to 152 (pairs of 3x3), `resnet164` (bottleneck,
-            9n + 2), `resnet18` (four stages of width 64..512, 3x3 stem). `-wN` sets the first
-            stage's width (16, 16 and 64 by default): `resnet20-w8`.
+            9n + 2), `resnet18` (four stages of width 64..512, 3x3 stem), `resnet18-imagenet` and
+            `resnet50-imagenet` (bottleneck) with a 7x7 stem. `-wN` sets the first stage's width
+            (16, or 64 with four stages): `resnet20-w8`.
         n_classes: Classes, at least 2.
         in_channels: Channels of the images.
 
     Source: He et al. 2016b; `svp` section 3.1 (ResNet20 to 164).
     """
-    found = re.fullmatch(r"resnet(\d+)(?:-w(\d+))?", name)
-    if not found:
+    found = re.fullmatch(r"resnet(\d+)(-imagenet)?(?:-w(\d+))?", name)
+    if not found or (found[2] and found[1] not in PHOTOGRAPHS):
         return None
     depth = int(found[1])
-    width = checked_width(name, int(found[2] or (64 if depth == 18 else 16)))
+    width = checked_width(name, int(found[3] or (64 if depth == 18 or found[2] else 16)))
+    if found[2]:
+        counts, bottleneck = PHOTOGRAPHS[found[1]]
+        stages = tuple(width * 2**i for i in range(4))
+        return ResNet(n_classes, in_channels, stages, counts, bottleneck, photographs=True)
     if depth == 18:
         return ResNet(n_classes, in_channels, tuple(width * 2**i for i in range(4)), blocks=2)
     stages = (width, 2 * width, 4 * width)

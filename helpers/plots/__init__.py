@@ -4,6 +4,7 @@ Every function takes plain arrays or the tidy runs of `helpers.experiments.frame
 matplotlib Figure; `save` writes it.
 """
 
+from helpers.plots.active import label_curves
 from helpers.plots.base import colour_of, figure_path, label_of, save, style
 from helpers.plots.budgets import (
     accuracy_against_budget,
@@ -23,6 +24,7 @@ from helpers.plots.online import (
     empty_place,
     share_by_difficulty,
 )
+from helpers.plots.paired import paired_differences
 from helpers.plots.palette import COLOURS, LABELS, VERDICT_COLOURS
 from helpers.plots.papers import claims_overview, ours_against_paper
 from helpers.plots.pools import ecdf_panels, latent_space, toy_selection
@@ -39,6 +41,7 @@ from helpers.plots.training import (
     error_against_depth,
     error_during_training,
 )
+from helpers.plots.worth import cheapest_front, worth_of_choosing
 
 __all__ = [
     "COLOURS",
@@ -52,6 +55,7 @@ __all__ = [
     "accuracy_panels",
     "adonis_mechanism",
     "best_connected",
+    "cheapest_front",
     "claims_overview",
     "colour_of",
     "correlation_during_training",
@@ -66,11 +70,13 @@ __all__ = [
     "figure_path",
     "gallery",
     "gap_heatmap",
+    "label_curves",
     "label_of",
     "ladder",
     "latent_space",
     "means_by_kind",
     "ours_against_paper",
+    "paired_differences",
     "save",
     "setting_beside",
     "selection_time_against_budget",
@@ -83,4 +89,5 @@ __all__ = [
     "sweep",
     "toy_selection",
     "variant_distances",
+    "worth_of_choosing",
 ]

@@ -168,7 +168,12 @@ def empty_place(reason: str) -> Figure:
     """
     fig, axes = new_figure(1, 1, (7.5, 2.4))
     ax = axes[0, 0]
-    ax.text(0.5, 0.5, reason, ha="center", va="center", transform=ax.transAxes, color="#555555")
+    write_reason(ax, reason)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color="#cccccc", linestyle="--")
     return fig
+
+
+def write_reason(ax: Axes, reason: str) -> None:
+    """Say in the middle of a panel why there is nothing to draw."""
+    ax.text(0.5, 0.5, reason, ha="center", va="center", transform=ax.transAxes, color="#555555")

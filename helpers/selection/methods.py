@@ -88,6 +88,8 @@ def coverage_centric(
 
 def k_centers(pool: Pool, k: int, rng: Rng, n_initial: int = 0) -> np.ndarray:
     """Cover the features; n_initial random rows come first and count towards k."""
+    if pool.centres is not None:
+        return _around(pool.features, pool.centres, k, n_initial)
     if not n_initial:
         return kcenters.greedy_k_centers(pool.features, k)
     if not 0 <= n_initial <= k:
@@ -97,6 +99,15 @@ def k_centers(pool: Pool, k: int, rng: Rng, n_initial: int = 0) -> np.ndarray:
         return initial
     added = kcenters.greedy_k_centers(pool.features, k - len(initial), initial)
     return np.concatenate([initial, added])
+
+
+def _around(features: np.ndarray, centres: np.ndarray, k: int, n_initial: int) -> np.ndarray:
+    """Return k rows (k,) of features (n, d) added to centres (m, d) that are there already."""
+    if n_initial:
+        raise StudyError(f"n_initial must be 0 where centres are there, got {n_initial}")
+    m = len(centres)
+    everything = np.concatenate([centres, np.asarray(features)])
+    return kcenters.greedy_k_centers(everything, k, np.arange(m)) - m
 
 
 def facility_location(pool: Pool, k: int, rng: Rng) -> np.ndarray:

@@ -22,6 +22,7 @@ class Pool:
             last layer, in closed form from labels, probs and features.
         scores: Scores of the user's own, shape (n,), larger = keep first; where None, methods
             take those of probs.
+        centres: Features of rows outside the pool that cover it already, shape (m, d).
     """
 
     labels: np.ndarray
@@ -32,6 +33,7 @@ class Pool:
     correct: np.ndarray | None = None
     gradients: np.ndarray | None = None
     scores: np.ndarray | None = None
+    centres: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays of different lengths."""
@@ -39,13 +41,18 @@ class Pool:
             raise StudyError(f"labels must have shape (n,), got {np.shape(self.labels)}")
         for field in fields(self):
             values = getattr(self, field.name)
-            if values is None:
+            if values is None or field.name == "centres":
                 continue
             n_rows = (
                 np.shape(values)[-1 if field.name == "correct" else 0] if np.ndim(values) else 0
             )
             if n_rows != self.n:
                 raise StudyError(f"{field.name} must have {self.n} rows as labels, got {n_rows}")
+        if self.centres is not None and np.shape(self.centres)[1:] != np.shape(self.features)[1:]:
+            raise StudyError(
+                f"centres must be as wide as features, got {np.shape(self.centres)} "
+                f"beside {np.shape(self.features)}"
+            )
 
     @property
     def n(self) -> int:

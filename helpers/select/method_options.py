@@ -6,16 +6,21 @@ import textwrap
 from types import NoneType
 from typing import Any, get_args
 
-from helpers import StudyError, inputs
+from helpers import StudyError, trace_scores
+from helpers.select import inputs
 from helpers.selection import registry
 
 WIDTH = 96
+# What a proxy's run leaves for the methods, as the flags that would give it.
+OF_PROXY = frozenset({"labels", "probs", "features", "norms", "correct"})
 EXAMPLES = """examples:
+  python -m helpers select --data folder:photos --method forgetting --keep 0.5
   python -m helpers select --method k-centers --features x.npy --keep 0.3 --out picked.npy
   python -m helpers select --method geda --norms g.npz:norms --labels t.parquet:label \\
       --k 5000 --option within=random --seed 1 --out picked.csv
   python -m helpers select --method iqp --scores t.parquet:entropy --features t.parquet:a,b,c \\
       --keep 1/5 --option bandwidth=median --out picked"""
+COMBINED = ("forgetting", *trace_scores.OF_PROBS)
 TYPES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false",
          NoneType: "none"}  # fmt: skip
 
@@ -23,6 +28,9 @@ TYPES = {int: "a whole number", float: "a number", str: "a word", bool: "true or
 def epilog() -> str:
     """Return what --help says below the arguments."""
     files = textwrap.fill(
+        "With --data, a small network is trained on the images or texts first (its run is stored, "
+        "so that the next call takes seconds), the files that are kept are listed, and a page "
+        "shows what was kept and dropped; what is said of arrays below is then known already. "
         "FILE is rows.npy, arrays.npz:key or table.parquet:column; a column of lists, or several "
         "of numbers (a,b,c), gives (n, d). Files are mapped, not read: they may be larger than "
         "memory, but some methods are not able to use such; they say so. TMPDIR, or else the "
@@ -152,6 +160,33 @@ def check_needs(method: registry.Method, options: dict[str, Any], given: set[str
         raise StudyError(f"{method.key} needs one of {every}, to count the rows")
 
 
+def check_data(method: registry.Method, options: dict[str, Any], n_proxies: int) -> None:
+    """Raise one line unless a method can work from the runs of proxies.
+
+    Raises:
+        ValueError: If it needs what no proxy leaves, or several proxies' rankings cannot be
+            combined for it.
+    """
+    if not any(way <= OF_PROXY for way in _ways(method, options)):
+        raise StudyError(
+            f"{method.key} needs {needs_text(method, options)}, which no proxy gives: "
+            "give arrays in place of --data"
+        )
+    if n_proxies == 1:
+        return
+    if method.key not in COMBINED:
+        raise StudyError(
+            f"--proxies combines the rankings of {', '.join(COMBINED)}; {method.key} takes one"
+        )
+    if options:
+        raise StudyError(f"--proxies goes with no --option, got {next(iter(options))}")
+
+
+def needs_proxy(method: registry.Method, options: dict[str, Any]) -> bool:
+    """Tell whether a method looks at anything that only a trained network knows."""
+    return not any(way <= {"labels"} for way in _ways(method, options))
+
+
 def flagged(text: str, method: registry.Method, given: set[str]) -> str:
     """Put flags in the place of the names that start a method's error."""
     first = text.partition(" ")[0].rstrip(":")
@@ -162,3 +197,10 @@ def flagged(text: str, method: registry.Method, given: set[str]) -> str:
     flags |= {"option": "--option", "forgetting": "--correct"}
     flags["utility"] = "--scores" if "scores" in given else "--probs"
     return flags.get(first, first) + text[len(first) :]
+
+
+def flagged_option(text: str, method: registry.Method) -> str:
+    """Put --option NAME in the place of an option's name that starts a method's error."""
+    words = text.removeprefix("option ")
+    first = words.partition(" ")[0].rstrip(":")
+    return f"--option {words}" if first in defaults(method) else text

@@ -1,0 +1,173 @@
+"""What a result cost: the target's training and all that was trained before it to choose rows.
+
+Seconds compare only between runs that had their machine alone. Work always compares: examples
+passed forward and backward, a forward pass being a third of that, each weighed by its network's
+multiply-adds over the target's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from helpers import experiments, results
+from helpers.experiments import Scale
+from helpers.experiments.costs import FORWARD_SHARE
+from helpers.experiments.table import rounds, stored
+from helpers.ranking import t_interval
+from helpers.selection.registry import METHODS
+from helpers.specs import Select, Train
+from helpers.store import Result
+
+SECONDS, WORK = "seconds", "work (examples through the target)"
+
+
+def weight(scale: Scale, model: str) -> float:
+    """Return what an example costs in a network, relative to the target."""
+    from helpers.models.work import multiply_adds
+
+    return multiply_adds(model) / multiply_adds(scale.target)
+
+
+def passes(run: Result, after: int | None = None) -> float:
+    """Return how many examples a run passed forward and backward, up to an epoch."""
+    history = run.metrics["history"]
+    last = (after or len(history["forward"])) - 1
+    forward, backward = history["forward"][last], history["backward"][last]
+    return FORWARD_SHARE * forward + (1 - FORWARD_SHARE) * backward
+
+
+def trained_for(step: Select) -> int | None:
+    """Return the epochs that a choice needs of the runs it reads, None for all.
+
+    Note: gradient norms are those of the untrained network. Their single pass over the rows was
+        not timed by itself; one epoch, charged in its place, is more than it costs.
+    """
+    first_only = METHODS[step.method].needs == ("norms",)
+    return dict(step.options).get("after", 1 if first_only else None)
+
+
+def choosing(scale: Scale, step: Select) -> dict[str, float]:
+    """Return seconds and work of one choice and the runs it reads, earlier rounds left out.
+
+    Raises:
+        StudyError: If one of them is neither stored nor published.
+    """
+    chosen, after = stored(step), trained_for(step)
+    bill = {"seconds": chosen.metrics["seconds"], "work": 0.0, "alone": chosen.metrics["alone"]}
+    for spec in step.of:
+        run = stored(spec)
+        clock = run.metrics["history"]["seconds"] if after else [run.metrics["seconds"]]
+        scored = FORWARD_SHARE * chosen.metrics["n_pool"]
+        bill["seconds"] += clock[(after or 1) - 1]
+        bill["work"] += weight(scale, spec.model) * (passes(run, after) + scored)
+    return bill
+
+
+def charged(scale: Scale, frame: pd.DataFrame, wanted: Sequence[Train]) -> tuple[pd.DataFrame, str]:
+    """Add to every run what it cost in all.
+
+    Args:
+        scale: The study's parameters.
+        frame: `experiments.frame` of the runs.
+        wanted: Their specs, in the frame's order.
+
+    Returns:
+        The frame with the columns `work` (examples through the target), `total_seconds` and
+        `cost`; and which of the two cost is: seconds if every run had its machine alone.
+    """
+    rows = [[choosing(scale, step) for step in rounds(run.subset)] for run in wanted]
+    own = [weight(scale, run.model) * passes(stored(run)) for run in wanted]
+    spent = [sum(one["seconds"] for one in row) for row in rows]
+    work = [sum(one["work"] for one in row) for row in rows]
+    frame = frame.assign(
+        work=[a + b for a, b in zip(own, work, strict=True)],
+        total_seconds=frame["seconds"].to_numpy() + spent,
+    )
+    alone = bool(frame["alone"].all())
+    cost = frame["total_seconds"] if alone else frame["work"]
+    return frame.assign(cost=cost), SECONDS if alone else WORK
+
+
+def labelling(scale: Scale, methods: Sequence[str] = experiments.ACTIVE_METHODS) -> pd.DataFrame:
+    """Tabulate what labelling cost up to every budget, and the target's training at its end.
+
+    Returns:
+        Columns method, selector, share, seed; seconds and work of all rounds; last_seconds and
+        last_work of the last training; alone (of all of it). A row only where every run is
+        stored or published.
+    """
+    cells = [
+        {"method": method, "selector": by, "share": budget, "seed": seed}
+        for method in methods
+        for by in experiments.selectors(scale)
+        for budget in scale.label_budgets
+        for seed in scale.seeds
+    ]
+    rows = [(cell, _labelled(scale, *cell.values())) for cell in cells]
+    return pd.DataFrame([cell | bill for cell, bill in rows if bill])
+
+
+def _labelled(
+    scale: Scale, method: str, by: str, budget: float, seed: int
+) -> dict[str, object] | None:
+    """Return the bill of all rounds up to a budget and of the last training, None if missing."""
+    chosen = experiments.active_choice(scale, method, budget, seed, by)
+    last = results.load(experiments.active_run(scale, method, budget, seed, by))
+    steps = list(rounds(chosen))
+    needed = [spec for step in steps for spec in (step, *step.of)]
+    if last is None or any(results.load(spec) is None for spec in needed):
+        return None
+    found = [choosing(scale, step) for step in steps]
+    return {
+        "seconds": sum(bill["seconds"] for bill in found),
+        "work": sum(bill["work"] for bill in found),
+        "last_seconds": last.metrics["seconds"],
+        "last_work": passes(last),
+        "alone": last.metrics["alone"] and all(bill["alone"] for bill in found),
+    }
+
+
+def unit_of(frame: pd.DataFrame) -> str:
+    """Return `seconds` where all runs of a frame had their machine alone, else `work`."""
+    return "seconds" if len(frame) and bool(frame["alone"].all()) else "work"
+
+
+def active_table(active: pd.DataFrame, spent: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Lay active learning out as `svp` Table 1.
+
+    Args:
+        active: `experiments.frame` of its runs.
+        spent: `labelling` of the same.
+        target: The network whose own rounds are the measure of the speed-up.
+
+    Returns:
+        A row a method and selector; columns by share labelled: error in per cent with half of
+        its 95 % t interval, and how many times longer the target's rounds took, in the unit of
+        `unit_of`.
+
+    Source: `svp` Table 1.
+    """
+    keys = ["method", "selector", "share"]
+    errors = {
+        cell: "{:.1f} ± {:.1f}".format(*_half(rows["test_error"].to_numpy()))
+        for cell, rows in active.round({"share": 6}).groupby(keys, sort=False)
+    }
+    parts = {"error (%)": pd.Series(errors).rename_axis(keys)}
+    if len(spent):
+        unit, pair = unit_of(spent), ["method", "share", "seed"]
+        own = spent[spent["selector"] == target].set_index(pair)[unit].rename("own")
+        rated = spent.join(own, on=pair)
+        rated["ratio"] = rated["own"] / rated[unit]
+        ratio = rated.groupby(keys, sort=False)["ratio"].mean()
+        parts[f"speed-up ({unit})"] = ratio.map("{:.1f}x".format)
+    table = pd.concat(parts, axis=1).unstack("share").fillna("")
+    table.columns = [f"{part}, {share:.0%}" for part, share in table.columns]
+    return table.rename(index=lambda name: METHODS[name].label if name in METHODS else name)
+
+
+def _half(values) -> tuple[float, float]:
+    """Return mean and half of the 95 % t interval."""
+    mean, low, _ = t_interval(values)
+    return mean, mean - low

@@ -1,0 +1,71 @@
+"""Runs that ask whether the proxy was worth it: chance with the same work (beyond the papers)."""
+
+from __future__ import annotations
+
+from helpers.experiments.core_sets import choice, subset_run
+from helpers.experiments.proxies import proxy_budgets
+from helpers.experiments.scale import Scale
+from helpers.specs import Sampler, Train
+
+# A training step passes forward and, at twice the cost, backward; scoring passes forward only.
+FORWARD_SHARE = 1 / 3
+
+
+def work_ratio(scale: Scale) -> float:
+    """Return an example's multiply-adds in the proxy over those in the target."""
+    from helpers.models.work import multiply_adds
+
+    return multiply_adds(scale.proxy) / multiply_adds(scale.target)
+
+
+def longer_epochs(scale: Scale, budget: float) -> int:
+    """Return for how many epochs the target can train on a subset for the price of a selection.
+
+    A method that reads the finished proxy costs E epochs of the proxy on all n rows, one forward
+    pass of it over them, and E epochs of the target on b n rows. In passes of the target, forward
+    and backward, with r the proxy's multiply-adds over the target's: r n (E + 1/3) + E b n.
+    Spent on b n rows alone, that is E + r (E + 1/3) / b epochs, here rounded.
+
+    Args:
+        scale: The study's parameters: E epochs, proxy and target.
+        budget: Share b of the training rows, in (0, 1].
+
+    Returns:
+        Epochs, at least E.
+
+    Note: the work is known before anything runs, so that the run has a fixed description. The
+        arithmetic of the selection itself is left out, and a small network reaches less of a
+        machine's speed than its multiply-adds promise: `frame` tells the seconds of both.
+    """
+    extra = work_ratio(scale) * (scale.epochs + FORWARD_SHARE) / budget
+    return scale.epochs + round(extra)
+
+
+def longer_run(scale: Scale, budget: float, seed: int) -> Train:
+    """Return the target on a random subset, trained as much longer as a selection would cost."""
+    chosen = choice(scale, "random", budget, seed)
+    epochs = longer_epochs(scale, budget)
+    return Train(scale.data_name, scale.target, scale.recipe, epochs, seed, subset=chosen)
+
+
+def repeated_run(scale: Scale, budget: float, seed: int) -> Train:
+    """Return the target on a new random subset of the rows every epoch.
+
+    Source: Okanovic et al. (2023), arXiv:2305.18424.
+    """
+    sampler = Sampler("repeated-random", options=(("keep", budget),))
+    return Train(scale.data_name, scale.target, scale.recipe, scale.epochs, seed, sampler=sampler)
+
+
+def cost_runs(scale: Scale) -> list[Train]:
+    """Return both opponents of selection, and a fixed random subset, at some of the budgets."""
+    return [
+        run
+        for seed in scale.seeds
+        for budget in proxy_budgets(scale)
+        for run in (
+            subset_run(scale, scale.target, choice(scale, "random", budget, seed)),
+            longer_run(scale, budget, seed),
+            repeated_run(scale, budget, seed),
+        )
+    ]

@@ -1,0 +1,160 @@
+"""Torchvision's networks with weights learnt on ImageNet, from files on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers import StudyError
+
+NAMES = "pretrained:NAME of torchvision.models (resnet18, densenet121, vgg11, alexnet, ...)"
+
+SIDE = 224
+PREFIX = "pretrained:"
+
+
+class Pretrained(nn.Module):
+    """A torchvision network whose last linear layer is `classifier`.
+
+    Images below 224 pixels a side are enlarged to that, the size the weights were learnt at;
+    grey ones are repeated to three channels.
+
+    Args:
+        body: The network with its last layer taken off.
+        classifier: That layer, or a new one where the classes are others.
+
+    Note: images are normalised by the study's training set, not by ImageNet's mean and spread.
+    """
+
+    def __init__(self, body: nn.Module, classifier: nn.Linear) -> None:
+        super().__init__()
+        self.body, self.classifier = body, classifier
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map images (b, c, h, w), normalised, to features (b, d)."""
+        if min(x.shape[2:]) < SIDE:
+            scale = SIDE / min(x.shape[2:])
+            size = [max(SIDE, round(side * scale)) for side in x.shape[2:]]
+            x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+        return self.body(x if x.shape[1] == 3 else x.expand(-1, 3, -1, -1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (b, c, h, w), normalised, to logits (b, n_classes)."""
+        return self.classifier(self.features(x))
+
+
+def make(name: str, n_classes: int, in_channels: int) -> Pretrained | None:
+    """Load a network, or return `None` where the name does not start with `pretrained:`.
+
+    Args:
+        name: `pretrained:` and torchvision's name of an image classifier.
+        n_classes: With as many classes as the weights have, their classifier stays; else a new
+            one is drawn from torch's current random state.
+        in_channels: 1 or 3.
+
+    Raises:
+        StudyError: If torchvision has no such network, its last layer is not linear, or no file
+            holds its weights.
+    """
+    if not name.startswith(PREFIX):
+        return None
+    net = empty(name)
+    path = weights_file(name)
+    load(net, path, name)
+    owner, attribute, head = last_layer(net, name)
+    setattr(owner, attribute, nn.Identity())
+    if head.out_features != n_classes:
+        head = nn.Linear(head.in_features, n_classes)
+    return Pretrained(net, head)
+
+
+def empty(name: str) -> nn.Module:
+    """Return torchvision's network without values, ready to take a file's.
+
+    Raises:
+        StudyError: If torchvision has no image classifier of this name.
+    """
+    import torchvision
+
+    plain = name.removeprefix(PREFIX)
+    if plain not in torchvision.models.list_models(torchvision.models):
+        raise StudyError(f"unknown model {name!r}: torchvision.models has no {plain!r}")
+    # Both expect another normalisation than the rest, which torchvision then does inside them.
+    inside = {"transform_input": True, "init_weights": False}
+    more = inside if plain in ("googlenet", "inception_v3") else {}
+    with torch.device("meta"):
+        return torchvision.models.get_model(plain, weights=None, **more)
+
+
+def file_names(name: str) -> list[str]:
+    """Return the names of torchvision's files for a network, the oldest weights first."""
+    import torchvision
+
+    kinds = torchvision.models.get_model_weights(name.removeprefix(PREFIX))
+    return [Path(weights.url).name for weights in kinds]
+
+
+def weights_file(name: str) -> Path:
+    """Find the file with a network's weights.
+
+    It is the first that exists of: `$STUDY_WEIGHTS` where that is a file; torchvision's file name
+    or `NAME.pth` in the folder `$STUDY_WEIGHTS`; torchvision's file name in its own cache.
+
+    Raises:
+        StudyError: If there is none, with the place where to put it.
+    """
+    names, cache = file_names(name), Path(torch.hub.get_dir()) / "checkpoints"
+    given = os.environ.get("STUDY_WEIGHTS", "")
+    places = [cache / file for file in names]
+    if given:
+        own = Path(given).expanduser()
+        files = [*names, f"{name.removeprefix(PREFIX)}.pth"]
+        places = [own] if own.is_file() else [*(own / file for file in files), *places]
+    for place in places:
+        if place.is_file():
+            return place
+    raise StudyError(
+        f"{name} has no weights here: put {names[0]} (download.pytorch.org/models) into {cache}, "
+        "or set STUDY_WEIGHTS to the file or its folder"
+    )
+
+
+def load(net: nn.Module, path: Path, name: str) -> None:
+    """Fill an empty network with the state in a file.
+
+    Raises:
+        StudyError: If the file is damaged or holds another network.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        # DenseNet files of 2017 have dots that module names may not have any more.
+        dotted = re.compile(r"((?:norm|relu|conv))\.(\d)(?=\.)")
+        state = {dotted.sub(r"\1\2", key): value for key, value in state.items()}
+        net.load_state_dict(state, assign=True)
+    except Exception as error:  # torch raises whatever a broken pickle leads to
+        raise StudyError(f"{path} does not hold the weights of {name}") from error
+    net.requires_grad_(True)
+    if hasattr(net, "aux_logits"):
+        net.aux_logits = False  # the side branches are for training from scratch
+
+
+def last_layer(net: nn.Module, name: str) -> tuple[nn.Module, str, nn.Linear]:
+    """Return the module that holds the last linear layer, its attribute there, and the layer.
+
+    Raises:
+        StudyError: If the network does not end in a linear layer.
+    """
+    owner: nn.Module = net
+    attribute = "fc" if hasattr(net, "fc") else "classifier"
+    layer = getattr(net, attribute, None)
+    while isinstance(layer, nn.Sequential) and len(layer):
+        owner, attribute = layer, str(len(layer) - 1)
+        layer = layer[-1]
+    if not isinstance(layer, nn.Linear):
+        raise StudyError(f"{name} does not end in a linear layer, which the study reads")
+    return owner, attribute, layer

@@ -1,0 +1,43 @@
+"""What there is of a list of runs: a study that is not finished yet still draws what it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import pandas as pd
+
+from helpers import experiments, results
+from helpers.specs import Train
+from helpers.store import Result
+
+# The columns of `experiments.frame`, which has none where it has no rows.
+COLUMNS = (
+    *("question", "method", "label", "budget", "share", "kept", "seed", "model", "selector"),
+    *("selector_epochs", "n_selectors", "options", "epochs", "test_error", "seconds"),
+    *("select_seconds", "total_seconds", "forward", "backward", "alone"),
+)
+
+
+def table(wanted: Sequence[Train], alone: bool = False) -> pd.DataFrame:
+    """Return `experiments.frame` of the runs that are `available`, its columns in any case."""
+    found = experiments.frame(*available(wanted, alone))
+    return found if len(found) else pd.DataFrame(columns=list(COLUMNS))
+
+
+def available(wanted: Sequence[Train], alone: bool = False) -> tuple[list[Train], list[Result]]:
+    """Return the runs that have results, and these.
+
+    Args:
+        wanted: Training runs, as asked for.
+        alone: As for `results.compute`.
+
+    Returns:
+        Specs and their results, in order. What is missing is computed, so that all are there;
+        only under `$STUDY_OFFLINE`, as when published results are drawn again, runs are left
+        out that are neither stored nor published.
+    """
+    if not os.environ.get("STUDY_OFFLINE"):
+        return list(wanted), results.compute(wanted, alone=alone)
+    found = [(run, results.load(run)) for run in wanted if not results.missing([run])]
+    return [run for run, _ in found], [one for _, one in found]

@@ -1,0 +1,175 @@
+"""Training: one `fit` for every recipe and sampler, with a trace of every example."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from helpers import StudyError, device as devices, models, recipes, samplers
+from helpers.data import Dataset
+from helpers.training import memory
+from helpers.training.checkpoints import Checkpoint, identity_of
+from helpers.training.inputs import Inputs
+from helpers.training.loop import Loop
+from helpers.training.trace import RECORDED, Diary, Run, unpack
+
+__all__ = ["RECORDED", "Inputs", "Loop", "Run", "fit", "unpack"]
+
+
+def fit(
+    dataset: Dataset,
+    model: str | nn.Module,
+    recipe: str | recipes.Recipe,
+    sampler: samplers.Fixed | np.ndarray | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    *,
+    record_at: tuple[int, ...] = (),
+    weights: np.ndarray | None = None,
+    checkpoint: Path | None = None,
+) -> Run:
+    """Train a network and keep its trace.
+
+    Args:
+        dataset: What `helpers.data.load` returns.
+        model: A name for `helpers.models.build`, or a network with `features` and `classifier`
+            (and `reads_text = True` where it reads texts).
+        recipe: A name in `helpers.recipes`, or a `Recipe`.
+        sampler: Which rows an epoch visits: one of `helpers.samplers`, row numbers (k,), or
+            `None` for all. A class without a row there is not learned and named in the metrics.
+        seed: Of the initialisation, the order and the augmentation. On a CPU with the same
+            thread count the run repeats bit for bit.
+        device: `"auto"`, `"cpu"`, `"cuda"`, `"cuda:N"` or `"mps"`.
+        record_at: Epochs (0 = untrained, `epochs` = finished) at which all training rows are
+            scored; the last of them also keeps logits and features.
+        weights: A flat state from `models.flat_state` to start from.
+        checkpoint: A file in which the run's state is kept while it lasts, and from which it
+            goes on where it was cut short: on a CPU to the same bits. The caller removes it.
+
+    Returns:
+        The `Run`.
+
+    Raises:
+        StudyError: If a name is unknown, `record_at` lies outside 0..epochs, a row outside the
+            training rows, the network reads another kind of input or has fewer outputs than
+            there are classes, the device runs out of memory (the message names a batch that
+            fits), or training diverges to a loss that is not finite.
+    """
+    recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
+    where = devices.pick(device)
+    record_at = _checked_epochs(record_at, recipe.epochs)
+    sampler = _checked_sampler(sampler, recipe, dataset)
+    threads = devices.threads_for(dataset.train_inputs[0].size // dataset.in_channels)
+    with devices.deterministic(seed, threads, recipe.precision == "mixed"):
+        loop = _loop(dataset, model, recipe, sampler, seed, where, weights)
+        diary, kept = Diary(), None
+        if checkpoint is not None:
+            identity = identity_of(dataset, recipe, loop, seed, record_at)
+            what = f"{model if isinstance(model, str) else type(model).__name__} on {dataset.name}"
+            kept = Checkpoint(checkpoint, loop, diary, identity, f"{what}, seed {seed}")
+            kept.resume()
+        if not _has_memory(loop, diary, record_at, kept):
+            raise StudyError(memory.advice(loop))
+    trace = diary.trace(record_at)
+    trace |= {f"sampler_{name}": value for name, value in loop.sampler.log().items()}
+    metrics = diary.metrics() | _missing_classes(dataset, diary) | (kept.metrics() if kept else {})
+    metrics |= {"device": devices.describe(where), "threads": threads, "n": dataset.n}
+    return Run(loop.model, diary.history, trace, metrics)
+
+
+def _checked_epochs(record_at: tuple[int, ...], epochs: int) -> tuple[int, ...]:
+    if any(not 0 <= e <= epochs for e in record_at):
+        raise StudyError(f"record_at must lie in 0..{epochs} epochs, got {record_at}")
+    return tuple(sorted(set(record_at)))
+
+
+def _checked_sampler(
+    sampler: object, recipe: recipes.Recipe, dataset: Dataset
+) -> samplers.Fixed | samplers.Adonis:
+    if not isinstance(sampler, samplers.Fixed | samplers.Adonis):
+        sampler = samplers.Fixed(np.arange(dataset.n) if sampler is None else sampler)
+    samplers.check_rows(sampler, recipe.epochs, dataset.n)
+    if dataset.is_text and (recipe.pad or recipe.flip or recipe.rotate):
+        raise StudyError(f"recipe {recipe.name} crops, mirrors or rotates images, not texts")
+    return sampler
+
+
+def _loop(
+    dataset: Dataset,
+    model: str | nn.Module,
+    recipe: recipes.Recipe,
+    sampler: samplers.Fixed,
+    seed: int,
+    where: torch.device,
+    weights: np.ndarray | None,
+) -> Loop:
+    """Build the run as it is before its first step."""
+    if isinstance(model, str):
+        model = models.build(model, dataset.n_classes, dataset.in_channels)
+    kinds = ("images", "texts")
+    if (reads := bool(getattr(model, "reads_text", False))) != dataset.is_text:
+        raise StudyError(
+            f"{dataset.name} is {kinds[dataset.is_text]}, the network reads {kinds[reads]}"
+        )
+    outputs = getattr(model.classifier, "out_features", dataset.n_classes)
+    if outputs < dataset.n_classes:
+        raise StudyError(
+            f"{dataset.name} has labels 0..{dataset.n_classes - 1}, the network {outputs} outputs"
+        )
+    model = models.to_device(model, where)
+    if weights is not None:
+        models.load_state(model, weights)
+    try:
+        loop = Loop(dataset, model, recipe, sampler, seed, where)
+    except torch.OutOfMemoryError as error:
+        size = sum(a.nbytes for a in (dataset.train_inputs, dataset.test_inputs)) / 2**30
+        raise StudyError(
+            f"{devices.describe(where)} has no memory for {dataset.name} ({size:.1f} GiB); "
+            "train on a part of it (@N in its name) or with --device cpu"
+        ) from error
+    if weights is None and hasattr(model, "prepare_for"):
+        model.prepare_for(loop.data.sample())
+    return loop
+
+
+def _has_memory(
+    loop: Loop, diary: Diary, record_at: tuple[int, ...], kept: Checkpoint | None
+) -> bool:
+    """Train; tell whether the device's memory was enough, holding nothing of a failed step."""
+    try:
+        _drive(loop, diary, record_at, kept)
+    except torch.OutOfMemoryError:
+        return False
+    return True
+
+
+def _drive(loop: Loop, diary: Diary, record_at: tuple[int, ...], kept: Checkpoint | None) -> None:
+    """Run the epochs left, evaluating and recording between them outside the training clock."""
+    if 0 in record_at and not diary.recorded:
+        diary.recorded.append(loop.record(record_at[-1] == 0))
+    for number in range(diary.epochs, loop.recipe.epochs):
+        start = time.perf_counter()
+        loss, accuracy = loop.epoch(number)
+        diary.seconds += time.perf_counter() - start
+        if not np.isfinite(loss):
+            raise StudyError(f"training diverged in epoch {number + 1}: the loss is {loss}")
+        tested = loop.test_accuracy() if loop.due(number) else None
+        row = (loss, accuracy, tested, diary.seconds, loop.forward, loop.backward)
+        diary.add(row, loop.visited, loop.correct)
+        if number + 1 in record_at:
+            diary.recorded.append(loop.record(record_at[-1] == number + 1))
+        if kept is not None and number + 1 < loop.recipe.epochs:
+            kept.save()
+
+
+def _missing_classes(dataset: Dataset, diary: Diary) -> dict[str, list[str]]:
+    """Name the classes of which no row was ever trained on, if there are any."""
+    bits = np.bitwise_or.reduce(diary.bits["visited"])
+    rows = np.flatnonzero(np.unpackbits(bits, count=dataset.n))
+    there = np.bincount(dataset.train_labels[rows], minlength=dataset.n_classes)
+    names = [name for name, count in zip(dataset.class_names, there, strict=True) if not count]
+    return {"missing_classes": names} if names else {}

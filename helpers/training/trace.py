@@ -1,0 +1,123 @@
+"""What a training run leaves behind: history, bits of every example, recorded scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers import probing
+
+RECORDED = ("confidence", "margin", "entropy", "el2n", "grad_norm")
+HISTORY = ("loss", "train_acc", "test_acc", "seconds", "forward", "backward")
+
+
+@dataclass
+class Run:
+    """What a training run left behind.
+
+    Attributes:
+        model: The trained network, on its device.
+        history: A list an epoch: `loss` (nats), `train_acc`, `test_acc` (fractions; `None` where
+            nobody looked), `seconds` (cumulative, training only: evaluation and trace are not in
+            it), `forward` and `backward` (cumulative example counts; forward counts passes spent
+            on choosing too).
+        trace: `visited` and `correct` (epochs, ceil(n/8)) packed bits; `recorded_epochs` (r,)
+            and for each the scores in `RECORDED` (r, n) float16; at the last recorded epoch
+            `logits` (n, c) and `features` (n, d) float16; `sampler_*` as the sampler logged.
+        metrics: Final accuracies, seconds (of all sittings), device, threads, rows trained on;
+            where the run went on from a checkpoint, `resumed` says how often, and `alone` is
+            false where the sittings had another device, thread count or torch.
+    """
+
+    model: nn.Module
+    history: dict[str, list[float]]
+    trace: dict[str, np.ndarray]
+    metrics: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether an example was right when its minibatch came, (epochs, n) bool."""
+        return unpack(self.trace["correct"], int(self.metrics["n"]))
+
+    @property
+    def visited(self) -> np.ndarray:
+        """Whether an epoch trained on the example, (epochs, n) bool."""
+        return unpack(self.trace["visited"], int(self.metrics["n"]))
+
+
+def unpack(bits: np.ndarray, n: int) -> np.ndarray:
+    """Turn packed bits (epochs, ceil(n/8)) uint8 into (epochs, n) bool."""
+    return np.unpackbits(bits, axis=1, count=n).astype(bool)
+
+
+@dataclass
+class Diary:
+    """The trace while it grows; its fields are plain, so that a checkpoint can hold them.
+
+    Attributes:
+        history: As in `Run`.
+        bits: `visited` and `correct`: packed bits (ceil(n/8),) an epoch.
+        recorded: Scores (n,) by name, one entry a recorded epoch.
+        seconds: Spent on training so far.
+    """
+
+    history: dict[str, list[float | None]] = field(
+        default_factory=lambda: {name: [] for name in HISTORY}
+    )
+    bits: dict[str, list[np.ndarray]] = field(
+        default_factory=lambda: {"visited": [], "correct": []}
+    )
+    recorded: list[dict[str, np.ndarray]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs done."""
+        return len(self.history["loss"])
+
+    def add(self, row: tuple[float | None, ...], visited: Tensor, correct: Tensor) -> None:
+        """Note an epoch: one value for each name in `HISTORY`, and two masks (n,) bool."""
+        for name, value in zip(HISTORY, row, strict=True):
+            self.history[name].append(value)
+        for name, mask in (("visited", visited), ("correct", correct)):
+            self.bits[name].append(np.packbits(mask.cpu().numpy()))
+
+    def trace(self, record_at: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Return the arrays of a finished run."""
+        trace = {name: np.stack(rows) for name, rows in self.bits.items()}
+        if self.recorded:
+            trace["recorded_epochs"] = np.array(record_at, np.int32)
+            trace |= {name: np.stack([r[name] for r in self.recorded]) for name in RECORDED}
+            trace |= {name: self.recorded[-1][name] for name in ("logits", "features")}
+        return trace
+
+    def metrics(self) -> dict[str, object]:
+        """Return the numbers that sum up a finished run."""
+        return {
+            "test_acc": self.history["test_acc"][-1],
+            "train_acc": self.history["train_acc"][-1],
+            "seconds": self.seconds,
+            "n_train": int(max(np.unpackbits(b).sum() for b in self.bits["visited"])),
+        }
+
+
+def scores_of(
+    logits: Tensor, features: Tensor, labels: Tensor, last: bool
+) -> dict[str, np.ndarray]:
+    """Score every row from logits (n, c) and features (n, d); both are kept when it is the last."""
+    probs = F.softmax(logits, dim=1)
+    top = probs.topk(2, dim=1).values
+    scores = {
+        "confidence": top[:, 0],
+        "margin": top[:, 0] - top[:, 1],
+        "entropy": torch.special.entr(probs).sum(dim=1),
+        "el2n": probing.last_layer_errors(logits, labels).norm(dim=1),
+        "grad_norm": probing.last_layer_norms(logits, features, labels),
+    }
+    if last:
+        scores |= {"logits": logits, "features": features}
+    return {name: value.cpu().numpy().astype(np.float16) for name, value in scores.items()}

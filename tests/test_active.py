@@ -1,0 +1,282 @@
+"""Active learning's rounds, other proxies, and the opponents that spend the same work."""
+
+import itertools
+import math
+import os
+
+import numpy as np
+import pytest
+
+from helpers import StudyError, data, experiments, models, results, specs, steps
+from helpers.experiments import Scale
+from helpers.models import work
+from helpers.specs import Select
+
+SCALE = Scale(
+    initial_share=0.05,
+    dataset="digits@203+50",
+    models=["resnet8-w8", "resnet14-w8"],
+    epochs=2,
+    n_seeds=2,
+    label_budgets=[0.1, 0.2, 0.45],
+)
+N = 203
+METHODS = experiments.ACTIVE_METHODS
+
+
+@pytest.fixture(scope="module")
+def store():
+    """Where results of this module stay for all its tests."""
+    return os.environ["STUDY_STORE"]
+
+
+@pytest.fixture(scope="module")
+def found(store):
+    """All of active learning on a slice of the digits, key to result."""
+    asked = experiments.active_runs(SCALE)
+    return {specs.key(s): r for s, r in zip(asked, results.compute(asked), strict=True)}
+
+
+def labelled(*cell):
+    """The rows labelled by (method, budget, seed, by), in the order they were."""
+    (chosen,) = results.compute([experiments.active_choice(SCALE, *cell)])
+    return chosen.arrays["indices"]
+
+
+@pytest.fixture(autouse=True)
+def _shared_store(_own_store, store, monkeypatch):
+    monkeypatch.setenv("STUDY_STORE", store)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("by", ["resnet8-w8", "resnet14-w8"])
+def test_each_round_keeps_what_is_labelled_and_adds_new_rows_up_to_its_budget(method, by):
+    ends = [labelled(method, budget, 1, by) for budget in SCALE.label_budgets]
+    for rows, budget in zip(ends, SCALE.label_budgets, strict=True):
+        assert len(set(rows)) == len(rows)
+        assert len(rows) == round(budget * N)
+    for before, after in itertools.pairwise(ends):
+        assert after[: len(before)].tolist() == before.tolist()
+
+
+@pytest.mark.parametrize("n", [203, 1437, 10_000, 49_999])
+def test_rounds_end_at_their_budgets_to_the_row_however_many_they_are(n):
+    scale = Scale(label_budgets=[i / 40 for i in range(1, 39)])
+    n_labelled = round(scale.initial_share * n)
+    for budget in scale.label_budgets:
+        step = experiments.active_choice(scale, "least-confidence", budget, 0)
+        wanted = steps.n_wanted(step, n, n - n_labelled)
+        assert abs(wanted - step.budget * (n - n_labelled)) <= 1  # as the round's share says
+        n_labelled += wanted
+        assert n_labelled == round(budget * n)
+
+
+def walk(chosen):
+    while chosen is not None:
+        yield chosen
+        chosen = chosen.start
+
+
+def test_every_round_trains_its_proxy_anew_on_all_that_is_labelled():
+    chosen = experiments.active_choice(SCALE, "k-centers", 0.45, 1, "resnet14-w8")
+    *rounds, first = walk(chosen)
+    assert len(rounds) == 3
+    assert first == experiments.initial_choice(SCALE, 1)
+    for step in rounds:
+        (proxy,) = step.of
+        assert proxy.model == "resnet14-w8"
+        assert proxy.subset == step.start
+        assert proxy.init is None
+        assert proxy.seed == step.seed == 1
+        assert proxy.record_at == (0, SCALE.epochs)
+
+
+def test_the_first_round_is_shared_by_methods_and_the_targets_training_by_its_next_round(found):
+    asked = experiments.active_runs(SCALE)
+    everything = {}
+    todo = list(asked)
+    while todo:
+        spec = todo.pop()
+        everything[specs.key(spec)] = spec
+        todo += specs.needs(spec)
+    trainings = [s for s in everything.values() if not isinstance(s, Select)]
+    # a seed: 3 by chance, 2 x 2 x 3 targets; proxies: 1 + 2 x 2; the target's first round: 1
+    assert len(trainings) == 2 * (3 + 12 + 5 + 1)
+
+
+def test_random_labels_need_no_rounds_and_are_the_subsets_of_the_comparison():
+    for by in ("", SCALE.target):
+        chosen = experiments.active_choice(SCALE, "random", 0.2, 0, by)
+        assert chosen == experiments.choice(SCALE, "random", 0.2, 0)
+        assert experiments.active_run(SCALE, "random", 0.2, 0, by) == experiments.subset_run(
+            SCALE, SCALE.target, chosen
+        )
+
+
+def test_least_confidence_of_a_round_takes_what_its_proxy_is_least_sure_of():
+    chosen = experiments.active_choice(SCALE, "least-confidence", 0.1, 0)
+    (proxy,) = results.compute(chosen.of)
+    rows = labelled("least-confidence", 0.1, 0)
+    start = labelled_first = results.compute([chosen.start])[0].arrays["indices"]
+    logits = proxy.arrays["logits"].astype(float)
+    probs = np.exp(logits - logits.max(axis=1, keepdims=True))
+    sure = (probs / probs.sum(axis=1, keepdims=True)).max(axis=1)
+    new = rows[len(start) :]
+    rest = np.setdiff1d(np.arange(N), rows)
+    assert sure[new].max() <= sure[rest].min()
+    assert not set(new) & set(labelled_first)
+
+
+def test_equal_seeds_label_equal_rows_and_other_seeds_others(tmp_path, monkeypatch):
+    cell = ("k-centers", 0.2, 0, "resnet8-w8")
+    once, other = labelled(*cell), labelled("k-centers", 0.2, 1, "resnet8-w8")
+    monkeypatch.setenv("STUDY_STORE", str(tmp_path / "anew"))
+    assert labelled(*cell).tolist() == once.tolist() != other.tolist()
+
+
+def test_selection_seconds_are_all_proxies_and_all_choices_up_to_the_budget():
+    cell = ("least-confidence", 0.2, 1, "resnet8-w8")
+    chosen = results.compute(list(walk(experiments.active_choice(SCALE, *cell))))
+    proxies = [run for step in chosen for run in results.compute(step.spec.of)]
+    assert len(proxies) == 2
+    spent = sum(r.metrics["seconds"] for r in (*chosen, *proxies))
+    alone = all(r.metrics["alone"] for r in (*chosen, *proxies))
+    measured = experiments.active_seconds(SCALE, *cell)
+    assert measured == pytest.approx(spent) if alone else math.isnan(measured)
+
+
+def test_selection_seconds_of_a_busy_machine_are_not_told(monkeypatch):
+    cell = ("least-confidence", 0.2, 1, "resnet8-w8")
+    plain = results.load
+
+    def shared(alone):
+        def load(spec, complete=False):
+            found = plain(spec, complete)
+            found.metrics["alone"] = alone
+            return found
+
+        return load
+
+    monkeypatch.setattr(results, "load", shared(True))
+    assert experiments.active_seconds(SCALE, *cell) > 0
+    monkeypatch.setattr(results, "load", shared(False))
+    assert math.isnan(experiments.active_seconds(SCALE, *cell))
+
+
+def test_selection_seconds_need_their_results(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_STORE", str(tmp_path / "empty"))
+    with pytest.raises(StudyError, match=r"select least-confidence .* is not stored"):
+        experiments.active_seconds(SCALE, "least-confidence", 0.2, 1)
+
+
+def test_the_table_tells_what_share_is_labelled_and_what_it_cost(found):
+    asked = experiments.active_runs(SCALE)
+    frame = experiments.frame(asked, [found[specs.key(s)] for s in asked])
+    assert set(frame["share"]) == set(SCALE.label_budgets)
+    assert (frame["kept"] == (frame["share"] * N).round()).all()
+    chance = frame["method"] == "random"
+    assert (frame["selector"] == "").tolist() == chance.tolist()
+    spent = frame.set_index(["method", "selector", "seed", "share"])["select_seconds"].unstack()
+    assert (spent.drop("random").diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
+    assert (frame["total_seconds"] >= frame["seconds"]).all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (("entropy", 0.3, 0), "budget must be one of label_budgets 0.1, 0.2, 0.45, got 0.3"),
+        (("random-per-class", 0.2, 0), "rows without labels; random-per-class does not"),
+        (("forgetting", 0.2, 0), "rows without labels; forgetting does not"),
+        (("el2n", 0.2, 0), "rows without labels; el2n does not"),
+        (("ccs", 0.2, 0), "rows without labels; ccs does not"),
+        (("nonsense", 0.2, 0), "method must be one of"),
+    ],
+)
+def test_rounds_that_cannot_be_are_one_line(cell, message):
+    with pytest.raises(StudyError, match=message):
+        experiments.active_choice(SCALE, *cell)
+
+
+def test_proxies_compared_are_the_proxy_others_and_the_target_once():
+    assert experiments.selectors(SCALE) == ("resnet8-w8", "resnet14-w8")
+    more = Scale(more_proxies=["resnet20-w8", "resnet8-w8"])
+    assert experiments.selectors(more) == ("resnet8-w8", "resnet20-w8", "resnet14-w8")
+    assert {run.subset.of[0].model for run in experiments.proxy_runs(more)} == {"resnet20-w8"}
+    named = Scale(more_proxies=["resnet14-w8", "resnet20-w8"])
+    assert {run.subset.of[0].model for run in experiments.proxy_runs(named)} == {"resnet20-w8"}
+    assert experiments.proxy_runs(Scale()) == []
+    assert experiments.proxy_budgets(Scale(budgets=[0.5, 0.1, 0.3], n_proxy_budgets=2)) == (
+        0.1,
+        0.3,
+    )
+
+
+def test_proxies_stop_where_they_were_scored_and_only_early():
+    with pytest.raises(StudyError, match=r"recorded epochs 0, 1, 2, 4, 6, got 3"):
+        experiments.brief_choice(Scale(), "entropy", 0.1, 0, after=3)
+    assert experiments.brief_runs(Scale(epochs=2)) == []
+    stops = {dict(r.subset.options)["after"] for r in experiments.brief_runs(Scale(stops=[2, 4]))}
+    assert stops == {2, 4}
+
+
+def test_ensembles_train_nothing_that_depths_do_not():
+    scale = Scale(n_seeds=4, first_seed=3)
+    trained = {specs.key(run) for run in experiments.depth_runs(scale)}
+    for run in experiments.ensemble_runs(scale):
+        assert {specs.key(one) for one in run.subset.of} <= trained
+        assert len(set(run.subset.of)) == len(run.subset.of) in (2, 3)
+        assert run.subset.of[0].seed == run.seed
+    with pytest.raises(StudyError, match=r"n_proxies must lie in 1\.\.4"):
+        experiments.ensemble_choice(scale, "entropy", 0.1, 3, 5)
+    sizes = {len(run.subset.of) for run in experiments.ensemble_runs(Scale(n_seeds=2))}
+    assert sizes == {2}
+
+
+def test_multiply_adds_match_a_count_by_hand():
+    # resnet8-w8: 3x3 stem, two 3x3 convolutions a stage (8, 16, 32 wide at 32, 16, 8 pixels)
+    stem = 9 * 3 * 8 * 32**2
+    stages = 2 * 9 * 8 * 8 * 32**2
+    stages += 9 * (8 * 16 + 16 * 16) * 16**2 + 9 * (16 * 32 + 32 * 32) * 8**2
+    shortcuts = work.multiply_adds("resnet8-w8") - stem - stages - 32 * 10
+    # two stages may widen by a 1x1 convolution or by zeros
+    assert shortcuts in (0, 8 * 16 * 16**2 + 16 * 32 * 8**2)
+    assert 5 < work.multiply_adds("resnet164") / work.multiply_adds("resnet20") < 7
+
+
+def test_asking_for_work_leaves_torchs_random_state():
+    import torch
+
+    work.multiply_adds.cache_clear()
+    torch.manual_seed(3)
+    expected = torch.rand(2).tolist()
+    torch.manual_seed(3)
+    work.multiply_adds("resnet8-w8")
+    assert torch.rand(2).tolist() == expected
+    assert models.build("resnet8-w8", 10, 1)
+
+
+@pytest.mark.parametrize("budget", [0.1, 0.25, 0.5, 1.0])
+def test_longer_training_costs_what_selecting_would(budget):
+    scale = Scale()
+    ratio = work.multiply_adds(scale.proxy) / work.multiply_adds(scale.target)
+    selecting = ratio * (scale.epochs + 1 / 3) + budget * scale.epochs  # passes over all rows
+    longer = experiments.longer_epochs(scale, budget) * budget
+    assert abs(longer - selecting) <= budget / 2 + 1e-9
+    run = experiments.longer_run(scale, budget, 0)
+    assert run.subset.method == "random"
+    assert run.epochs > scale.epochs
+    assert run.model == scale.target
+
+
+def test_opponents_see_as_many_rows_an_epoch_as_the_subsets_they_meet():
+    asked = experiments.cost_runs(SCALE)
+    frame = experiments.frame(asked, results.compute(asked))
+    sizes = frame.groupby("budget")["kept"].unique()
+    assert {b: rows.tolist() for b, rows in sizes.items()} == {
+        b: [round(b * N)] for b in experiments.proxy_budgets(SCALE)
+    }
+    assert set(frame["method"]) == {"random", "repeated-random"}
+    assert (frame["select_seconds"] < 0.1).all()
+    repeated = frame[frame["method"] == "repeated-random"]
+    assert (repeated["backward"] == repeated["kept"] * SCALE.epochs).all()
+    assert data.load(SCALE.data_name).n == N

@@ -1,0 +1,132 @@
+"""Several runs at once: who gets which GPU, and what Ctrl-C leaves."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from helpers import cluster, device, results, specs
+from helpers.store import Store
+
+distributed = pytest.importorskip("distributed", reason="the cluster extra is not installed")
+ROOT = Path(__file__).resolve().parents[1]
+RUN = specs.Train("digits@200+50", "resnet8-w8", "digits", 1, 0)
+CHOICE = specs.Select("digits@200+50", "random", 0.1, 0)
+SLACK_S = 120
+
+
+@pytest.mark.parametrize(
+    ("slot", "gpus", "expected"),
+    [
+        (0, ("4", "7"), "4"),
+        (1, ("4", "7"), "7"),
+        (2, ("4", "7"), "4"),
+        ("1", ("MIG-a", "MIG-b"), "MIG-b"),
+        (1, ("4",), None),
+        (1, (), None),
+        ("tcp://10.0.0.1:99", ("4", "7"), None),
+    ],
+)
+def test_slots_take_gpus_in_turn(slot, gpus, expected):
+    assert cluster.gpu_of(slot, gpus) == expected
+
+
+def test_gpus_are_shared_out_only_where_a_run_may_take_any(monkeypatch):
+    monkeypatch.setattr(device, "visible_gpus", lambda: ["0", "1"])
+    assert cluster._gpus([CHOICE, RUN], "auto") == ("0", "1")
+    assert cluster._gpus([RUN], "cuda") == ("0", "1")
+    assert cluster._gpus([CHOICE], "auto") == ()
+    assert cluster._gpus([RUN], "cpu") == ()
+    assert cluster._gpus([RUN], "cuda:1") == ()
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://lab:8786")
+    assert cluster._gpus([RUN], "auto") == ()
+
+
+def test_a_task_sees_its_own_gpu_and_is_not_alone(monkeypatch):
+    seen = []
+
+    def execute(spec, device, alone):
+        seen.append((spec, device, alone, os.environ.get("CUDA_VISIBLE_DEVICES")))
+        return "key"
+
+    monkeypatch.setattr(results, "execute", execute)
+    monkeypatch.setattr("dask.distributed.get_worker", lambda: SimpleNamespace(name=3))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    monkeypatch.setenv("STUDY_THREADS", "1")
+    assert cluster._task(RUN, "auto", ("4", "7"), "waited for") == "key"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    cluster._task(RUN, "cpu", ())
+    assert seen == [(RUN, "auto", False, "7"), (RUN, "cpu", False, "4")]
+
+
+def test_the_slots_of_a_local_cluster_are_numbered():
+    def own():
+        from dask.distributed import get_worker
+
+        return cluster.gpu_of(get_worker().name, ("4", "7"))
+
+    with cluster._scheduler(2) as address, distributed.Client(address) as client:
+        client.wait_for_workers(2, timeout=SLACK_S)
+        workers = list(client.scheduler_info()["workers"])
+        found = [client.submit(own, workers=[w], key=w) for w in workers]
+        assert sorted(client.gather(found)) == ["4", "7"]
+
+
+INTERRUPTED = """
+    from helpers import results
+    from helpers.specs import Select, Train
+    data = "digits@200+50"
+    quick = [Select(data, "random", 0.1, seed) for seed in range(3)]
+    long = [Train(data, "resnet8-w8", "digits", 5000, seed) for seed in range(2)]
+    if __name__ == "__main__":
+        results.compute([*quick, *long], workers={workers}, device="cpu")
+"""
+
+
+def emptied(group, seconds):
+    """Whether the last process of a group ends in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.2)
+    return False
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_keeps_what_is_stored_and_leaves_no_process(tmp_path, workers):
+    script = tmp_path / "study.py"
+    script.write_text(textwrap.dedent(INTERRUPTED.format(workers=workers)))
+    child = subprocess.Popen(
+        [sys.executable, str(script)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "STUDY_THREADS": "1"},
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + SLACK_S
+        while len(Store().keys()) < 3:
+            assert time.monotonic() < until
+            assert child.poll() is None
+            time.sleep(0.2)
+        os.killpg(child.pid, signal.SIGINT)  # as a terminal does: everybody gets it
+        _, errors = child.communicate(timeout=SLACK_S)
+        assert child.returncode in (1, 130, -signal.SIGINT)
+        assert b"KeyboardInterrupt" in errors
+        assert emptied(child.pid, 20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    assert len(Store().keys()) == 3
+    assert Store().verify() == {}

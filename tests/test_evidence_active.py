@@ -1,0 +1,225 @@
+"""Evidence on proxies that label, stop early or work in groups: planted runs of known signs."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from helpers import experiments as ex
+from helpers.claims import ledger
+from helpers.claims.evidence import EVIDENCE
+from helpers.experiments.table import rounds
+from helpers.specs import Train
+from helpers.store import Store
+
+SCALE = ex.Scale(
+    dataset="digits@300+100", epochs=8, n_seeds=3, budgets=(0.1, 0.3, 0.5), n_proxy_budgets=3,
+    label_budgets=(0.1, 0.3, 0.5), stops=(2, 4), more_proxies=("resnet20-w8",),
+)  # fmt: skip
+DEPTHS = {"": 0, SCALE.proxy: 0, "resnet20-w8": 1, SCALE.target: 2}
+
+
+@pytest.fixture(autouse=True)
+def _no_pack(monkeypatch):
+    monkeypatch.setenv("STUDY_PROFILE", "a profile without a pack")
+
+
+def plant(spec, accuracy=0.5, seconds=1.0, proxy_seconds=0.0, alone=True, n_classes=10):
+    """Store a made-up training run or selection."""
+    metrics, arrays = {"seconds": seconds, "alone": alone, "proxy_seconds": proxy_seconds}, {}
+    if isinstance(spec, Train):
+        metrics |= {"test_acc": accuracy, "device": "cpu", "threads": 1}
+        arrays["labels"] = np.arange(300) % n_classes
+    Store().write(spec, metrics, arrays)
+
+
+def plant_active(accuracies, round_seconds, alone=True):
+    """Store active learning: (method, by) -> accuracy a budget; by -> seconds of a round."""
+    for (method, by), seed in itertools.product(accuracies, SCALE.seeds):
+        for budget, accuracy in zip(SCALE.label_budgets, accuracies[method, by], strict=True):
+            plant(ex.active_run(SCALE, method, budget, seed, by), accuracy + seed / 1000)
+            if method == "random":
+                continue
+            for step in rounds(ex.active_choice(SCALE, method, budget, seed, by)):
+                spent = round_seconds[by] if step.of else 0.0
+                plant(step, seconds=0.0, proxy_seconds=spent, alone=alone)
+                for run in step.of:
+                    if by != SCALE.target:
+                        plant(run, seconds=spent, alone=alone)
+    if ("k-centers", SCALE.target) in accuracies:  # what the target learns from the first rows
+        for seed in SCALE.seeds:
+            plant(ex.round_run(SCALE, SCALE.target, ex.initial_choice(SCALE, seed)))
+
+
+def verdict(claim_id, evidence):
+    """Say what the ledger's rule answers."""
+    claim = next(c for c in ledger.load_ledger() if c.id == claim_id)
+    return ledger.decide(claim, evidence, "paper").answer.verdict
+
+
+SELECTORS = (SCALE.proxy, "resnet20-w8", SCALE.target)
+ACCURACIES = {("random", ""): (0.60, 0.70, 0.80)} | {
+    (method, by): tuple(base + step * 0.1 - lost * (2 - DEPTHS[by]) for step in range(3))
+    for method, base, lost in (("least-confidence", 0.66, 0.001), ("k-centers", 0.63, 0.02))
+    for by in SELECTORS
+}
+SECONDS = {SCALE.proxy: 1.0, "resnet20-w8": 2.0, SCALE.target: 8.0}
+
+
+def test_signs_of_active_learning():
+    plant_active(ACCURACIES, SECONDS)
+    found = {i: EVIDENCE[f"svp_{i:02}"](SCALE) for i in (3, 5, 6, 7, 8, 9)}
+    np.testing.assert_allclose(found[3]["differences"], 0.2)
+    assert found[3]["labels"] == ["0.1", "0.3", "0.5"]
+    np.testing.assert_allclose(found[5]["values"], 8.0)
+    np.testing.assert_allclose(found[8]["differences"], 6.0)
+    np.testing.assert_allclose(found[9]["differences"], 3.0)
+    np.testing.assert_allclose(found[7]["worse"]["differences"], np.full((2, 3), 4.0))
+    np.testing.assert_allclose(found[7]["depth"]["values"], [[4.0, 2.0]] * 3)
+    assert np.isnan(found[6]["values"]).all()  # every k-centers proxy loses points
+    assert "0 of 6 cells" in found[6]["note"]
+    assert {i: verdict(f"svp-{i:02}", one) for i, one in found.items()} == {
+        3: "holds", 5: "undecided", 6: "undecided", 7: "holds", 8: "holds", 9: "holds",
+    }  # fmt: skip
+
+
+def test_speed_ups_of_labelling():
+    plant_active(ACCURACIES, SECONDS)
+    for model, spent in ((SCALE.proxy, 1.0), (SCALE.target, 8.0)):
+        for seed in SCALE.seeds:
+            plant(ex.depth_run(SCALE, model, seed), seconds=spent)
+    whole = EVIDENCE["svp_04"](SCALE)
+    np.testing.assert_allclose(whole["values"], 1.0)
+    assert verdict("svp-04", whole) == "holds"
+
+
+def test_k_centers_without_loss_takes_the_fastest_safe_cell():
+    plant_active(ACCURACIES | {("k-centers", by): (0.7, 0.8, 0.9) for by in SELECTORS}, SECONDS)
+    found = EVIDENCE["svp_06"](SCALE)
+    np.testing.assert_allclose(found["values"], 8.0)
+    assert verdict("svp-06", found) == "holds"
+
+
+def test_labelling_on_a_busy_machine_has_no_speed_up():
+    plant_active(ACCURACIES, SECONDS, alone=False)
+    for seed in SCALE.seeds:
+        plant(ex.depth_run(SCALE, SCALE.proxy, seed))
+        plant(ex.depth_run(SCALE, SCALE.target, seed))
+    for name in ("svp_04", "svp_05", "svp_06"):
+        assert "busy" in EVIDENCE[name](SCALE)["not_decidable"], name
+    np.testing.assert_allclose(EVIDENCE["svp_08"](SCALE)["differences"], 6.0)
+
+
+def test_a_missing_round_is_not_measured():
+    cells = {key: values for key, values in ACCURACIES.items() if key[1] != SCALE.target}
+    plant_active(cells, SECONDS)
+    for i in (3, 5, 6, 7, 8, 9):
+        assert EVIDENCE[f"svp_{i:02}"](SCALE) is None
+
+
+def plant_core_sets(whole, brief, several, seconds=1.0):
+    """Store core-sets: accuracies with one proxy, stop -> accuracy, size -> accuracy."""
+    for seed, budget in itertools.product(SCALE.seeds, SCALE.budgets):
+        for method in ("forgetting", "entropy"):
+            single = ex.choice(SCALE, method, budget, seed)
+            plant(ex.subset_run(SCALE, SCALE.target, single), whole, 8 * budget)
+            plant(single, seconds=0.0, proxy_seconds=2.0)
+            for stop, accuracy in brief.items():
+                chosen = ex.brief_choice(SCALE, method, budget, seed, after=stop)
+                plant(ex.subset_run(SCALE, SCALE.target, chosen), accuracy, 8 * budget)
+                plant(chosen, seconds=0.0, proxy_seconds=2.0 * stop / SCALE.epochs)
+        for size, accuracy in several.items():
+            chosen = ex.ensemble_choice(SCALE, "entropy", budget, seed, size)
+            plant(ex.subset_run(SCALE, SCALE.target, chosen), accuracy)
+    for model, spent in ((SCALE.proxy, 2.0), (SCALE.target, 8.0)):
+        for seed in SCALE.seeds:
+            plant(ex.depth_run(SCALE, model, seed), 0.95, spent)
+
+
+def test_signs_of_brief_proxies():
+    plant_core_sets(0.90, {2: 0.92, 4: 0.91}, {})
+    np.testing.assert_allclose(
+        EVIDENCE["svp_20"](SCALE)["differences"], [[2.0] * 3, [1.0] * 3], atol=1e-9
+    )
+    assert EVIDENCE["svp_20"](SCALE)["labels"] == ["after 2 of 8", "after 4 of 8"]
+    half = EVIDENCE["svp_18"](SCALE)
+    np.testing.assert_allclose(half["error"]["differences"], 3.0)
+    np.testing.assert_allclose(half["time"]["values"], 8 / (0.5 + 4))
+    assert "stopped after 2 of 8" in half["error"]["note"]
+    np.testing.assert_allclose(EVIDENCE["svp_slides_06"](SCALE)["differences"], -2.0)
+    assert EVIDENCE["svp_21"](SCALE) is None  # no budget near 70 %
+
+
+def test_large_shares_by_brief_proxies_need_a_hundred_classes():
+    scale = dataclasses.replace(SCALE, budgets=(0.7,))
+    for seed in SCALE.seeds:
+        plant(ex.depth_run(scale, scale.proxy, seed))
+        single = ex.choice(scale, "forgetting", 0.7, seed)
+        plant(ex.subset_run(scale, scale.target, single), 0.9)
+        for stop in scale.stops:
+            chosen = ex.brief_choice(scale, "forgetting", 0.7, seed, after=stop)
+            plant(ex.subset_run(scale, scale.target, chosen), 0.88)
+    assert "has 10" in EVIDENCE["svp_21"](scale)["not_decidable"]
+    for seed in SCALE.seeds:
+        plant(ex.depth_run(scale, scale.proxy, seed), n_classes=100)
+    found = EVIDENCE["svp_21"](scale)
+    np.testing.assert_allclose(found["differences"], np.full((2, 3), 2.0))
+    assert verdict("svp-21", found) == "holds"
+
+
+def test_ratio_of_selection_times_counts_the_epochs():
+    plant_core_sets(0.90, {2: 0.92, 4: 0.91}, {})
+    for seed in SCALE.seeds:
+        by_target = ex.choice(SCALE, "forgetting", 0.5, seed, SCALE.target)
+        plant(by_target, seconds=0.0, proxy_seconds=8.0)
+    found = EVIDENCE["svp_19"](SCALE)
+    assert found["labels"] == ["proxy trained in full", "stopped after 2", "stopped after 4"]
+    # the choice takes no time of its own here, so each ratio is that of the trainings
+    np.testing.assert_allclose(found["values"], np.ones((3, 3)))
+    assert verdict("svp-19", found) == "holds"
+    np.testing.assert_allclose(EVIDENCE["svp_slides_01"](SCALE)["values"], 16.0)
+
+
+def test_ratio_of_selection_times_without_a_brief_proxy_stays_undecided():
+    plant_core_sets(0.90, {}, {})
+    for seed in SCALE.seeds:
+        plant(ex.choice(SCALE, "forgetting", 0.5, seed, SCALE.target), proxy_seconds=8.0)
+    assert verdict("svp-19", EVIDENCE["svp_19"](SCALE)) == "undecided"
+
+
+def test_signs_of_groups():
+    plant_core_sets(0.90, {}, {2: 0.91, 3: 0.94})
+    together = EVIDENCE["svp_slides_08"](SCALE)
+    np.testing.assert_allclose(together["ensemble"]["differences"], np.full((3, 3), 4.0))
+    np.testing.assert_allclose(together["full"]["differences"], 1.0)
+    assert "50% kept" in together["full"]["note"]
+    assert "share one group" in together["ensemble"]["note"]
+    np.testing.assert_allclose(EVIDENCE["svp_slides_13"](SCALE)["differences"], 1.0)
+
+
+def test_no_budget_near_the_documents_share_is_not_measured():
+    few = ex.Scale(dataset="digits@300+100", epochs=8, budgets=(0.1,), stops=(2,))
+    assert EVIDENCE["svp_18"](few) is None
+    assert EVIDENCE["svp_20"](few) is None
+
+
+def test_signs_of_selectors_and_filters():
+    for seed, budget in itertools.product(SCALE.seeds, SCALE.budgets):
+        strict = ex.metric_choice(SCALE, "entropy", min(SCALE.budgets), seed, correct_only=True)
+        cells = [
+            (ex.choice(SCALE, "entropy", budget, seed, SCALE.target), 0.85),
+            (ex.choice(SCALE, "entropy", budget, seed), 0.88),
+            (ex.choice(SCALE, "least-confidence", budget, seed), 0.95 - budget / 2),
+            (ex.choice(SCALE, "random", budget, seed), 0.80), (strict, 0.90),
+        ]  # fmt: skip
+        for chosen, accuracy in cells:
+            plant(ex.subset_run(SCALE, SCALE.target, chosen), accuracy)
+        plant(ex.depth_run(SCALE, SCALE.target, seed), 0.4)
+    np.testing.assert_allclose(EVIDENCE["svp_24"](SCALE)["differences"], 3.0)
+    np.testing.assert_allclose(EVIDENCE["svp_slides_07"](SCALE)["differences"], 3.0)
+    np.testing.assert_allclose(EVIDENCE["svp_slides_12"](SCALE)["differences"], [[10.0] * 3])
+    inverted = EVIDENCE["svp_slides_15"](SCALE)
+    assert inverted["x"] == [0.1, 0.3, 0.5, 1.0]
+    np.testing.assert_allclose(inverted["values"], [[10, 20, 30, 60]] * 3)
+    assert verdict("svp-slides-15", inverted) == "holds"

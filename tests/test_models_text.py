@@ -1,0 +1,365 @@
+"""Networks for texts against slow twins, and what they need from training and selection."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from helpers import StudyError, data, device, models, probing, recipes, results, training
+from helpers.data.text import as_rows
+from helpers.models import text
+from helpers.specs import Select, Train
+from helpers.training import inputs
+
+TEXTS = [
+    "The movie was GREAT, really great!",
+    "",
+    "  \n ",
+    "naïve Größe 10€ 漢字",
+    "don't...",
+    "a" * 300,
+    "?!" * 400,
+    "one",
+]
+GOOD, BAD = "good great fine lovely".split(), "bad poor awful dull".split()
+
+
+def rows(texts):
+    return torch.from_numpy(as_rows(texts).copy())
+
+
+def hash_of(word):
+    """Polynomial hash of the bytes of a word."""
+    total = sum(byte * pow(text.BASE, k, text.PRIME) for k, byte in enumerate(word))
+    return 1 + total % (text.PRIME - 1)
+
+
+def words_of(one):
+    """Words and signs of a text, lower-cased, as bytes."""
+    raw = bytes(one.encode()[:1024]).lower()
+    return re.findall(rb"[a-z0-9\x80-\xff]+|[^\x00- ]", raw)[: text.WORDS]
+
+
+def ids_of(one, buckets):
+    """Rows of the table that a text's words and pairs look up."""
+    hashes = [hash_of(word) for word in words_of(one)]
+    pairs = [
+        1 + (a * text.PAIR + b) % text.PRIME for a, b in zip(hashes[:-1], hashes[1:], strict=True)
+    ]
+    return [1 + value % buckets for value in hashes + pairs]
+
+
+def made(n, seed, n_words=12):
+    """Texts in which a class is told by one word among many, (texts, labels)."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    texts = []
+    for label in labels:
+        words = [f"word{i}" for i in rng.integers(0, 30, n_words)]
+        words[rng.integers(n_words)] = str(rng.choice(GOOD if label else BAD))
+        texts.append(" ".join(words))
+    return texts, labels
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    (texts, labels), (more, others) = made(300, 0), made(80, 1)
+    short = [as_rows(t)[:, :128] for t in (texts, more)]
+    return data.Dataset("made", short[0], labels, short[1], others, ("bad", "good"))
+
+
+# fastText
+
+
+def test_hashes_match_the_slow_twin():
+    found = models.build("fasttext", 2, 1).encode(rows(TEXTS))
+    assert found.dtype == torch.int32
+    assert found.shape == (len(TEXTS), text.WORDS)
+    for one, hashes in zip(TEXTS, found.tolist(), strict=True):
+        expected = [hash_of(word) for word in words_of(one)]
+        assert hashes == expected + [0] * (text.WORDS - len(expected))
+
+
+def test_hashes_match_the_slow_twin_on_random_bytes(monkeypatch):
+    monkeypatch.setattr(text, "AT_ONCE", 7)
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 256, (20, 60), dtype=np.uint8)
+    values[rng.random(values.shape) < 0.3] = ord(" ")
+    values[values == 0] = 1  # nothing inside a text is 0
+    found = models.build("fasttext", 2, 1).encode(torch.from_numpy(values))
+    for row, hashes in zip(values, found.tolist(), strict=True):
+        words = re.findall(rb"[a-z0-9\x80-\xff]+|[^\x00- ]", bytes(row).lower())
+        assert [h for h in hashes if h] == [hash_of(word) for word in words]
+
+
+def test_hashes_of_different_words_differ():
+    words = [f"w{i}" for i in range(20_000)]
+    found = torch.cat(
+        [text.hashed_words(rows([" ".join(words[i : i + 100])])) for i in range(0, 20_000, 100)]
+    )
+    assert (found > 0).sum() == 20_000
+    assert len(found[found > 0].unique()) == 20_000
+    # and they fill the buckets at least as evenly as chance would
+    used = len((found[found > 0] % 2**14).unique()) / 2**14
+    assert used > 1 - np.exp(-20_000 / 2**14) - 0.02
+
+
+@pytest.mark.parametrize("name", ["fasttext", "fasttext-d3-b8"])
+def test_features_are_the_mean_of_words_and_pairs(name):
+    network = models.build(name, 2, 1)
+    table = network.table.weight.detach()
+    found = network.features(network.encode(rows(TEXTS)))
+    for one, features in zip(TEXTS, found, strict=True):
+        ids = ids_of(one, network.buckets)
+        expected = table[ids].mean(dim=0) if ids else torch.zeros(table.shape[1])
+        torch.testing.assert_close(features, expected, atol=1e-6, rtol=1e-5)
+        assert not one.isascii() or 0 not in ids
+
+
+def test_texts_may_come_as_bytes_too():
+    network, bytes_ = models.build("fasttext", 3, 1), rows(TEXTS)
+    assert torch.equal(network.features(bytes_), network.features(network.encode(bytes_)))
+    assert network(bytes_).shape == (len(TEXTS), 3)
+
+
+def test_case_does_not_count_but_order_does():
+    network = models.build("fasttext", 2, 1)
+    one, shouted, other = network.features(
+        rows(["not good at all", "NOT Good AT aLL", "all at good not"])
+    )
+    assert torch.equal(one, shouted)
+    assert not torch.allclose(one, other)
+
+
+def test_filling_is_never_learned():
+    network = models.build("fasttext", 2, 1)
+    network.classifier.weight.data.normal_()
+    network(rows(TEXTS))[:, 0].sum().backward()
+    assert not network.table.weight[0].any()
+    assert not network.table.weight.grad[0].any()
+    assert network.table.weight.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("fasttext", (2**18 + 1) * 10 + 22),
+        ("fasttext-d4", (2**18 + 1) * 4 + 10),
+        ("fasttext-b10", (2**10 + 1) * 10 + 22),
+    ],
+)
+def test_sizes_of_the_table(name, numbers):
+    assert models.n_parameters(models.build(name, 2, 1)) == numbers
+
+
+# VDCNN
+
+
+@pytest.mark.parametrize("name", ["vdcnn9-w8", "vdcnn17-w8", "vdcnn29-w8", "vdcnn49-w8"])
+def test_a_name_states_the_number_of_convolutions(name):
+    layers = [m for m in models.build(name, 2, 1).modules() if isinstance(m, torch.nn.Conv1d)]
+    assert len(layers) == models.depth(name)
+
+
+def test_vdcnn29_has_the_layers_of_the_papers_table():
+    network = models.build("vdcnn29", 5, 1)
+    widths = [m.out_channels for m in network.modules() if isinstance(m, torch.nn.Conv1d)]
+    counts = {width: widths.count(width) for width in set(widths)}
+    assert counts == {64: 11, 128: 10, 256: 4, 512: 4}  # the first convolution is 64 wide too
+    linear = [m for m in network.modules() if isinstance(m, torch.nn.Linear)]
+    sizes = [(m.in_features, m.out_features) for m in linear]
+    assert sizes == [(4096, 2048), (2048, 2048), (2048, 5)]
+
+
+def test_vdcnn_features_are_what_the_last_layer_sees():
+    network = models.build("vdcnn9-w8", 3, 1).eval()
+    texts = rows(TEXTS)
+    features = network.features(texts)
+    assert features.shape == (len(TEXTS), 256)
+    assert torch.equal(network(texts), network.classifier(features))
+    assert torch.equal(
+        features, network.features(rows([t.upper() if t.isascii() else t for t in TEXTS]))
+    )
+
+
+def test_vdcnn_keeps_the_largest_values_in_their_order():
+    network = models.build("vdcnn9-w8", 2, 1).eval()
+    texts = rows(TEXTS[:3])
+    seen = network.blocks(network.stem(network.embedding(text.lowered(texts)).transpose(1, 2)))
+    assert seen.shape == (3, 64, 128)
+    kept = []
+    for one in seen.detach().numpy():
+        for channel in one:
+            places = sorted(np.argsort(-channel, kind="stable")[:8])
+            kept.append(np.sort(channel[places]))
+            assert np.array_equal(kept[-1], np.sort(channel)[-8:])
+    captured = []
+    network.hidden[0].register_forward_pre_hook(lambda _, given: captured.append(given[0]))
+    network.features(texts)
+    pooled = captured[0].detach().numpy().reshape(3 * 64, 8)
+    np.testing.assert_array_equal(np.sort(pooled, axis=1), np.stack(kept))
+    for values, channel in zip(pooled, seen.detach().numpy().reshape(-1, 128), strict=True):
+        at = -1
+        for value in values:  # each value is found behind the one before it
+            at = at + 1 + int(np.flatnonzero(channel[at + 1 :] == value)[0])
+
+
+def test_a_shortcut_adds_the_input():
+    block = text.ConvBlock(8, 8, shortcut=True).eval()
+    x = torch.randn(2, 8, 16)
+    for norm in block.norms:
+        norm.weight.data.zero_()
+    assert torch.equal(block(x), F.relu(x))
+    assert not text.ConvBlock(8, 8, shortcut=False).state_dict().keys() - block.state_dict().keys()
+    wider = models.build("vdcnn9-w8-shortcut", 2, 1)
+    plain = models.build("vdcnn9-w8", 2, 1)
+    extra = 8 * 16 + 16 * 32 + 32 * 64
+    assert models.n_parameters(wider) == models.n_parameters(plain) + extra
+
+
+@pytest.mark.parametrize("name", ["vdcnn9-w8", "vdcnn17-w8-shortcut", "fasttext-b10"])
+def test_every_parameter_is_trained(name):
+    network = models.build(name, 2, 1)
+    network.classifier.weight.data.normal_()
+    network(rows(TEXTS)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in network.parameters())
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name", ["fasttext-b10-d3", "fasttext2", "vdcnn", "vdcnn10", "vdcnn9-w", "vdcnn9-shortcut-w8"]
+)
+def test_unknown_names_are_refused_in_one_line(name):
+    with pytest.raises(StudyError, match="unknown model .*fasttext.*vdcnn9") as caught:
+        models.build(name, 2, 1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("fasttext-d0", "dimension"),
+        ("fasttext-b5", "bits"),
+        ("fasttext-b40", "bits"),
+        ("vdcnn9-w12", "multiple of 8"),
+    ],
+)
+def test_impossible_sizes_are_refused(name, words):
+    with pytest.raises(StudyError, match=words):
+        models.build(name, 2, 1)
+
+
+# Recipes
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "epoch", "rate"),
+    [
+        ("fasttext", "", 0, 1.6),
+        ("fasttext", "", 2.5, 0.8),
+        ("fasttext", "", 5, 0),
+        ("vdcnn", "", 2.9, 0.01),
+        ("vdcnn", "", 3, 0.005),
+        ("vdcnn", "", 14.9, 0.000625),
+        ("text", "vdcnn9", 3, 0.005),
+        ("text", "fasttext-b20", 2.5, 0.8),
+    ],
+)
+def test_rate_at_an_epoch(name, model, epoch, rate):
+    assert recipes.get(name, model=model).rate_at(epoch) == pytest.approx(rate)
+
+
+def test_one_name_stands_for_a_recipe_a_family():
+    assert recipes.get("text", model="fasttext") is recipes.RECIPES["fasttext"]
+    assert recipes.get("text", model="vdcnn29").name == recipes.get("text").name == "text"
+    assert recipes.get("text-small", 3, "fasttext").name == "fasttext-small"
+    assert recipes.get("text-small", 3, "fasttext").epochs == 3
+    assert recipes.get("svp", model="fasttext") is recipes.RECIPES["svp"]
+
+
+# Training
+
+
+def test_fasttext_learns_and_repeats_bit_for_bit(dataset):
+    recipe = recipes.get("fasttext-small", 16)
+    one, other = (
+        training.fit(dataset, "fasttext-b12", recipe, seed=1, device="cpu", record_at=(0, 16))
+        for _ in range(2)
+    )
+    assert one.metrics["test_acc"] > 0.9
+    assert np.array_equal(models.flat_state(one.model), models.flat_state(other.model))
+    assert one.trace["features"].shape == (300, 10)
+
+
+def test_vdcnn_learns(dataset):
+    recipe = recipes.get("text-small", 8)
+    found = training.fit(dataset, "vdcnn9-w8", recipe, seed=0, device="cpu")
+    assert found.history["loss"][-1] < 0.8 * found.history["loss"][0]
+
+
+def test_texts_are_hashed_once_a_run(dataset, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(
+        text, "hashed_words", lambda t, real=text.hashed_words: (hashed.append(len(t)), real(t))[1]
+    )
+    training.fit(dataset, "fasttext-b12", recipes.get("fasttext-small", 3), device="cpu")
+    assert sorted(hashed) == [80, 300]
+
+
+def test_blocks_of_texts_are_hashed_as_the_whole(dataset, monkeypatch):
+    network = models.build("fasttext", 2, 1)
+    whole = network.encode(torch.tensor(dataset.train_inputs))
+    monkeypatch.setattr(inputs, "ENCODED", 64)
+    found = inputs.Inputs(dataset, torch.device("cpu"), network)
+    assert torch.equal(found.train, whole)
+
+
+def test_images_and_texts_go_to_networks_that_read_them(dataset):
+    recipe = recipes.get("fasttext-small", 1)
+    with pytest.raises(StudyError, match="made is texts, the network reads images"):
+        training.fit(dataset, "resnet8-w8", recipe, device="cpu")
+    with pytest.raises(StudyError, match="digits@100.50 is images, the network reads texts"):
+        training.fit(data.load("digits@100+50"), "vdcnn9-w8", recipe, device="cpu")
+
+
+def test_gradients_an_example_add_up_to_the_whole(dataset):
+    network = models.build("fasttext-b10", 2, 1).eval()
+    network.classifier.weight.data.normal_()
+    texts = network.encode(torch.tensor(dataset.train_inputs[:6]))
+    labels = torch.tensor(dataset.train_labels[:6])
+    each = probing.full_gradients(network, texts, labels)
+    F.cross_entropy(network(texts), labels, reduction="sum").backward()
+    whole = torch.cat([p.grad.flatten() for p in network.parameters()])
+    torch.testing.assert_close(each.sum(dim=0), whole, atol=1e-5, rtol=1e-4)
+
+
+def test_fasttext_selects_for_vdcnn(tmp_path, monkeypatch):
+    monkeypatch.setattr(data.loading, "DEFAULT_ROOT", tmp_path)
+    for split, n in (("train", 80), ("test", 20)):
+        with (tmp_path / f"{split}.csv").open("w", newline="") as out:
+            csv.writer(out).writerows(zip(made(n, 3)[1] + 1, made(n, 3)[0], strict=True))
+    name = f"text:{tmp_path}"
+    proxy = Train(name, "fasttext-b10", "text-small", 3, 0, record_at=(0, 3))
+    chosen = [Select(name, m, 0.5, 0, (proxy,)) for m in ("entropy", "forgetting", "k-centers")]
+    target = Train(name, "vdcnn9-w8", "text-small", 1, 0, subset=chosen[0])
+    *selected, trained = results.compute([*chosen, target], device="cpu")
+    for result in selected:
+        assert len(np.unique(result.arrays["indices"])) == 40
+    assert trained.metrics["n_train"] == 40
+    assert 0 <= trained.metrics["test_acc"] <= 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
+@pytest.mark.parametrize("name", ["fasttext", "vdcnn9-w16"])
+def test_a_gpu_reads_texts_as_a_cpu_does(name):
+    with device.deterministic(0, 1):
+        network = models.build(name, 2, 1).eval()
+    on_cpu = network.features(rows(TEXTS))
+    on_gpu = network.to("cuda").features(rows(TEXTS).to("cuda"))
+    torch.testing.assert_close(on_gpu.cpu(), on_cpu, atol=1e-3, rtol=1e-3)
