@@ -153,6 +153,16 @@ def check_features(features: np.ndarray, name: str = "features") -> np.ndarray:
     return features
 
 
+def check_rng(rng: int | np.random.Generator) -> np.random.Generator:
+    """Return a generator, made of a seed where one is given; None would repeat nothing."""
+    try:
+        if rng is not None:
+            return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        pass
+    raise StudyError(f"rng must be a seed or a numpy.random.Generator, got {rng!r}")
+
+
 def check_choice(value: object, choices: Sequence[object], name: str) -> None:
     """Raise unless value is one of the choices; the message names them all."""
     if value not in choices:

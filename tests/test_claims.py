@@ -14,6 +14,7 @@ from helpers.claims.verdicts import (
     NOT_MEASURED,
     UNDECIDED,
     VERDICTS,
+    Verdict,
     combine,
     median_interval,
 )
@@ -497,6 +498,7 @@ def test_table_and_lines_have_one_row_a_claim():
         assert line.split()[:2] == [r.claim.document, r.claim.id]
         assert r.answer.verdict in line
         assert r.claim.paper in line
+        assert line.endswith(f"measured: {r.claim.measure}")
 
 
 def test_line_shows_number_interval_and_unit():
@@ -504,6 +506,28 @@ def test_line_shows_number_interval_and_unit():
     line = ledger.format_line(ledger.decide(claim, UP, "digits"))
     assert "holds" in line
     assert "2 [1.5, 2.5] points, n = 3" in line
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [("rho", "[-1, 0.5]"), ("share of training", "[0, 0.5]"), ("points", "[-3, 0.5]")],
+)
+def test_intervals_are_shown_within_what_is_possible(unit, shown):
+    answer = Verdict(UNDECIDED, 0.2, -3.0, 0.5, 3, unit)
+    row = ledger.Row(BY_ID["geda-05"], answer)
+    assert f"0.2 {shown} {unit}, n = 3" in ledger.format_line(row)
+    assert ledger.table([row])["low"].item() == float(shown[1:].split(",")[0])
+    assert row.answer.low == -3.0  # the rule's own interval stays
+    alone = ledger.Row(BY_ID["geda-05"], Verdict(HOLDS, 0.2, np.nan, np.nan, 1, unit))
+    assert f"ours: 0.2 {unit}, n = 1" in ledger.format_line(alone)
+    assert ledger.table([alone])["low"].isna().item()
+
+
+def test_settling_times_are_shares_of_training():
+    parts = BY_ID["svp-31"].numbers["parts"]
+    assert parts["forgetting"]["unit"] == parts["entropy"]["unit"]
+    assert parts["entropy"]["unit"] in ledger.POSSIBLE
+    assert parts["classes"]["unit"] not in ledger.POSSIBLE  # a difference may be negative
 
 
 # The documents' tables

@@ -218,6 +218,19 @@ def test_kernel_term_has_both_readings():
     assert EVIDENCE["budgeted_23"](ex.Scale(weights=(0.3,))) is None
 
 
+@pytest.mark.parametrize(
+    ("slopes", "verdict"),
+    [([0.05] * 30 + [0.5], "holds"), ([0.2] * 31, "does not hold"), ([0.0, 0.3] * 15, "undecided")],
+)
+def test_time_against_budget_is_judged_over_pools_also_on_a_busy_machine(slopes, verdict):
+    metrics = {"n": 9, "seconds": 0.01, "alone": False}
+    Store().write(Measure("budget-slope"), metrics, {"slopes": np.array(slopes)})
+    claim = next(one for one in ledger.load_ledger() if one.id == "budgeted-06")
+    answer = ledger.decide(claim, EVIDENCE["budgeted_06"](TINY), "digits").answer
+    assert answer.verdict == verdict
+    assert answer.n == len(slopes)
+
+
 PANELS = ex.Scale(
     dataset="digits@300+100",
     n_seeds=3,

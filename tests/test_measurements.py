@@ -4,11 +4,12 @@ import time
 import numpy as np
 import pytest
 
-from helpers.measurements import MEASUREMENTS, clock, selection_times, textbook
+from helpers.measurements import MEASUREMENTS, clock, program_times, selection_times, textbook
 
 SMALL = {
     "lp-time": {"sizes": (10, 15), "closed_sizes": (10, 50), "cbc_up_to": 10},
     "budgeted-time": {"n": 60, "repeats": 3},
+    "budget-slope": {"n": 60, "d": 8, "n_pools": 4},
     "kernel-exponent": {"sizes": (40, 80), "d": 16},
     "selection-time": {"n": 60, "d": 8, "n_lp": 15, "n_timed": 4},
     "textbook-draws": {"n": 40, "d": 8, "repeats": 2},
@@ -90,6 +91,24 @@ def test_times_have_a_row_a_repeat_and_a_column_a_budget(measured):
     assert metrics["large_k"] == 40
     assert arrays["large_dpp"].shape == arrays["large_greedy"].shape == (3,)
     assert arrays["seconds_lp"].shape == (4,)
+
+
+def test_every_pool_has_a_slope_of_its_own(measured, monkeypatch):
+    metrics, arrays = measured["budget-slope"]
+    assert arrays["seconds"].shape == (4, 5)
+    assert arrays["slopes"].shape == (4,)
+    assert len(set(arrays["slopes"].tolist())) == 4
+    assert metrics["slope"] == np.median(arrays["slopes"])
+    now = [0.0]
+    monkeypatch.setattr(program_times.time, "process_time", lambda: now[0])
+
+    def as_the_square(features, utility, k, h):
+        now[0] += k**2
+
+    monkeypatch.setattr(program_times, "_parts", as_the_square)
+    _, arrays = program_times.budget_slope(0, n=50, n_pools=3)
+    np.testing.assert_allclose(arrays["slopes"], 2.0)
+    np.testing.assert_allclose(arrays["seconds"], np.tile(arrays["ks"] ** 2.0, (3, 1)))
 
 
 def test_steps_of_the_textbook_add_up_to_a_draw(monkeypatch):

@@ -294,6 +294,43 @@ def test_no_text_overlaps_or_leaves_the_figure(name, seeds):
     assert texts_in_the_way(fig) == []
 
 
+@pytest.mark.parametrize("longest", [1, 30, 150])
+@pytest.mark.parametrize("n_names", [1, 5])
+def test_a_legend_over_one_panel_is_never_cut(n_names, longest):
+    names = [f"{place} " + "m" * longest for place in range(n_names)]
+    rng = np.random.default_rng(0)
+    frame = pd.concat([tidy([m], [0.1, 0.2], 3, rng).assign(label=m) for m in names])
+    fig = plots.accuracy_panels(frame, frame)
+    fig.draw_without_rendering()
+    (legend,), panel = fig.legends, fig.axes[0].get_window_extent()
+    box = legend.get_window_extent(fig.canvas.get_renderer())
+    assert box.x0 >= 0
+    assert box.y0 >= panel.y1
+    assert box.x1 <= fig.bbox.x1
+    assert box.y1 <= fig.bbox.y1
+    assert panel.height > 1.8 * fig.dpi  # the rows of a long legend do not eat the panel
+    rows = {round(text.get_window_extent().y0) for text in legend.get_texts()}
+    assert len(rows) == (1 if longest == 1 else n_names + 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "longest", "told"),
+    [
+        ((10, 20), 1.0, False),
+        ((10, 20, 40), 1.0, True),
+        ((10, 20, 40), 4e-3, False),
+        ((1, 2, 3, 4, 10, 20), 0.1, False),  # two of them take 5 ms
+        ((1, 2, 3, 10, 15, 20), 0.1, True),
+    ],
+)
+def test_an_exponent_needs_three_sizes_and_work_to_time(sizes, longest, told):
+    seconds = longest * (np.array(sizes) / max(sizes)) ** 2
+    seconds[seconds < 4e-3] = 4e-3  # a call takes as long whatever it is called with
+    fig = plots.solver_times(pd.DataFrame({"n": sizes, "solver": "cbc", "seconds": seconds}))
+    (name,) = [text.get_text() for text in fig.axes[0].texts]
+    assert name == plots.label_of("cbc") + (", $n^{2.0}$" if told else "")
+
+
 @pytest.mark.parametrize("name", ["accuracy_against_budget", "spearman_heatmaps_one"])
 def test_a_figure_is_byte_identical_at_each_save(name, tmp_path, monkeypatch):
     monkeypatch.setenv(base.FIGURES_ENV, str(tmp_path / "deep" / "folder"))

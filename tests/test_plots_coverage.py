@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from helpers import plots
-from helpers.plots.coverage import variant_name
+from helpers.plots.coverage import WITHIN, variant_name
+from helpers.plots.palette import COLOURS
 
 VARIANTS = ["random", "trapezoid-5", "smoothed", "limit"]
 
@@ -31,6 +32,17 @@ def test_variants_stand_at_their_ratio_to_the_least():
     names = [label.get_text() for label in fig.axes[0].get_yticklabels()]
     assert names == ["Random", "Trapezoid, N = 5", "Smoothed ECDF", "Exact optimum"]
     assert variant_name("random-per-quartile") == plots.label_of("random-per-quartile")
+
+
+def test_crosses_lie_over_the_squares_and_no_bins_is_nobody_elses_colour():
+    both = pd.concat([distances(), distances().query("within == 'random'").assign(within="first")])
+    fig = plots.variant_distances(both, VARIANTS)
+    drawn = [line for line in fig.axes[0].lines if len(line.get_xdata())]  # not the legend's
+    crosses, squares = (
+        [line.get_zorder() for line in drawn if line.get_marker() == marker] for marker in "xs"
+    )
+    assert min(crosses) > max(squares)
+    assert WITHIN[""][0] not in COLOURS.values()
 
 
 def choices():

@@ -1,10 +1,14 @@
 """Figures that set `budgeted` beside its rivals, and the paper's Table I beside ours."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from helpers import StudyError, comparison, experiments as ex, plots
+from helpers.plots import base
 from helpers.specs import Measure
 from helpers.store import Result, Store
 
@@ -31,6 +35,15 @@ def test_times_beside_the_paper():
     np.testing.assert_allclose(right.lines[-1].get_ydata(), [1.0, 7.0])  # medians
     assert {text.get_text() for text in left.texts} == {"DPP", "Submodular", "Proposed"}
     assert right.lines[0].get_color() == plots.colour_of("iqp")
+
+
+def test_contenders_are_told_apart_without_colour_or_by_it():
+    keys = {key for key, _ in comparison.CONTENDERS.values()} | {"highs"}
+    looks = {key: (plots.colour_of(key), base.marker_of(key)) for key in keys}
+    of = {key: np.array(to_rgb(colour)) for key, (colour, _) in looks.items()}
+    for one, other in combinations(sorted(keys), 2):
+        alike = np.abs(of[one] - of[other]).sum() < 0.35
+        assert not (alike and looks[one][1] == looks[other][1]), (one, other)
 
 
 @pytest.mark.parametrize(

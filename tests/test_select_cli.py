@@ -124,7 +124,7 @@ def test_every_format_gives_the_registry_s_answer(folder, capsys, method, line, 
     given = {name: data[name] for name in inputs.SHAPES if f"--{name} " in line}
     if method == "forgetting":
         given["forgetting"] = scores.forgetting_events(given["correct"])
-    pool = Pool(**{"labels": np.zeros(N, int)} | given)
+    pool = Pool(**{"labels": None} | given)
     options = method_options.parse(registry.get(method), text.split(" --option ")[1:])
     k = n_kept if method != "ids" else 15
     expected, weights = registry.weighted(method, pool, k, 3, **options)
@@ -147,7 +147,10 @@ def test_every_method_runs_on_what_its_help_names(folder, capsys, method):
         given = way | {"labels"} if method == "ccs" else way or {"scores"}
         flags = " ".join(f"--{name} {name}.npy" for name in given)
         code, _, err = call(capsys, f"--method {method} {flags} --k 6 --out p.npy")
-        assert (code, err) == (0, "") or method == "iqp", err
+        expected = (
+            "warning: ccs does not read --labels" if method == "ccs" and "scores" in way else ""
+        )
+        assert (code, err) == (0, expected) or method == "iqp", err
         rows = np.load("p.npy")
         assert len(set(rows.tolist())) == len(rows) == (9 if method == "ids" else 6)
 
@@ -328,6 +331,20 @@ ERRORS = [
      "--option n_initial is given twice"),
     (f"{E1} probs.npy --out p.txt", "--out must end in .npy or .csv, or have no suffix"),
     (f"{E1} probs.npy --out no/p.npy", "--out: there is no folder no"),
+    (f"{E1} probs.npy --out .npy", "--out must have a name before its suffix, got .npy"),
+    (f"{E1} probs.npy --out /dev/null", "--out: /dev/null is no file"),
+    (f"{E1} probs.npy --out .", "--out must end in .npy or .csv, or have no suffix"),
+    (f"{E1} probs.npy --out sub", "--out: sub is a folder; name a file in it"),
+    (f"{E1} probs.npy --labels many.npy --option correct_only=true",
+     "--labels must lie in 0..2, the columns of probs, got 3 in row 3"),
+    ("--method geda --k 1 --norms negative.npy --labels labels.npy",
+     "--norms must not be negative, got -1 in row 3"),
+    ("--method geda --k 1 --norms norms.npy --labels words.npy", "or strings by astype(str)"),
+    ("--method ssp --k 1 --features features.npy --option n_clusters=31",
+     "--option n_clusters must lie in 1..30, got 31"),
+    ("--method iqp --k 2 --scores scores.npy --features huge.npy", "--features are too large"),
+    ("--method craig --k 3 --probs probs.npy --labels labels.npy --features huge.npy",
+     "--features must lie within the range of float32"),
     (f"{E1} probs.npy --data digits", "--data goes with no arrays, got --probs too"),
     (f"{E1} probs.npy --proxy resnet8", "--proxy goes with --data only"),
     (f"{E1} probs.npy --report p.html", "--report goes with --data only"),
@@ -348,6 +365,11 @@ def faults(folder):
     low[2], below[4] = -np.inf, -1
     snan = np.ones(N).view(np.uint64)
     snan[3] = 0x7FF0000000000001
+    Path("sub").mkdir()
+    np.save("words.npy", np.array(["a", "b"], dtype=object)[np.arange(N) % 2], allow_pickle=True)
+    np.save("many.npy", np.arange(N) % 4)
+    np.save("negative.npy", np.where(np.arange(N) == 3, -1.0, 1.0))
+    np.save("huge.npy", made()["features"] * np.float64(1e200))
     values = {"complex": np.ones((3, 2), complex), "empty": np.ones((0, 3)), "late": late,
               "scalar": np.float64(1), "low": low, "below": below, "half": half,
               "same": np.ones(N, int), "once": np.ones(N, int), "snan": snan.view(np.float64),
@@ -400,7 +422,9 @@ def test_an_input_or_a_stranger_s_file_is_never_overwritten(folder, capsys):
     before = Path("scores.npy").read_bytes()
     for out in ("scores.npy", "linked.npy", "./scores"):
         assert "--out would overwrite the input" in refused(capsys, f"{line} {out} --force")
-    assert "is not of an earlier selection; --force" in refused(capsys, f"{line} norms.npy")
+    assert "is in no record of an earlier selection; --force" in refused(
+        capsys, f"{line} norms.npy"
+    )
     assert "package.json exists" in refused(capsys, f"{line} package.npy")
     assert Path("scores.npy").read_bytes() == before
     assert call(capsys, f"{line} package.npy --force")[0] == 0
@@ -415,6 +439,50 @@ def test_an_earlier_selection_is_replaced_with_its_weights(folder, capsys):
     assert call(capsys, f"--method random {line}")[0] == 0
     assert not Path("p-weights.npy").exists()
     assert json.loads(Path("p.json").read_text())["method"] == "random"
+
+
+@pytest.mark.parametrize(("first", "second"), [("p.npy", "p.csv"), ("p", "p.npy")])
+def test_rows_that_stay_keep_their_record(folder, capsys, first, second):
+    line = "--method top --scores scores.npy"
+    assert call(capsys, f"{line} --k 3 --out {first}")[0] == 0
+    before = Path("p.json").read_bytes()
+    lost = {"p.csv": "p.npy", "p.npy": "p.csv"}[second]
+    said = refused(capsys, f"{line} --k 4 --out {second}")
+    assert f"--out: p.json is the record of {lost}, an earlier selection" in said
+    assert Path("p.json").read_bytes() == before
+    assert call(capsys, f"{line} --k 4 --out {first}")[0] == 0
+    Path(lost).unlink()
+    assert call(capsys, f"{line} --k 4 --out {second}")[0] == 0
+
+
+def test_one_form_of_rows_may_become_both(folder, capsys):
+    line = "--method top --scores scores.npy --k 3 --out"
+    assert call(capsys, f"{line} p.npy")[0] == 0
+    assert call(capsys, f"{line} p")[0] == 0
+    assert set(json.loads(Path("p.json").read_text())["outputs"]) == {"p.npy", "p.csv"}
+
+
+def mistakes(pool, k, rng):
+    """README's method."""
+    return np.argsort(pool.probs[np.arange(pool.n), pool.labels], kind="stable")[:k]
+
+
+@pytest.mark.parametrize("needs", [("probs",), ("probs", "labels")])
+def test_the_readme_s_method_never_works_on_invented_labels(folder, capsys, monkeypatch, needs):
+    method = registry.Method("mistakes", "Mistakes first", mistakes, needs, "scores")
+    monkeypatch.setitem(registry.METHODS, "mistakes", method)
+    line = "--method mistakes --probs probs.npy --k 4 --out p.npy"
+    said = refused(capsys, line)
+    assert said.startswith("error: mistakes needs --")
+    assert "--labels" in said
+    assert call(capsys, f"{line} --labels labels.npy")[0] == 0
+    data = made()
+    expected = np.argsort(data["probs"][np.arange(N), data["labels"]])[:4]
+    assert np.load("p.npy").tolist() == expected.tolist()
+    np.save("beyond.npy", np.arange(N) % 4)
+    Path("p.npy").unlink(), Path("p.json").unlink()
+    said = refused(capsys, f"{line} --labels beyond.npy")
+    assert "--labels must lie in 0..2, the columns of probs, got 3 in row 3" in said
 
 
 def test_a_full_disk_changes_nothing(folder, capsys, monkeypatch):
@@ -485,7 +553,7 @@ def test_an_interrupt_says_that_nothing_was_written(folder, capsys, monkeypatch)
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(registry, "weighted", stop)
+    monkeypatch.setattr(registry, "answer", stop)
     code, _, err = call(capsys, "--method top --k 1 --scores scores.npy --out p.npy")
     assert (code, err) == (130, "interrupted; nothing was written")
 
@@ -595,7 +663,7 @@ def test_out_of_memory_is_one_line(folder, capsys, monkeypatch):
     def fail(*_, **__):
         raise MemoryError("Unable to allocate 9 TiB")
 
-    monkeypatch.setattr(registry, "weighted", fail)
+    monkeypatch.setattr(registry, "answer", fail)
     line = "--method top --k 1 --scores scores.npy --out p.npy"
     assert refused(capsys, line) == "error: top: out of memory (Unable to allocate 9 TiB)"
 
@@ -619,6 +687,34 @@ def test_a_method_s_warning_is_one_line_and_recorded(folder, capsys):
     assert len(err.splitlines()) == 1
     assert err.startswith("warning: the Gaussian kernel vanishes")
     assert json.loads(Path("p.json").read_text())["warnings"] == [err.removeprefix("warning: ")]
+
+
+def test_what_is_not_read_and_what_is_too_much_is_told(folder, capsys):
+    line = "--k 3 --features features.npy --labels labels.npy --out p --method"
+    code, _, err = call(capsys, f"{line} k-centers --norms norms.npy")
+    assert (code, err) == (0, "warning: k-centers does not read --labels, --norms")
+    assert call(capsys, f"{line} random")[2].endswith("does not read --labels, --features")
+    code, _, err = call(capsys, f"{line} ids")
+    assert (code, err) == (0, "")
+    code, _, err = call(capsys, f"{line.replace('--k 3', '--k 1')} ids")
+    told = "ids keeps 6 rows where k = 1: it rounds the share of each of 3 classes up"
+    assert (code, err.startswith(f"warning: {told}")) == (0, True)
+    assert told in json.loads(Path("p.json").read_text())["warnings"][0]
+
+
+def test_the_record_of_a_solver_says_how_good_its_answer_is(folder, capsys):
+    line = "--k 3 --features features.npy --scores scores.npy --out p --method"
+    assert call(capsys, f"{line} iqp --option bandwidth=median")[0] == 0
+    record = json.loads(Path("p.json").read_text())
+    found = registry.get("iqp").pick(
+        Pool(None, features=made()["features"], scores=made()["scores"]),
+        3, np.random.default_rng(0), bandwidth="median",
+    )  # fmt: skip
+    assert record["objective"] == pytest.approx(found.fun)
+    assert record["bound"] >= record["objective"]
+    assert (record["gap"], record["status"]) == (pytest.approx(found.gap), found.status)
+    assert call(capsys, f"{line} top")[0] == 0
+    assert "bound" not in json.loads(Path("p.json").read_text())
 
 
 def test_help_tells_every_method_its_needs_and_options(capsys):

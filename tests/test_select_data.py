@@ -322,7 +322,7 @@ FAULTS = [
     ("folder:{digits} --method el2n --k 5 --report p.pdf", "--report must end in .html"),
     ("folder:{digits} --method el2n --k 5 --report no/p.html", "--report: there is no folder no"),
     ("folder:{digits} --method el2n --k 5 --out kept", "kept.html exists and is no report"),
-    ("folder:{digits} --method el2n --k 5 --out mine", "mine-files.txt exists and is not of an"),
+    ("folder:{digits} --method el2n --k 5 --out mine", "mine-files.txt exists and is in no record"),
     ("folder:{digits} --method el2n --k 5 --proxy resnet9", "unknown model 'resnet9'"),
     ("folder:{digits} --method el2n --k 5 --recipe none", "unknown recipe 'none'"),
     ("folder:{digits} --method el2n --k 5 --epochs 0", "--epochs: must be a whole number from 1"),

@@ -1,5 +1,6 @@
 """CRAIG against a plain twin, gradients against autograd, classes and mini-batches."""
 
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
 from helpers import models, probing
-from helpers.selection import lazy, similarities
+from helpers.selection import cells, foresight, lazy, similarities
 from helpers.selection.gradients import (
     craig,
     grad_match,
@@ -87,9 +88,9 @@ def test_equals_the_plain_twin_whatever_memory_there_is(seed, whole, memory):
 @pytest.mark.parametrize("memory", [0, 10**6, 2**29])
 def test_float32_small_tiles_and_batches_follow_the_twin(monkeypatch, memory):
     monkeypatch.setattr(similarities, "N_WIDE", 0)
-    monkeypatch.setattr(lazy, "TILE", (32, 100))
+    monkeypatch.setattr(foresight, "TILE", 60)
     monkeypatch.setattr(lazy, "N_REFRESH", 7)
-    monkeypatch.setattr(lazy, "N_CORRECT", 300)
+    monkeypatch.setattr(cells, "N_CORRECT", 300)
     gradients = rows_of_many_lengths(500)
     dist = distances(gradients)
     picks, weights = craig(gradients, 400, memory)
@@ -279,5 +280,15 @@ def test_batches_that_cancel_leave_nothing_to_match():
 def test_rows_far_out_are_told():
     rows = np.random.default_rng(0).normal(size=(50, 2))
     rows[3] = 1e8
-    with pytest.warns(UserWarning, match="too far out"):
+    with pytest.warns(UserWarning, match=r"too far out .* the last \d+ of 20 picks are by row"):
         craig(rows, 20)
+
+
+def test_classes_without_a_row_are_told():
+    gradients, labels = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 4
+    with pytest.warns(UserWarning, match="k = 3 leaves 1 of 4 classes without a row: their 3 rows"):
+        _, weights = per_class(gradients, labels, 3, craig)
+    assert weights.sum() == 9
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert per_class(gradients, labels, 4, craig)[1].sum() == 12

@@ -526,7 +526,7 @@ U = np.ones(6)
         ({"features": X[0]}, "features must have shape"),
         ({"features": X[:0]}, "features must have shape"),
         ({"features": X.astype(str) + "a"}, "features must be an array of numbers"),
-        ({"features": np.ones((6, 2)), "bandwidth": "median"}, "more than half coincide"),
+        ({"features": np.ones((6, 2)), "bandwidth": "median"}, "more than half of the pairs"),
         ({"weight": -1}, "weight must be finite and not negative"),
         ({"weight": None}, "weight must be finite and not negative"),
         ({"kernel": "linear"}, "kernel must be one of gaussian"),

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.optimize import nnls
 
+from helpers import StudyError
 from helpers.selection.active_set import ActiveSet
 from helpers.selection.matching import grad_match, match
 
@@ -378,3 +379,32 @@ def test_rows_that_never_help_end_the_pursuit(monkeypatch):
 def test_bad_input(gradients, k, options, message):
     with pytest.raises(ValueError, match=message):
         grad_match(gradients, k, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [-140, -101, 101, 120, 600, -600, 1015])
+def test_the_size_of_gradients_does_not_matter(dtype, power):
+    if dtype == np.float32 and abs(power) > 120:
+        power //= 10
+    gradients = np.random.default_rng(3).normal(size=(40, 6)).astype(dtype)
+    plain = match(gradients, 4)
+    scaled = match(np.ldexp(gradients, power), 4)
+    assert scaled.indices.tolist() == plain.indices.tolist()
+    np.testing.assert_allclose(scaled.weights, plain.weights, rtol=1e-6)
+    assert scaled.relative_residual == pytest.approx(plain.relative_residual)
+    with np.errstate(over="ignore", under="ignore"):
+        assert scaled.objective == pytest.approx(float(np.ldexp(plain.objective, 2 * power)))
+
+
+def test_a_ridge_too_large_for_small_gradients_is_refused():
+    with pytest.raises(StudyError, match="^ridge must suit the size of the gradients"):
+        match(np.full((3, 2), 1e-200), 1, ridge=1.0)
+    assert match(np.full((3, 2), 1e200), 1, ridge=1.0).indices.tolist() == [0]
+
+
+def test_gradients_of_zero_say_that_nothing_can_be_matched():
+    with pytest.warns(UserWarning, match="leave nothing to match"):
+        rows, weights = grad_match(np.zeros((5, 2)), 3, fill=True)
+    assert (rows.tolist(), weights.tolist()) == ([0, 1, 2], [0, 0, 0])
+    with pytest.warns(UserWarning, match="leave nothing to match"):
+        assert len(grad_match(np.array([[1.0], [-1.0]]), 1)[0]) == 0

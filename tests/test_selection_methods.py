@@ -8,9 +8,11 @@ from hypothesis import given, settings, strategies as st
 
 from helpers import StudyError, checks
 from helpers.selection import (
+    cells,
     chance,
     coverage_diversity,
     determinants,
+    foresight,
     gradients,
     iqp,
     kcenters,
@@ -63,9 +65,9 @@ def test_every_method_keeps_its_promises(key, n, seed, data):
 SMALL = (
     *((kcenters, "TILE_ROWS", 12), (kcenters, "BLOCK_CELLS", 100), (kcenters, "N_CANDIDATES", 16)),
     *((similarities, "BLOCK", 8000), (similarities, "N_READ", 17), (rows, "N_ROWS", 17)),
-    *((lazy, "TILE", (16, 24)), (lazy, "N_REFRESH", 7), (lazy, "N_FORETELL", 32)),
+    *((foresight, "TILE", 24), (lazy, "N_REFRESH", 7), (foresight, "N_SAMPLE", 32)),
     *(
-        (lazy, "N_CORRECT", 300),
+        (cells, "N_CORRECT", 300),
         (coverage_diversity, "N_REFRESH", 3),
         (matching, "BLOCK_CELLS", 64),
     ),
@@ -195,16 +197,41 @@ def test_constant_features_and_nan_features(key):
 
 
 def test_the_registry_names_what_the_study_compares():
-    compared = [m.key for m in METHODS.values() if m.compare]
-    assert compared == [
+    of_the_study = [
         *("random", "random-per-class", "least-confidence", "margin", "entropy"),
         *("forgetting", "el2n", "ccs", "k-centers", "facility-location", "dpp", "moderate"),
         *("ids", "ssp", "iqp", "geda", "craig", "grad-match"),
     ]
+    compared = [m.key for m in METHODS.values() if m.compare]  # a new one may stand among them
+    assert [key for key in compared if key in of_the_study] == of_the_study
     ladder = [m.key for m in METHODS.values() if m.ladder]
     assert ladder == [
         *("random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"),
     ]
+
+
+def test_labels_that_are_not_known_are_not_invented():
+    pool = Pool(None, probs=np.full((4, 2), 0.5), scores=np.arange(4.0))
+    assert (pool.n, pool.has("labels"), pool.has("labels|scores")) == (4, False, True)
+    assert select("top", pool, 2, 0).tolist() == [3, 2]
+    with pytest.raises(StudyError, match="^labels are needed, which this pool lacks"):
+        _ = pool.labels
+    with pytest.raises(StudyError, match="^labels are needed"):
+        select("el2n", pool, 2, 0)
+    with pytest.raises(AttributeError):
+        _ = pool.nothing
+    assert "probs" in repr(pool)
+
+
+def test_a_label_without_a_column_of_probs_is_refused():
+    probs = np.full((3, 2), 0.5)
+    for labels, told in ([0, 1, 2], "got 2 in row 2"), ([0, -1, 1], "got -1 in row 1"):
+        with pytest.raises(StudyError, match=f"^labels must lie in 0..1, .*{told}"):
+            Pool(np.array(labels), probs=probs)
+    with pytest.raises(StudyError, match="one array at least"):
+        Pool(None)
+    with pytest.raises(StudyError, match="features must have rows"):
+        Pool(None, features=np.ones((0, 2)))
 
 
 @pytest.mark.parametrize("key", ["random-per-class", "geda", *("evenly-spaced", "geda-random")])

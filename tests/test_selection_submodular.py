@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from helpers.measurements import submodular_claims
-from helpers.selection import coverage_diversity as coverage, lazy, similarities
+from helpers.selection import cells, coverage_diversity as coverage, foresight, lazy, similarities
 from helpers.selection.kernels import median_distance
 from helpers.selection.submodular import (
     coverage_diversity,
@@ -129,13 +129,25 @@ def test_lazy_equals_the_twin_whatever_memory_there_is(seed, whole, memory):
 @pytest.mark.parametrize("memory", [0, 10**6, 2**29])
 def test_float32_small_tiles_and_batches_follow_the_twin(monkeypatch, memory):
     monkeypatch.setattr(similarities, "N_WIDE", 0)
-    monkeypatch.setattr(lazy, "TILE", (32, 100))
+    monkeypatch.setattr(foresight, "TILE", 60)
     monkeypatch.setattr(lazy, "N_REFRESH", 7)
-    monkeypatch.setattr(lazy, "N_CORRECT", 300)
+    monkeypatch.setattr(cells, "N_CORRECT", 300)
     features = blobs(500)
     expected = one_at_a_time(rbf(features), 60)
     np.testing.assert_array_equal(facility_location(features, 60, memory=memory), expected)
     assert not similarities.Gaussian(features, median_distance(features)).wide
+
+
+@pytest.mark.parametrize("memory", [0, 10**6, 2**29])
+@pytest.mark.parametrize("n_right", [0, 1, 5])
+def test_wrong_foresight_changes_no_pick(monkeypatch, memory, n_right):
+    features = blobs(300)
+    similarity = similarities.Gaussian(features, median_distance(features))
+    expected = one_at_a_time(rbf(features), 60)
+    others = np.setdiff1d(np.arange(300), expected)[:6]
+    foretold = np.concatenate([expected[:n_right], others])
+    monkeypatch.setattr(lazy, "foretell", lambda *_: (foretold, similarity(foretold)))
+    np.testing.assert_array_equal(facility_location(features, 60, memory=memory), expected)
 
 
 def test_float32_ends_in_float64_where_gains_vanish(monkeypatch):

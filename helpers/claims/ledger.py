@@ -16,6 +16,8 @@ LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims.yml"
 DOCUMENTS = ("svp", "svp-slides", "budgeted", "geda", "adonis")
 # Rising. A claim of scale "none" is reached by no profile, a profile of scale "none" reaches none.
 SCALES = ("digits", "cifar10-small", "paper")
+# What a quantity can be at all, by its unit; a t interval does not know and may lie beyond.
+POSSIBLE = {"rho": (-1.0, 1.0), "r": (-1.0, 1.0), "share of training": (0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def table(rows: list[Row]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {name: getattr(row.claim, name) for name in columns}
-            | {"ours": row.answer.value, "low": row.answer.low, "high": row.answer.high}
+            | dict(zip(("ours", "low", "high"), _shown(row.answer), strict=True))
             | {"n": row.answer.n, "unit": row.answer.unit}
             | {"verdict": row.answer.verdict, "note": row.answer.note}
             for row in rows
@@ -157,21 +159,35 @@ def table(rows: list[Row]) -> pd.DataFrame:
     )
 
 
+def _shown(answer: Verdict) -> tuple[float, float, float]:
+    """Value and interval for readers: the interval cut where the unit's possible values end."""
+    low, high = POSSIBLE.get(answer.unit, (-math.inf, math.inf))
+    if math.isnan(answer.low):
+        return answer.value, answer.low, answer.high
+    return answer.value, max(answer.low, low), min(answer.high, high)
+
+
 def format_number(answer: Verdict) -> str:
-    """Our number with interval, unit and count, "-" where there is none."""
+    """Our number with interval, unit and count, "-" where there is none.
+
+    The interval is cut to what the unit can be, as a correlation to -1..1; verdicts are not
+    touched by it.
+    """
     if math.isnan(answer.value):
         return "-"
-    text = f"{answer.value:.3g}"
-    if not math.isnan(answer.low) and answer.low != answer.high:
-        text += f" [{answer.low:.3g}, {answer.high:.3g}]"
+    value, low, high = _shown(answer)
+    text = f"{value:.3g}"
+    if not math.isnan(low) and answer.low != answer.high:
+        text += f" [{low:.3g}, {high:.3g}]"
     unit = f" {answer.unit}" if answer.unit else ""
     return f"{text}{unit}, n = {answer.n}"
 
 
 def format_line(row: Row) -> str:
-    """A claim on one line: document, id, verdict, our number, the paper's number, statement."""
+    """A claim on one line: document, id, verdict, our number, the paper's, statement, measure."""
     claim, answer = row.claim, row.answer
     return (
         f"{claim.document:<10}  {claim.id:<13}  {answer.verdict:<27}  "
-        f"ours: {format_number(answer)}  |  paper: {claim.paper}  |  {claim.statement}"
+        f"ours: {format_number(answer)}  |  paper: {claim.paper}  |  {claim.statement}  |  "
+        f"measured: {claim.measure}"
     )

@@ -132,6 +132,7 @@ def solver_measures(scale: Scale) -> list[Measure]:
     names = (
         "lp-time",
         "budgeted-time",
+        "budget-slope",
         "kernel-exponent",
         "linearisation",
         "rounding-gap",

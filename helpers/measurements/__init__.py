@@ -24,6 +24,7 @@ Measured = tuple[dict[str, object], dict[str, np.ndarray]]
 MEASUREMENTS: dict[str, Callable[..., Measured]] = {
     "lp-time": program_times.lp_time,
     "budgeted-time": program_times.budgeted_time,
+    "budget-slope": program_times.budget_slope,
     "kernel-exponent": program_times.kernel_exponent,
     "linearisation": program_claims.linearisation,
     "rounding-gap": program_claims.rounding_gap,

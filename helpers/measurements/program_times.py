@@ -1,10 +1,17 @@
 """Seconds of the budgeted selection: its LP by solver and in closed form, its parts, its kernel."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from helpers.measurements.clock import exponent, made_up_pool, median_seconds, seconds_of
+from helpers.measurements.clock import (
+    exponent,
+    made_up_pool,
+    median_seconds,
+    one_thread,
+    seconds_of,
+)
 from helpers.selection import iqp
 from helpers.selection.kernels import median_distance
 
@@ -145,6 +152,48 @@ def budgeted_time(
     metrics |= {"n": n, "ratio": float(whole[budgets.argmax()] / whole[budgets.argmin()])}
     metrics["slope"] = exponent(budgets, whole) if len(set(budgets.tolist())) > 1 else 0.0
     return metrics, arrays
+
+
+@one_thread
+def budget_slope(
+    seed: int, n: int = 1000, d: int = 64, n_budgets: int = 5, n_pools: int = 41
+) -> tuple[dict, dict]:
+    """Measure on many pools how the whole selection's processor time goes with the budget.
+
+    How many power steps follow depends on pool and budget, so that repeats on one pool would
+    agree with each other and not with the next pool. Processor time, as milliseconds by the clock
+    tell what else the machine did.
+
+    Args:
+        seed: Of the made-up pools and of the order of budgets, drawn anew for each pool.
+        n: Pool size.
+        d: Features.
+        n_budgets: Budgets, evenly spaced from n/5 to n/2, at least 2.
+        n_pools: Pools timed; one before them does not count.
+
+    Returns:
+        Metrics: n, n_pools, seconds (median), slope (median over pools). Arrays: ks (b,), seconds
+        (pools, b), slopes (pools,) of log seconds on log k.
+    """
+    rng = np.random.default_rng(seed)
+    ks = np.linspace(n / 5, n / 2, n_budgets).round().astype(int)
+    seconds = np.array([_by_budget(n, d, ks, rng) for _ in range(n_pools + 1)])[1:]
+    slopes = np.array([exponent(ks, row) for row in seconds])
+    metrics = {"n": n, "n_pools": n_pools, "seconds": float(np.median(seconds))}
+    metrics["slope"] = float(np.median(slopes))
+    return metrics, {"ks": ks, "seconds": seconds, "slopes": slopes}
+
+
+def _by_budget(n: int, d: int, ks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return processor seconds of the whole selection from one new pool, by budget, (b,)."""
+    features, utility = made_up_pool(n, d, rng)
+    h = median_distance(features)
+    seconds = np.zeros(len(ks))
+    for place in rng.permutation(len(ks)):
+        start = time.process_time()
+        _parts(features, utility, int(ks[place]), h)
+        seconds[place] = time.process_time() - start
+    return seconds
 
 
 def kernel_exponent(

@@ -22,7 +22,7 @@ from helpers.plots.base import (
     need_columns,
     new_figure,
 )
-from helpers.plots.labels import direct_labels
+from helpers.plots.labels import direct_labels, legend_above
 
 LINES = ("-", "--", ":", "-.")
 
@@ -99,7 +99,7 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
     counts = frame.groupby(["model", "method", "budget"])["seed"].nunique()
     fig.supxlabel(f"examples trained on ({mean_and_sd(counts)})", fontsize=10)
     handles, names = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, names, loc="outside upper center", ncols=len(names))
+    legend_above(fig, handles, names)
     return fig
 
 

@@ -16,14 +16,15 @@ from helpers.plots.base import (
     new_figure,
 )
 from helpers.plots.budgets import interval_dot
+from helpers.plots.labels import legend_above
 from helpers.plots.palette import COLOURS
 
 # How a variant picks inside its bins: colour, marker, name.
 WITHIN = {
     "random": (COLOURS["geda-random"], "s", "random in bins"),
-    "first": ("#6b6b6b", "x", "first rows of bins"),
+    "first": ("#1a1a1a", "x", "first rows of bins"),
     "spread": (COLOURS["geda"], "o", "spread in bins"),
-    "": (COLOURS["evenly-spaced"], "D", "no bins"),
+    "": ("#2f4b7c", "D", "no bins"),
 }
 VARIANTS = {
     "quantile": "Quantile nodes",
@@ -64,7 +65,7 @@ def variant_distances(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
     axes[0, 0].set_ylim(len(order) - 0.4, -0.6)
     for colour, marker, name in WITHIN.values():
         axes[0, 0].plot([], [], marker, color=colour, label=name)
-    fig.legend(loc="outside upper center", ncols=len(WITHIN))
+    legend_above(fig, *axes[0, 0].get_legend_handles_labels())
     return fig
 
 
@@ -80,7 +81,9 @@ def _ratios(ax: Axes, ratios: pd.Series, order: Sequence[str]) -> None:
     for (variant, within), ratio in ratios.items():
         if variant in order:
             colour, marker, _ = WITHIN[within]
-            ax.plot(ratio, list(order).index(variant), marker, color=colour, markersize=6)
+            over = 3 if marker == "x" else 2  # a filled mark at the same place would hide it
+            place = list(order).index(variant)
+            ax.plot(ratio, place, marker, color=colour, markersize=6, zorder=over)
     ax.axvline(1, color="#8c8c8c", linewidth=1.3, zorder=1)
     ax.set_xscale("log")
     ax.set_xlim(0.93, 1.1 * ratios.max())

@@ -1,9 +1,12 @@
-"""Direct labels at line ends that do not overlap."""
+"""Direct labels at line ends that do not overlap, and legends that are never cut."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from helpers.plots.base import ink
 
@@ -90,3 +93,35 @@ def _note(ax: Axes, end: tuple[float, float, str, str], size: float):
         arrowprops=thin,
         annotation_clip=False,
     )
+
+
+def legend_above(
+    fig: Figure, handles: Sequence[Artist], names: Sequence[str], **options: object
+) -> Legend:
+    """Write a legend over the panels, in as many columns as the figure is wide enough for.
+
+    The figure grows taller by the rows after the first, so that the panels keep their height, and
+    wider where a single name needs it.
+
+    Args:
+        fig: Figure with constrained layout.
+        handles: What the legend shows, one a name.
+        names: Its texts, at least one.
+        **options: Passed to `Figure.legend`, as its title.
+
+    Returns:
+        The legend.
+    """
+    tallest, renderer = [], fig.canvas.get_renderer()
+    for columns in range(len(names), 0, -1):
+        place = {"loc": "outside upper center", "ncols": columns}
+        legend = fig.legend(handles, names, **place, **options)
+        extent = legend.get_window_extent(renderer)
+        tallest.append(extent.height)
+        if columns == 1 or extent.width <= fig.bbox.width:
+            break
+        legend.remove()
+    width, height = fig.get_size_inches()
+    wider = max(width, extent.width / fig.dpi + 0.1)
+    fig.set_size_inches(wider, height + (tallest[-1] - tallest[0]) / fig.dpi)
+    return legend

@@ -20,6 +20,7 @@ from helpers.plots.base import (
     new_figure,
 )
 from helpers.plots.budgets import interval_dot
+from helpers.plots.labels import legend_above
 
 
 def ladder(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
@@ -190,7 +191,7 @@ def accuracy_by_setting(
     ax.set_xlabel((x_label or x) + ("" if default is None else f" (dotted: default {default:g})"))
     counts = frame.groupby([x, by])["seed"].nunique()
     ax.set_ylabel("test accuracy (%)")
-    fig.legend(loc="outside upper center", ncols=len(names), title=interval_text(counts))
+    legend_above(fig, *ax.get_legend_handles_labels(), title=interval_text(counts))
     return fig
 
 

@@ -37,7 +37,7 @@ COLOURS = {
     "highs": "#0072b2",
     "cbc": "#e69f00",
     "closed-form": "#009e73",
-    "dpp-exact": "#97335f",
+    "dpp-exact": "#b35900",
     "dpp-map": "#f29ac0",
     "submodular-lazy": "#b494cc",
     "iqp-matrix": "#7a2150",
@@ -88,6 +88,10 @@ MARKERS = {
     "ids": "<",
     "adonis": ">",
     "ids+adonis": "p",
+    "highs": "P",
+    "dpp-exact": "D",
+    "dpp-map": "v",
+    "submodular-lazy": "^",
 }
 
 VERDICT_COLOURS = {

@@ -17,6 +17,9 @@ from helpers.plots.base import (
 )
 from helpers.plots.labels import direct_labels
 
+FEWEST_SIZES = 3  # two points lie on a line whatever they are
+SHORT_S = 5e-3  # below, the seconds are those of calling a function, not of its work
+
 
 def solver_times(frame: pd.DataFrame) -> Figure:
     """Draw seconds against pool size, both logarithmic, the programme as written and closed form.
@@ -26,7 +29,8 @@ def solver_times(frame: pd.DataFrame) -> Figure:
             seconds; several rows of one n and solver are drawn as their median.
 
     Returns:
-        One panel; each name carries the fitted exponent p of seconds ~ n^p (not with one n).
+        One panel; each name carries the fitted exponent p of seconds ~ n^p, through the sizes that
+        took `SHORT_S` at least, where these are three or more.
 
     Raises:
         StudyError: If the frame is empty, lacks a column or holds times that are not positive.
@@ -41,8 +45,9 @@ def solver_times(frame: pd.DataFrame) -> Figure:
         median = rows.groupby("n")["seconds"].median()
         ax.loglog(median.index, median, color=colours[solver], marker="o")
         name = label_of(solver)
-        if len(median) > 1:
-            slope = np.polyfit(np.log(median.index), np.log(median), 1)[0]
+        work = median[median >= SHORT_S]
+        if len(work) >= FEWEST_SIZES:
+            slope = np.polyfit(np.log(work.index), np.log(work), 1)[0]
             name += f", $n^{{{slope:.1f}}}$"
         ends.append((median.index[-1], median.iloc[-1], name, colours[solver]))
     ax.set_xlabel("pool size n (examples)")

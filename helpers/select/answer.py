@@ -104,6 +104,8 @@ class Answer:
     def remarks(self) -> list[str]:
         """Return what the user should know, one line each."""
         told = report.fading(self.dataset, self.rows)
+        k, n_classes = self.plan.choice.budget, len(np.unique(self.dataset.train_labels))
+        told += common.more_than_asked(self.method.key, len(self.rows), k, n_classes)
         labels = self.dataset.test_labels
         usual = np.bincount(labels).max() / len(labels)
         spread = STANDARD_ERRORS * np.sqrt(usual * (1 - usual) / len(labels))

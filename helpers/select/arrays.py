@@ -109,7 +109,9 @@ def _mapped(handle: IO[bytes], path: Path) -> np.ndarray:
         raise StudyError(f"{path} is of .npy version {version}, which holds no plain numbers")
     shape, is_fortran, dtype = HEADERS[version](handle)
     if dtype.hasobject:
-        raise StudyError(f"{path} holds Python objects; save it as an array of numbers")
+        raise StudyError(
+            f"{path} holds Python objects; save an array of numbers, or strings by astype(str)"
+        )
     if not np.prod(shape, dtype=object):
         raise StudyError(f"{path} is empty, shape {shape}")
     order = "F" if is_fortran else "C"

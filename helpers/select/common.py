@@ -87,6 +87,16 @@ def warnings_kept() -> Iterator[Callable[[], list[str]]]:
         yield lambda: sorted({one_line(warning.message) for warning in caught})
 
 
+def more_than_asked(method: str, n_kept: int, k: int, n_classes: int) -> list[str]:
+    """Say in one line where a method returns more than k rows and one a class."""
+    if n_kept <= k + n_classes:
+        return []
+    return [
+        f"{method} keeps {n_kept} rows where k = {k}: it rounds the share of each of "
+        f"{n_classes} classes up and adds a prototype to it"
+    ]
+
+
 def weights_note(weights: np.ndarray | None) -> dict[str, float | str] | None:
     """Say how the weights lie and what they add up to."""
     if weights is None:

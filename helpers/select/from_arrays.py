@@ -57,10 +57,10 @@ def run(
     start = time.perf_counter()
     with common.warnings_kept() as caught:
         try:
-            rows, weights = registry.weighted(method.key, pool, k, args.seed, **options)
+            rows, weights, solved = registry.answer(method.key, pool, k, args.seed, **options)
         except StudyError as error:
             raise StudyError(method_options.flagged(str(error), method, set(sources))) from None
-        told = caught()
+        told = caught() + _remarks(method, options, given, len(rows), k)
     record = {
         "method": method.key,
         "label": method.label,
@@ -72,6 +72,7 @@ def run(
         "n_selected": len(rows),
         "order": "row numbers from 0, the first to keep first",
         "weights": common.weights_note(weights),
+        **solved,
         "warnings": told,
         "seconds": round(time.perf_counter() - start, 4),
         "peak_memory_bytes": memory.peak(),
@@ -110,6 +111,18 @@ def _read(sources: dict[str, str], scratch: Path) -> _Given:
     return _Given(found, record, inputs.check_lengths(found))
 
 
+def _remarks(
+    method: registry.Method, options: dict[str, Any], given: _Given, n_kept: int, k: int
+) -> list[str]:
+    """Return what the user may not expect, one line each."""
+    idle = method_options.unread(method, options, set(given.arrays))
+    told = [f"{method.key} does not read {', '.join(f'--{name}' for name in idle)}"] if idle else []
+    if "labels" in given.arrays:
+        n_classes = len(np.unique(given.arrays["labels"]))
+        told += common.more_than_asked(method.key, n_kept, k, n_classes)
+    return told
+
+
 def _largest_class(given: _Given) -> int:
     """Return the rows of the largest class; all where there are no labels."""
     if "labels" not in given.arrays:
@@ -124,6 +137,7 @@ def _pool(method: registry.Method, given: _Given) -> Pool:
         if fields["correct"].ndim != 2:
             raise StudyError(f"--correct must have shape (epochs, n) for {method.key}")
         fields["forgetting"] = scores.forgetting_events(fields["correct"])
-    if "labels" not in fields:
-        fields["labels"] = np.zeros(given.n, dtype=np.int64)  # unknown, and none are asked for
-    return Pool(**fields)
+    try:
+        return Pool(**{"labels": None} | fields)
+    except StudyError as error:
+        raise StudyError(method_options.flagged(str(error), method, set(fields))) from None

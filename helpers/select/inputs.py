@@ -71,12 +71,20 @@ def _bits(values: np.ndarray) -> None:
         raise StudyError("correct must hold only 0 and 1")
 
 
+def _norms(values: np.ndarray) -> None:
+    """Raise unless all values are lengths."""
+    norms = check_scores(values, finite=True)
+    if norms.min() < 0:
+        row = int((norms < 0).argmax())
+        raise StudyError(f"norms must not be negative, got {norms[row]:.4g} in row {row}")
+
+
 _CHECKS: dict[str, Callable[[np.ndarray], object]] = {
     "probs": check_probs,
     "features": check_features,
     "gradients": check_features,
     "scores": check_scores,
-    "norms": lambda values: check_scores(values, finite=True),
+    "norms": _norms,
     "correct": _bits,
 }
 

@@ -160,6 +160,12 @@ def check_needs(method: registry.Method, options: dict[str, Any], given: set[str
         raise StudyError(f"{method.key} needs one of {every}, to count the rows")
 
 
+def unread(method: registry.Method, options: dict[str, Any], given: set[str]) -> list[str]:
+    """Return the inputs given that a method does not read; one alone may count the rows."""
+    read = next(way for way in _ways(method, options) if way <= given)
+    return [] if not read and len(given) == 1 else [n for n in inputs.SHAPES if n in given - read]
+
+
 def check_data(method: registry.Method, options: dict[str, Any], n_proxies: int) -> None:
     """Raise one line unless a method can work from the runs of proxies.
 
@@ -195,6 +201,8 @@ def flagged(text: str, method: registry.Method, given: set[str]) -> str:
     flags = {name: f"--{name}" for name in (*inputs.SHAPES, "k")}
     flags |= {name: f"--option {name}" for name in defaults(method)}
     flags |= {"option": "--option", "forgetting": "--correct"}
+    if "gradients" not in given:
+        flags["gradients"] = "--features"
     flags["utility"] = "--scores" if "scores" in given else "--probs"
     return flags.get(first, first) + text[len(first) :]
 

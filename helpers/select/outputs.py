@@ -56,10 +56,22 @@ def check_out(out: str, inputs: Iterable[Path], force: bool = False, column: str
     path = Path(out)
     if path.suffix not in ("", *SUFFIXES) or not path.name:
         raise StudyError(f"--out must end in .npy or .csv, or have no suffix for both, got {out}")
+    if path.name in SUFFIXES:
+        raise StudyError(f"--out must have a name before its suffix, got {out}")
+    if not path.suffix and path.exists() and not path.is_file():
+        what = "a folder; name a file in it" if path.is_dir() else "no file"
+        raise StudyError(f"--out: {out} is {what}")
     _check_folder("out", path.parent)
     names = _names(path, weighted=True, column=column)
     taken = [name for name in names if (path.parent / name).exists()]
     earlier = _earlier(path)
+    rows_of = {f"{stem_of(path)}{suffix}" for suffix in SUFFIXES}
+    for name in sorted((earlier & rows_of).difference(names)):
+        if (path.parent / name).exists() and not force:
+            raise StudyError(
+                f"--out: {path.parent / names[-1]} is the record of {name}, an earlier selection "
+                "that would lose it; take another name, or --force"
+            )
     for target in (path.parent / name for name in taken):
         if target.is_dir():
             raise StudyError(f"--out: {target} is a folder")
@@ -67,7 +79,8 @@ def check_out(out: str, inputs: Iterable[Path], force: bool = False, column: str
             raise StudyError(f"--out would overwrite the input {target}")
         if target.name not in earlier and not force:
             raise StudyError(
-                f"--out: {target} exists and is not of an earlier selection; --force overwrites it"
+                f"--out: {target} exists and is in no record of an earlier selection; "
+                "--force overwrites it"
             )
     return path
 

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from helpers.checks import check_k
+from helpers.checks import check_k, check_rng
 from helpers.selection.quotas import per_class
 
 
-def random(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
+def random(n: int, k: int, rng: int | np.random.Generator) -> np.ndarray:
     """Pick k of n rows uniformly without repeats.
 
     Args:
         n: Pool size.
         k: Rows to keep, 1 <= k <= n.
-        rng: Source of randomness; from equal seeds a smaller k gives the beginning of a larger.
+        rng: Seed or generator; from equal seeds a smaller k gives the beginning of a larger.
 
     Returns:
         Row numbers, shape (k,), int64.
@@ -21,16 +21,16 @@ def random(n: int, k: int, rng: np.random.Generator) -> np.ndarray:
         ValueError: If k lies outside 1..n.
     """
     k = check_k(k, n)
-    return rng.permutation(n)[:k]
+    return check_rng(rng).permutation(n)[:k]
 
 
-def random_per_class(labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+def random_per_class(labels: np.ndarray, k: int, rng: int | np.random.Generator) -> np.ndarray:
     """Pick k rows at random with every class in its proportion (largest remainder).
 
     Args:
         labels: Class numbers, shape (n,), at least two classes.
         k: Rows to keep, 1 <= k <= n.
-        rng: Source of randomness.
+        rng: Seed or generator.
 
     Returns:
         Row numbers, shape (k,), int64, the classes interleaved.
@@ -40,4 +40,5 @@ def random_per_class(labels: np.ndarray, k: int, rng: np.random.Generator) -> np
 
     Source: `geda` section 5.2, first approach.
     """
+    rng = check_rng(rng)
     return per_class(labels, k, lambda rows, share: random(len(rows), share, rng))

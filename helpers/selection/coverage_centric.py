@@ -5,14 +5,14 @@ from numbers import Integral, Real
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_k, check_scores
+from helpers.checks import check_k, check_rng, check_scores
 from helpers.selection.quotas import interleave
 
 
 def coverage_centric(
     scores: np.ndarray,
     k: int,
-    rng: np.random.Generator,
+    rng: int | np.random.Generator,
     n_strata: int = 50,
     hard_cutoff: float = 0.1,
 ) -> np.ndarray:
@@ -22,7 +22,7 @@ def coverage_centric(
         scores: Difficulty, shape (n,), finite; larger = harder, as everywhere in
             `helpers.scores` (EL2N, entropy, 1 - margin).
         k: Rows to keep, 1 <= k <= n.
-        rng: Source of randomness.
+        rng: Seed or generator.
         n_strata: Intervals of equal width between the least and the largest score left,
             >= 1; an empty one takes no places.
         hard_cutoff: Share dropped from the hard end, in [0, 1): the paper's beta.
@@ -46,6 +46,7 @@ def coverage_centric(
     n_strata, hard_cutoff = _check_strata(n_strata), _check_cutoff(hard_cutoff)
     # The small step up keeps 0.29 * 100 = 28.999999999999996 at 29.
     n_dropped = min(int(hard_cutoff * len(scores) + 1e-9), len(scores) - k)
+    rng = check_rng(rng)
     shuffled = rng.permutation(len(scores))
     ranked = shuffled[np.argsort(scores[shuffled], kind="stable")]
     left = ranked[: len(ranked) - n_dropped]

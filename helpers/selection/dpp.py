@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_features, check_k
+from helpers.checks import check_choice, check_features, check_k, check_rng
 from helpers.selection.determinants import (
     EPS,
     N_PANEL,
@@ -67,14 +67,14 @@ def greedy_map(kernel: np.ndarray, k: int) -> np.ndarray:
     return np.array(picked, dtype=np.int64)
 
 
-def sample_k_dpp(kernel: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+def sample_k_dpp(kernel: np.ndarray, k: int, rng: int | np.random.Generator) -> np.ndarray:
     """Draw k rows with probability proportional to the determinant of their submatrix.
 
     Args:
         kernel: The L of an L-ensemble, shape (n, n), symmetric positive semi-definite; entries
             may be negative.
         k: Rows to draw, 1 <= k <= the kernel's numerical rank.
-        rng: Source of randomness.
+        rng: Seed or generator.
 
     Returns:
         Row numbers in random order, shape (k,), int64. Every order of a subset is equally
@@ -93,16 +93,17 @@ def sample_k_dpp(kernel: np.ndarray, k: int, rng: np.random.Generator) -> np.nda
     left to right in blocks, n^3 / 3 multiplications, instead of making the eigenvectors
     orthogonal anew after every row, n k^3.
     """
+    rng = check_rng(rng)
     return rng.permutation(sample_projection(_draw_basis(kernel, k, rng), rng))
 
 
-def sample_k_dpp_textbook(kernel: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+def sample_k_dpp_textbook(kernel: np.ndarray, k: int, rng: int | np.random.Generator) -> np.ndarray:
     """Draw as `sample_k_dpp` does, by the sequential algorithm run literally: O(n k^3).
 
     Args:
         kernel: Shape (n, n), symmetric positive semi-definite.
         k: Rows to draw, 1 <= k <= the kernel's numerical rank.
-        rng: Source of randomness.
+        rng: Seed or generator.
 
     Returns:
         Row numbers in order of drawing, shape (k,), int64.
@@ -114,6 +115,7 @@ def sample_k_dpp_textbook(kernel: np.ndarray, k: int, rng: np.random.Generator) 
 
     Note: for comparison only. The one liberty: the polynomials are logarithms.
     """
+    rng = check_rng(rng)
     basis = _draw_basis(kernel, k, rng)
     drawn = []
     while basis.shape[1]:
@@ -139,7 +141,7 @@ def _draw_basis(kernel: np.ndarray, k: int, rng: np.random.Generator) -> np.ndar
 
 
 def select(
-    features: np.ndarray, k: int, rng: np.random.Generator | None = None, mode: str = "sample"
+    features: np.ndarray, k: int, rng: int | np.random.Generator | None = None, mode: str = "sample"
 ) -> np.ndarray:
     """Pick k rows by the k-DPP whose kernel is Gaussian at the median distance.
 
@@ -168,7 +170,7 @@ def select(
     k = check_k(k, n)
     check_choice(mode, MODES, "mode")
     if mode == "sample" and rng is None:
-        raise StudyError("mode='sample' needs rng, a numpy.random.Generator")
+        raise StudyError("mode='sample' needs rng, a seed or a numpy.random.Generator")
     if n > N_MAX:
         raise StudyError(
             f"features must have at most {N_MAX} rows for a DPP, got {n}; greedy k-centers or "
@@ -188,5 +190,12 @@ def _with_ridge(kernel: np.ndarray, pick: Callable[[np.ndarray], np.ndarray]) ->
         return pick(kernel)
     except RankError as error:
         warnings.warn(f"{error}; a ridge of {RIDGE:g} of the trace is added", stacklevel=3)
+    except StudyError as error:
+        if not str(error).startswith("kernel"):
+            raise
+        raise StudyError(
+            "features spread too far for the distances between most rows to be told apart in "
+            "float64: scale or drop the outliers"
+        ) from None
     kernel[np.diag_indices_from(kernel)] += RIDGE * np.trace(kernel)
     return pick(kernel)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_k, check_scores
+from helpers.checks import check_choice, check_k, check_rng, check_scores
 from helpers.selection import quadrature
 from helpers.selection.ecdf import evenly_spaced, proven, ranking, w1, wasserstein
 from helpers.selection.geda_milp import solve_milp_as_written
@@ -36,17 +36,17 @@ def geda(
     k: int,
     n_nodes: int = 5,
     within: str = "spread",
-    rng: np.random.Generator | None = None,
+    rng: int | np.random.Generator | None = None,
 ) -> np.ndarray:
     """Pick k points whose distribution of norms is closest to that of all, in closed form.
 
     Args:
-        norms: Gradient norms of one class at epoch 0, shape (n,), finite.
+        norms: Gradient norms of one class at epoch 0, shape (n,), finite, >= 0.
         k: Points to keep, 1 <= k <= n.
         n_nodes: The paper's N: equal-width intervals of the trapezoid rule, >= 2.
         within: Which points of an interval: "spread" evenly by rank, "random", or the "first"
             by row; the program leaves this open.
-        rng: Needed for within="random" only.
+        rng: Seed or generator, needed for within="random" only.
 
     Returns:
         Row numbers, shape (k,), int64, the intervals interleaved.
@@ -72,12 +72,12 @@ def solve(
     ecdf: str = "step",
     bandwidth: float | str = "silverman",
     within: str = "spread",
-    rng: np.random.Generator | None = None,
+    rng: int | np.random.Generator | None = None,
 ) -> OptimizeResult:
     """Solve (P), or a variant that the paper leaves open, to proven optimality.
 
     Args:
-        norms: Gradient norms of one class, shape (n,), finite.
+        norms: Gradient norms of one class, shape (n,), finite, >= 0.
         k: Points to keep, 1 <= k <= n.
         n_nodes: The paper's N, intervals, >= 2; even for Simpson's rule.
         rule: "trapezoid" or "simpson" (equal nodes only).
@@ -86,7 +86,7 @@ def solve(
             stays a step function.
         bandwidth: Of the smoothed ECDF, in units of the norms, or "silverman".
         within: "spread", "random" or "first", as in `geda`.
-        rng: Needed for within="random" only.
+        rng: Seed or generator, needed for within="random" only.
 
     Returns:
         OptimizeResult with indices (k,), objective = fun and bound (of the variant's own rule,
@@ -104,6 +104,7 @@ def solve(
     """
     start = time.perf_counter()
     norms, k = _checked(norms, k, within, rng)
+    rng = check_rng(rng) if within == "random" else None
     n_nodes = quadrature.check_rule(n_nodes, rule, nodes, ecdf)
     order = ranking(norms)
     ordered, n = norms[order], len(norms)
@@ -124,10 +125,12 @@ def solve(
 def _checked(norms: np.ndarray, k: int, within: str, rng: object) -> tuple[np.ndarray, int]:
     """Return norms and k where they and the choice within bins are valid."""
     norms = check_scores(norms, finite=True)
+    if norms.min() < 0:
+        raise StudyError(f"norms must not be negative, got {norms.min():.4g}")
     k = check_k(k, len(norms))
     check_choice(within, WITHIN, "within")
     if within == "random" and rng is None:
-        raise StudyError("within='random' needs rng, a numpy.random.Generator")
+        raise StudyError("within='random' needs rng, a seed or a numpy.random.Generator")
     return norms, k
 
 
@@ -169,13 +172,13 @@ def _take(rows: np.ndarray, m: int, within: str, rng: np.random.Generator | None
     return np.sort(rows)[:m]
 
 
-def random_per_quartile(norms: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+def random_per_quartile(norms: np.ndarray, k: int, rng: int | np.random.Generator) -> np.ndarray:
     """Pick at random inside each quarter of the ranking by norm, equal shares.
 
     Args:
         norms: Gradient norms of one class, shape (n,).
         k: Points to keep, 1 <= k <= n.
-        rng: Source of randomness.
+        rng: Seed or generator.
 
     Returns:
         Row numbers, shape (k,), int64, the quarters interleaved.
@@ -185,7 +188,7 @@ def random_per_quartile(norms: np.ndarray, k: int, rng: np.random.Generator) -> 
 
     Source: `geda` section 5.3.
     """
-    norms = check_scores(norms)
+    norms, rng = check_scores(norms), check_rng(rng)
     k = check_k(k, len(norms))
     quarters = np.array_split(ranking(norms), 4)
     shares = allocate(np.array([len(rows) for rows in quarters]), k)

@@ -1,11 +1,12 @@
 """Selection by gradients: CRAIG, last-layer gradients, and per class or mini-batch variants."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_features, check_k, check_labels, check_probs
+from helpers.checks import check_features, check_k, check_labels, check_probs, check_rng
 from helpers.selection import lazy
 from helpers.selection.blocks import spans
 from helpers.selection.matching import grad_match
@@ -99,7 +100,10 @@ def last_layer_gradients(
     errors[np.arange(n), labels] -= 1
     if features is None:
         return errors
-    features = check_features(features).astype(np.float32)
+    features = check_features(features)
+    if np.abs(features).max() > np.finfo(np.float32).max:
+        raise StudyError("features must lie within the range of float32: scale them")
+    features = features.astype(np.float32)
     if len(features) != n:
         raise StudyError(f"features must have {n} rows as probs do, got {len(features)}")
     extended = np.concatenate([features, np.ones((n, 1), dtype=np.float32)], axis=1)
@@ -134,6 +138,9 @@ def per_class(
     Raises:
         ValueError: If an argument is invalid.
 
+    Warns:
+        UserWarning: If a class sends nobody, as where k is below the number of classes.
+
     Source: arXiv:1906.01827 section 4 and arXiv:2103.00123 section 4: both choose per class.
     """
     gradients = check_features(gradients, "gradients")
@@ -144,7 +151,15 @@ def per_class(
     classes, counts = np.unique(labels, return_counts=True)
     weights = np.zeros(len(labels))
     parts = []
-    for label, share in zip(classes, allocate(counts, k), strict=True):
+    shares = allocate(counts, k)
+    if missed := int((shares == 0).sum()):
+        lost = int(counts[shares == 0].sum())
+        warnings.warn(
+            f"k = {k} leaves {missed} of {len(classes)} classes without a row: "
+            f"their {lost} rows are stood for by no weight",
+            stacklevel=2,
+        )
+    for label, share in zip(classes, shares, strict=True):
         if share:
             rows = np.flatnonzero(labels == label)
             chosen, mass = solve(gradients[rows], int(share))
@@ -155,7 +170,7 @@ def per_class(
 
 
 def per_batch(
-    gradients: np.ndarray, k: int, batch: int, solve: Solve, rng: np.random.Generator
+    gradients: np.ndarray, k: int, batch: int, solve: Solve, rng: int | np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose whole mini-batches by their mean gradients.
 
@@ -184,7 +199,7 @@ def per_batch(
         batch = check_k(batch, n)
     except StudyError:
         raise StudyError(f"batch must be a whole number in 1..{n}, got {batch!r}") from None
-    order = rng.permutation(n)
+    order = check_rng(rng).permutation(n)
     starts = np.arange(0, n, batch)
     sizes = np.minimum(starts + batch, n) - starts
     sums = np.add.reduceat(gradients[order], starts, axis=0, dtype=np.float64)

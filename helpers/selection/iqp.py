@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_k
+from helpers.checks import check_choice, check_k, check_rng
 from helpers.scores import order
 from helpers.selection import iqp_task
 from helpers.selection.blocks import thread_count
@@ -170,7 +170,7 @@ def solve(
     check_choice(method, METHODS, "method")
     check_choice(finish, (None, "swap"), "finish")
     _check_numbers(memory, max_steps, start)
-    rng = _generator(rng)
+    rng = check_rng(rng)
     utility, rows = check_utility(utility, weight), read(features, project, rng)
     k = check_k(k, len(utility))
     if rows.n != len(utility):
@@ -198,14 +198,6 @@ def _check_numbers(memory: float, max_steps: int, start: str | np.ndarray) -> No
         raise StudyError(f"max_steps must be a whole number from 0 upwards, got {max_steps!r}")
     if isinstance(start, str):
         check_choice(start, ("lp",), "start as a name")
-
-
-def _generator(rng: int | np.random.Generator) -> np.random.Generator:
-    """Return a generator, made of a seed where one is given."""
-    try:
-        return np.random.default_rng(rng)
-    except (TypeError, ValueError):
-        raise StudyError(f"rng must be a seed or a numpy.random.Generator, got {rng!r}") from None
 
 
 def budgeted(

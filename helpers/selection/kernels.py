@@ -12,6 +12,7 @@ from helpers.selection.rows import Rows, read
 
 DIVERSITIES = ("kernel", "distance")
 SMALLEST_H = 1e-15  # and its inverse the largest bandwidth
+TOO_LARGE = "features are too large: their squared distances overflow; scale them"
 N_MEDIAN = 1000  # rows the median distance is taken over, evenly spaced in the pool
 N_CACHED = 32  # rows of the kernel that stay in the cache from product to exponential
 
@@ -75,6 +76,7 @@ def _centred(features: np.ndarray) -> np.ndarray:
     return features - features.mean(axis=0, dtype=np.float64).astype(features.dtype)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # who calls looks for what has overflowed
 def _squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return squared distances, shape (len(left), len(right)), none below 0."""
     squared = np.add.outer(np.einsum("ij,ij->i", left, left), np.einsum("ij,ij->i", right, right))
@@ -90,6 +92,8 @@ def _matrix(points: np.ndarray, h: float, diversity: str) -> np.ndarray:
     Not a large tile of `tiles`: one array times itself is half the work, and symmetric.
     """
     squares = np.einsum("ij,ij->i", points, points)
+    if not np.isfinite(squares).all():
+        raise StudyError(TOO_LARGE)
     # Whole, so that NumPy sees one array times itself and the result is symmetric.
     matrix = points @ points.T
     both = np.empty((min(N_CACHED, len(points)), len(points)), matrix.dtype)
@@ -121,7 +125,13 @@ def check_bandwidth(features: np.ndarray, bandwidth: float | str) -> float:
 def bandwidth_of(rows: Rows, bandwidth: float | str) -> float:
     """Return the bandwidth of rows that are read by blocks, as a number > 0."""
     if bandwidth == "median":
-        return median_distance(rows.take(_evenly(rows.n)))
+        median = median_distance(rows.take(_evenly(rows.n)))
+        if not SMALLEST_H <= median <= 1 / SMALLEST_H:
+            raise StudyError(
+                f"features must have a median distance in {SMALLEST_H:g}..{1 / SMALLEST_H:g}, "
+                f"got {median:.4g}: scale them"
+            )
+        return median
     return check_bandwidth(rows.take(slice(0, 1)), bandwidth)
 
 
@@ -137,7 +147,7 @@ def median_distance(features: np.ndarray) -> float:
         features: Shape (n, d); above 1,000 rows, 1,000 evenly spaced ones stand for all.
 
     Raises:
-        ValueError: If it is 0, that is, more than half of the pairs coincide.
+        ValueError: If it is 0: more than half of the pairs coincide, or rounding hides them.
     """
     n = len(features)
     rows = features[_evenly(n)]
@@ -145,7 +155,18 @@ def median_distance(features: np.ndarray) -> float:
     between = np.sqrt(squared[np.triu_indices(len(rows), 1)])
     median = float(np.median(between)) if n > 1 else 0.0
     if not np.isfinite(median):
-        raise StudyError("features are too large: their squared distances overflow; scale them")
+        raise StudyError(TOO_LARGE)
     if median == 0:
-        raise StudyError("bandwidth 'median' needs rows that differ; more than half coincide")
+        raise StudyError(_why_none(rows))
     return median
+
+
+def _why_none(rows: np.ndarray) -> str:
+    """Say why the median distance between rows (m, d) is 0."""
+    _, counts = np.unique(rows, axis=0, return_counts=True)
+    if 2 * (counts * (counts - 1)).sum() >= len(rows) * (len(rows) - 1):
+        return "features have no median distance: more than half of the pairs of rows coincide"
+    return (
+        f"features spread too far for the distances between most rows to be told in {rows.dtype}: "
+        "scale or drop the outliers"
+    )

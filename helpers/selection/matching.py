@@ -1,6 +1,7 @@
 """GRAD-MATCH: few rows with weights whose sum is close to the sum of all gradients."""
 
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
@@ -15,6 +16,7 @@ from helpers.selection.active_set import LEAST_COSINE, ROUNDING, ActiveSet
 TOLERANCE = 1e-7  # relative residual: float32 gradients know their sum no better
 PATIENCE = 8  # rows in a row whose help is lost in rounding
 BLOCK_CELLS = 1 << 20  # cells turned to float64 at a time: 8 MiB
+LARGEST_POWER = 100  # of 2, of the largest entry; squares of float32 leave their range beyond
 
 
 def grad_match(
@@ -45,11 +47,20 @@ def grad_match(
     Raises:
         ValueError: If gradients, k, ridge or tolerance are invalid.
 
+    Warns:
+        UserWarning: If the gradients sum to zero, as where all are 0: nothing can be matched.
+
     Source: Killamsetty et al. (2021), arXiv:2103.00123, Algorithms 1 and 2; `geda` Table A.1.
 
     Note: see `match`.
     """
     space, active, result = _match(gradients, k, ridge, tolerance)
+    if not space.target.any():
+        warnings.warn(
+            "gradients that sum to zero, of all rows or of a class, leave nothing to match; "
+            "rows that fill up to k are the lowest",
+            stacklevel=2,
+        )
     if not fill:
         return result.indices, result.weights
     left = active.residual
@@ -76,12 +87,12 @@ def match(
 
     Returns:
         OptimizeResult with indices and weights; objective = fun = ||sum g - sum w g||^2 +
-        ridge ||w||^2 and relative_residual = ||sum g - sum w g|| / ||sum g||; residuals (steps
-        + 1,), the relative residual before the first and after each step; n_removed, rows that
-        were chosen and left again; iterations = nit, seconds, message, success; status
-        "optimal" (gap 0) where no choice of rows and weights does better, up to the tolerance
-        or to rows at right angles with the residual (cosine <= 1e-7), else "feasible" (bound
-        and gap None).
+        ridge ||w||^2 (inf where that exceeds float64) and relative_residual =
+        ||sum g - sum w g|| / ||sum g||; residuals (steps + 1,), the relative residual before
+        the first and after each step; n_removed, rows that were chosen and left again;
+        iterations = nit, seconds, message, success; status "optimal" (gap 0) where no choice of
+        rows and weights does better, up to the tolerance or to rows at right angles with the
+        residual (cosine <= 1e-7), else "feasible" (bound and gap None).
 
     Raises:
         ValueError: If gradients, k, ridge or tolerance are invalid.
@@ -103,14 +114,16 @@ def _match(
 ) -> tuple["_Space", ActiveSet, OptimizeResult]:
     """Check the input, pursue, and read the answer out."""
     start = time.perf_counter()
-    gradients = _check_gradients(gradients)
+    gradients, power = _in_range(_check_gradients(gradients))
     k = check_k(k, len(gradients))
-    space = _space(gradients, _not_negative(ridge, "ridge"))
+    space = _space(gradients, _squared(_not_negative(ridge, "ridge"), -power))
+    if not np.isfinite(space.ridge):
+        raise StudyError(f"ridge must suit the size of the gradients, got {ridge:g}: too large")
     # Without a ridge no more than d rows are independent.
     most = k if space.ridge else min(k, len(space.target))
     active = ActiveSet(space.target, space.ridge, most)
     trace = _pursue(space, active, k, _not_negative(tolerance, "tolerance"))
-    result = _read(active, trace, active.objective * space.scale**2)
+    result = _read(active, trace, _squared(active.objective * space.scale**2, power))
     result.seconds = time.perf_counter() - start
     return space, active, result
 
@@ -140,6 +153,20 @@ def _read(active: ActiveSet, trace: "_Trace", objective: float) -> OptimizeResul
 def _check_gradients(gradients: np.ndarray) -> np.ndarray:
     """Return gradients (n, d) as float32 or float64, in rows, or one line on what is wrong."""
     return np.ascontiguousarray(check_features(gradients, "gradients"))
+
+
+def _in_range(gradients: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return gradients (n, d) over 2^power, exactly, where their squares leave the range."""
+    power = int(np.frexp(max(gradients.max(), -gradients.min()))[1])
+    if abs(power) <= LARGEST_POWER:
+        return gradients, 0
+    return np.ldexp(gradients, -power), power
+
+
+def _squared(value: float, power: int) -> float:
+    """Return a value in squared units of gradients times 4^power; inf where that overflows."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(value, 2 * power))
 
 
 def _not_negative(value: float, name: str) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from scipy.optimize import OptimizeResult
 
 from helpers import StudyError, scores
 from helpers.selection import (
@@ -21,6 +22,7 @@ from helpers.selection.quotas import per_class
 
 Rng = np.random.Generator
 Weighted = tuple[np.ndarray, np.ndarray]
+N_CLUSTERS = 10
 
 
 def _ranked(values: np.ndarray, k: int, rng: Rng) -> np.ndarray:
@@ -136,7 +138,7 @@ def moderate(pool: Pool, k: int, rng: Rng) -> np.ndarray:
 
 
 def ids(pool: Pool, k: int, rng: Rng, mode: str = "hard") -> np.ndarray:
-    """Keep k / n of every class by distance, and a prototype a class on top of it."""
+    """Keep k / n of every class, rounded up, by distance, and on top of it a prototype a class."""
     return prototypes.ids(pool.features, pool.labels, k / pool.n, mode)
 
 
@@ -144,12 +146,14 @@ def ssp(
     pool: Pool,
     k: int,
     rng: Rng,
-    n_clusters: int = 10,
+    n_clusters: int = N_CLUSTERS,
     mode: str = "hard",
     metric: str = "cosine",
 ) -> np.ndarray:
     """Rank by distance to the own k-means prototype, without labels."""
-    return prototypes.ssp(pool.features, k, min(n_clusters, pool.n), mode, metric, rng)
+    if n_clusters == N_CLUSTERS:  # nobody's choice, so that a small pool may have fewer
+        n_clusters = min(n_clusters, pool.n)
+    return prototypes.ssp(pool.features, k, n_clusters, mode, metric, rng)
 
 
 def iqp(
@@ -161,13 +165,13 @@ def iqp(
     diversity: str = "kernel",
     shift: str | float | None = "auto",
     max_steps: int = 100,
-) -> np.ndarray:
+) -> OptimizeResult:
     """Run `budgeted`'s Algorithm 1 on features and scores, entropies by default.
 
     The shift is `iqp.budgeted`'s "auto", monotone; shift=None iterates as printed.
     """
     utility = scores.entropy(pool.probs) if pool.scores is None else pool.scores
-    found = iqp_module.solve(
+    return iqp_module.solve(
         utility,
         pool.features,
         k,
@@ -178,7 +182,6 @@ def iqp(
         max_steps=max_steps,
         rng=rng,
     )
-    return found.indices
 
 
 def geda(

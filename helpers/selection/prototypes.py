@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_features, check_k, check_labels
+from helpers.checks import check_choice, check_features, check_k, check_labels, check_rng
 from helpers.selection.quotas import interleave, per_class
 
 FULL_K_MEANS = 50_000  # rows; above, k-means runs on mini-batches
@@ -69,7 +69,7 @@ def ssp(
     n_clusters: int = 10,
     mode: str = "hard",
     metric: str = "cosine",
-    rng: np.random.Generator | None = None,
+    rng: int | np.random.Generator | None = None,
 ) -> np.ndarray:
     """Pick the examples farthest from (or nearest to) the centre of their cluster, no labels.
 
@@ -102,7 +102,7 @@ def ssp(
     n_clusters = _check_clusters(n_clusters, len(features))
     if metric == "cosine":
         features = _unit_rows(features)
-    seed = 0 if rng is None else int(rng.integers(2**31))
+    seed = 0 if rng is None else int(check_rng(rng).integers(2**31))
     dist = _to_own_centre(features, *_cluster(features, n_clusters, seed), metric)
     return np.argsort(-dist if mode == "hard" else dist, kind="stable")[:k]
 

@@ -11,8 +11,9 @@ figure and table. For example, the examples whose class the proxy gets wrong fir
         """Pick k rows of a Pool, those with the least probable label first."""
         return np.argsort(pool.probs[np.arange(pool.n), pool.labels], kind="stable")[:k]
 
-    # helpers/selection/registry.py, in _METHODS
-    Method("mistakes", "Mistakes first", mistakes, ("probs",), "scores"),
+    # helpers/selection/registry.py: the import, and one line in _METHODS
+    from helpers.selection.mistakes import mistakes
+    Method("mistakes", "Mistakes first", mistakes, ("probs", "labels"), "scores"),
 '''
 
 import inspect
@@ -21,13 +22,27 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
+from scipy.optimize import OptimizeResult
 
 from helpers import StudyError, scores
 from helpers.checks import check_k, check_labels
 from helpers.selection import methods
 from helpers.selection.pool import Pool
 
-__all__ = ["FAMILIES", "METHODS", "Method", "Pool", "get", "options_of", "select", "weighted"]
+__all__ = [
+    "FAMILIES",
+    "METHODS",
+    "SOLVED",
+    "Method",
+    "Pool",
+    "answer",
+    "get",
+    "options_of",
+    "select",
+    "weighted",
+]
+
+SOLVED = ("objective", "bound", "gap", "status")  # what is told of a solver's answer
 
 FAMILIES = {
     "chance": "By chance",
@@ -44,18 +59,19 @@ class Method:
     Attributes:
         key: Its name in specs, options and file names.
         label: Its name in figures and tables.
-        pick: The function; a weighted method's returns row numbers and weights, (k,) each.
-        needs: Fields of Pool it reads, apart from labels; "a|b" where either will do.
+        pick: The function; a weighted method's returns row numbers and weights, (k,) each, a
+            solver's its OptimizeResult.
+        needs: Fields of Pool it reads; "a|b" where either will do.
         family: Which of FAMILIES it is drawn with: by what it looks at.
         compare: Whether it stands in the comparison figures and tables.
         ladder: Whether it is a rung of the ladder to GEDA.
-        by_class: Whether it works inside every class and so reads labels.
+        by_class: Whether it works inside every class and so needs two classes in labels.
         is_weighted: Whether its examples carry weights in training.
     """
 
     key: str
     label: str
-    pick: Callable[..., np.ndarray | tuple[np.ndarray, np.ndarray]]
+    pick: Callable[..., np.ndarray | tuple[np.ndarray, np.ndarray] | OptimizeResult]
     needs: tuple[str, ...] = ()
     family: str = "chance"
     compare: bool = True
@@ -155,14 +171,30 @@ def weighted(
         **options: The method's own, see `options_of`.
 
     Returns:
-        Row numbers, shape (k,), int64, keep-first order ("ids" adds a prototype a class;
-        "grad-match" with fill=False may return fewer), and weights of the same shape, float64,
-        or None where the method gives every example the same. A weight of 0 stands for an
-        example that makes up the number k and is not trained on: "grad-match" fills up with
-        such, and "craig" gives 0 to the later row of two equal ones.
+        Row numbers, shape (k,), int64, keep-first order ("ids" rounds each class's share up and
+        adds its prototype, so up to two rows a class come on top; "grad-match" with fill=False
+        may return fewer), and weights of the same shape, float64, or None where the method
+        gives every example the same. A weight of 0 stands for an example that makes up the
+        number k and is not trained on: "grad-match" fills up with such, and "craig" gives 0 to
+        the later row of two equal ones.
 
     Raises:
         ValueError: If the method, an option, k, or an array of the pool is invalid or missing.
+    """
+    return answer(method_key, pool, k, seed, **options)[:2]
+
+
+def answer(
+    method_key: str, pool: Pool, k: int, seed: int, **options: object
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, object]]:
+    """Choose as `weighted` does, and say of a solver's answer how good it is.
+
+    Returns:
+        Row numbers and weights as `weighted` has them, and SOLVED by name, empty where the
+        method is no solver.
+
+    Raises:
+        ValueError: As `weighted`.
     """
     method = get(method_key)
     _check_options(method, options)
@@ -174,8 +206,11 @@ def weighted(
         check_labels(pool.labels)
     k = check_k(k, pool.n)
     chosen = method.pick(pool, k, np.random.default_rng(seed), **options)
+    facts: dict[str, object] = {}
+    if isinstance(chosen, OptimizeResult):
+        facts, chosen = {name: chosen.get(name) for name in SOLVED}, chosen.indices
     rows, weights = chosen if method.is_weighted else (chosen, None)
-    return np.asarray(rows, dtype=np.int64), weights
+    return np.asarray(rows, dtype=np.int64), weights, facts
 
 
 def select(method_key: str, pool: Pool, k: int, seed: int, **options: object) -> np.ndarray:

@@ -1,11 +1,13 @@
 """Similarities between rows, computed by matrix product on demand or kept where they fit."""
 
+import copy
+
 import numpy as np
 
 from helpers import StudyError
 from helpers.selection.blocks import spans
 
-MEMORY = 512 * 2**20  # bytes; a quarter may hold all similarities, half of them the active ones
+MEMORY = 512 * 2**20  # bytes; half may hold similarities
 N_WIDE = 1024  # pools up to this size are computed in float64 from the start
 BLOCK = 256 * 2**20  # bytes of rows of similarities that are held at once, each to all rows
 N_READ = 4096  # rows of features centred at once
@@ -24,7 +26,7 @@ class Similarity:
     ):
         """Centre, scale by h and extend the features (n, d) so that a product gives raw values.
 
-        A quarter of the memory (bytes) may hold all raw values.
+        A quarter of the memory (bytes) may hold all raw values, see `store`.
         """
         self.features, self.h, self.memory = features, h, memory
         self.n = len(features)
@@ -33,7 +35,7 @@ class Similarity:
         if not self.wide and self.noise > NOISE:
             self.wide = True
             self._prepare()
-        self._store()
+        self.stored = None
 
     def _prepare(self) -> None:
         """Write [x, 1, -|x|^2 / 2], whose product with another, ends swapped, is the raw value.
@@ -65,9 +67,8 @@ class Similarity:
                 return False
         return True
 
-    def _store(self) -> None:
+    def store(self) -> None:
         """Keep all raw values where a quarter of the memory holds them."""
-        self.stored = None
         if self.n**2 * self.dtype.itemsize <= self.memory // 4:
             points = np.ascontiguousarray(self.points[:, :-2])
             self.stored = points @ points.T  # one array times itself: half the work
@@ -86,22 +87,39 @@ class Similarity:
         memory = self.memory if memory is None else memory
         return type(self)(self.features, self.h, memory, wide=True)
 
-    def raw(self, rows: np.ndarray | slice, columns: slice = slice(None)) -> np.ndarray:
-        """Return raw values, shape (rows, columns), at most 0 up to rounding; a new array."""
+    def reordered(self, order: np.ndarray) -> "Similarity":
+        """Return the same similarities of the rows in another order, computed on demand."""
+        other = copy.copy(self)
+        other.features, other.points = self.features[order], self.points[order]
+        other.stored = None
+        return other
+
+    def raw(
+        self,
+        rows: np.ndarray | slice,
+        columns: slice = slice(None),
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return raw values, shape (rows, columns), at most 0 up to rounding, in `out` or new."""
         if self.stored is not None:
-            return np.array(self.stored[rows][:, columns])
+            return np.positive(self.stored[rows][:, columns], out=out)
         left = self.points[rows].copy()
         left[:, -2:] = left[:, :-3:-1].copy()
-        values = self._scale(left @ self.points[columns].T)
+        values = self._scale(np.matmul(left, self.points[columns].T, out=out))
         start, stop, _ = columns.indices(self.n)
         own = np.arange(self.n)[rows] - start
         inside = np.flatnonzero((own >= 0) & (own < stop - start))
         values[inside, own[inside]] = 0
         return values
 
-    def __call__(self, rows: np.ndarray | slice, columns: slice = slice(None)) -> np.ndarray:
-        """Return similarities, shape (rows, columns)."""
-        return self.finish(self.raw(rows, columns))
+    def __call__(
+        self,
+        rows: np.ndarray | slice,
+        columns: slice = slice(None),
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return similarities, shape (rows, columns), in `out` or new."""
+        return self.finish(self.raw(rows, columns, out))
 
 
 class Gaussian(Similarity):

@@ -59,6 +59,7 @@ CBC = Contestant(
     last=True,
     timeout_s=CBC_LIMIT_S + 60,
     note=f"stopped after {CBC_LIMIT_S} s with the best subset it had",
+    cut=f"CBC was stopped at {CBC_LIMIT_S} s: the ratio is a lower bound",
 )
 
 WORKLOADS = [

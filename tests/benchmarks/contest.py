@@ -48,6 +48,7 @@ class Contestant:
     timeout_s: float = 400.0
     quoted_s: float | None = None  # of a peer that is not on PyPI
     note: str = ""
+    cut: str = ""  # what it means for a comparison that it was stopped before its end
     series: str = ""  # settings of which the report shows the longest only, e.g. "k = 1, ..., 9"
 
 
@@ -68,6 +69,8 @@ class Target:
     judge: Callable[[dict[str, dict]], tuple[str, bool | None]]
     why: str = ""  # the limit and its cause, shown where the target is missed
     workload: str = ""  # whose rows decide, where it is not the target's own
+    than: str = ""  # the contestant that ours is compared with
+    compares: str = ""  # "seconds" where it is them
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,8 @@ def less(
         return f"{theirs / mine:,.3g}x", theirs / mine >= factor
 
     name = "" if ours == "ours" else f"{ours}: "
-    return Target(f"{name}{factor:,g}x less than {than}{SOLVER_ONLY * solver}", judge, why)
+    text = f"{factor:,g}x less than {than}" if factor > 1 else f"no slower than {than}"
+    return Target(f"{name}{text}{SOLVER_ONLY * solver}", judge, why, than=than, compares="seconds")
 
 
 def below(limit: float, of: str = "cpu_s", ours: str = "ours", why: str = "") -> Target:
@@ -195,7 +199,7 @@ def same_set(than: str, ours: str = "ours", why: str = "") -> Target:
         shared = len(set(mine["rows"]) & set(theirs["rows"]))
         return f"{shared:,} of {len(theirs['rows']):,} shared", False
 
-    return Target(f"same set as {than}", judge, why)
+    return Target(f"same set as {than}", judge, why, than=than)
 
 
 def no_worse(
@@ -210,7 +214,7 @@ def no_worse(
         gain = sense * (mine - theirs) / max(abs(theirs), 1e-300)
         return f"{mine:.9g} beside {theirs:.9g}", gain >= -tolerance
 
-    return Target(f"objective no worse than {than} ({tolerance:g})", judge, why)
+    return Target(f"objective no worse than {than} ({tolerance:g})", judge, why, than=than)
 
 
 def at_most(limit: float, ours: str = "ours", why: str = "") -> Target:

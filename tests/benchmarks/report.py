@@ -8,14 +8,19 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from contest import Contestant, Workload
+from contest import Contestant, Target, Workload
 
 PACKAGES = "numpy scipy pulp highspy apricot-select submodlib-py dppy".split()
 INTRODUCTION = """\
 Each contestant ran alone in a process of its own: median of at least {repeats} runs (3 above a
-minute, 1 where it says once). CPU: processor seconds of all threads and child processes. Memory in
-MB: above imports and data, and in all. "Ratio": CPU seconds over ours. Rows marked *quoted* are
-numbers from a trial on a machine of this size, not measured here."""
+minute, 1 where it says once), least and most in brackets. CPU: processor seconds of all threads and
+child processes. Memory in MB: above imports and data, and in all. "Ratio": CPU seconds over ours.
+
+Against whom: *peer* is a third-party package, at the version above; *as written* is the paper's
+program in a third-party solver, written down by us; *loop* is our own plain code, without what
+makes ours quick; *reference* is our own, there for the objective; *quoted* is a third party's
+number from a trial on a machine of this size, not measured here."""
+WHO = {"peer": "third party", "as written": "third party's solver", "loop": "our own plain loop"}
 
 
 def render(
@@ -44,14 +49,26 @@ def header(quick: bool) -> str:
 
 def machine() -> str:
     """Return the processor's name, its cores and the memory."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        named = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        model = named[0].partition(":")[2].strip() if named else model
+    model = processor()
     cores = os.cpu_count()
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return f"{model}, {cores} cores, {gigabytes:.0f} GB, Python {platform.python_version()}"
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the processor's name, with family and model numbers where the system tells them.
+
+    Virtual machines often say no more than a maker's name; the numbers then tell the generation.
+    """
+    told: dict[str, str] = {}
+    if cpuinfo.exists():
+        for text in cpuinfo.read_text(encoding="utf-8").splitlines():
+            name, _, value = text.partition(":")
+            told.setdefault(name.strip(), value.strip())
+    model = told.get("model name") or platform.processor() or platform.machine()
+    if told.get("cpu family") and told.get("model"):
+        model += f" (family {told['cpu family']}, model {told['model']})"
+    return model
 
 
 def versions() -> list[str]:
@@ -84,16 +101,28 @@ def warnings(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> 
 
 def summary(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> str:
     """Return every target with its verdict in one table, then why some were missed."""
-    lines = ["## Targets", "", "| workload | target | found | met |", "|---|---|---|---|"]
+    lines = ["## Targets", "", "| workload | target | against | found | met |"]
+    lines.append("|---|---|---|---|---|")
     missed = []
     for workload in workloads:
         for target in workload.targets:
             found, met = target.judge(results.get(target.workload or workload.name, {}))
             word = {True: "yes", False: "**no**", None: "not judged"}[met]
-            lines.append(f"| {workload.name} | {target.text} | {found} | {word} |")
+            cells = [workload.name, target.text, opponent(workload, target), found, word]
+            lines.append("| " + " | ".join(cells) + " |")
             if met is False:
                 missed.append(f"- {workload.name}, {target.text}: {target.why or 'no cause known'}")
     return "\n".join(lines + ([""] + missed if missed else []))
+
+
+def opponent(workload: Workload, target: Target) -> str:
+    """Say whose work a target compares ours with, and what its being stopped means."""
+    against = next((c for c in workload.contestants if target.than == c.name), None)
+    if against is None:
+        return ""
+    text = WHO.get(against.kind, against.kind)
+    is_time = target.compares == "seconds"
+    return f"{text}; {against.cut}" if against.cut and is_time else text
 
 
 def section(workload: Workload, rows: dict[str, dict], quick: bool) -> str:
@@ -127,7 +156,8 @@ def folded(workload: Workload, rows: dict[str, dict]) -> tuple[Workload, dict[st
         name = f"{members[0].name.partition(',')[0]}, longest over {series}"
         costs = ("wall_s", "cpu_s", "peak_mb", "total_mb")
         rows[name] = {cost: max(row[cost] for row in found) for cost in costs}
-        rows[name]["runs"] = found[0]["runs"]
+        # of the longest setting, whose median the line shows
+        rows[name]["runs"] = max(found, key=lambda row: row["cpu_s"])["runs"]
         place = contestants.index(members[0])
         contestants = [c for c in contestants if c not in members]
         contestants.insert(place, dataclasses.replace(members[0], name=name))
@@ -147,14 +177,22 @@ def line(workload: Workload, contestant: Contestant, rows: dict[str, dict]) -> s
     if "error" in row:
         return f"| {name} | failed: `{row['error']}` | | | | | | | |"
     mine = our_row(workload, contestant, rows).get("cpu_s")
-    ratio = f"{row['cpu_s'] / mine:,.3g}" if mine else ""
+    bound = "≥ " if contestant.cut else ""
+    ratio = f"{bound}{row['cpu_s'] / mine:,.3g}" if mine else ""
     objective = "" if row.get("objective") is None else f"{row['objective']:.9g}"
     count = "once" if contestant.once else len(row["runs"])
     notes = "".join(f"; {key} {row[key]:,.3g}" for key in row if key.startswith("of which"))
-    cells = [name + notes, number(row["wall_s"]), number(row["cpu_s"])]
+    cells = [name + notes, spread(row, "wall_s"), spread(row, "cpu_s")]
     cells += [f"{row['peak_mb']:,.0f}", f"{row['total_mb']:,.0f}", objective]
     cells += [standing(workload, contestant, rows), ratio, str(count)]
     return "| " + " | ".join(cells) + " |"
+
+
+def spread(row: dict[str, Any], cost: str) -> str:
+    """Return a median, with the least and the most of its runs where several are stored."""
+    values = [run[cost] for run in row["runs"] if cost in run]
+    least_and_most = f" [{number(min(values))}, {number(max(values))}]" if len(values) > 1 else ""
+    return number(row[cost]) + least_and_most
 
 
 def our_row(workload: Workload, contestant: Contestant, rows: dict[str, dict]) -> dict[str, Any]:
