@@ -44,8 +44,8 @@ def export(
     """
     entries, arrays = {}, {}
     for result in results:
-        dropped = () if full else DROPPED
-        kept = {name: result.arrays[name] for name in result.arrays if name not in dropped}
+        names = result.arrays if full else [n for n in result.arrays if _is_shown(result.spec, n)]
+        kept = {name: result.arrays[name] for name in names}
         complete = result.complete and len(kept) == len(result.arrays)
         arrays |= {f"{result.key}/{name}": value for name, value in kept.items()}
         metrics = result.metrics | {"complete": complete}
@@ -74,6 +74,12 @@ def _count(folder: Path) -> int:
         return len(json.loads((folder / INDEX).read_text())["results"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
+
+
+def _is_shown(spec: specs.Spec, name: str) -> bool:
+    """Tell whether figures or claims read an array; of a run on a selection only its visits."""
+    on_selection = isinstance(spec, specs.Train) and spec.subset is not None
+    return name == "visited" if on_selection else name not in DROPPED
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
