@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from helpers import parameters, profiles, run
+from helpers import arguments, parameters, profiles, run
 from helpers.profiles import Folders
 
 DEBUG_ENV = "STUDY_DEBUG"
@@ -214,19 +213,15 @@ def _add_run(command: argparse.ArgumentParser) -> None:
         metavar="03",
         help="run only this notebook; may be repeated or hold commas",
     )
-    command.add_argument("--device", default="auto", type=_device, help="auto, cpu, cuda or mps")
+    command.add_argument(
+        "--device", default="auto", type=arguments.device, help="auto, cpu, cuda or mps"
+    )
     command.add_argument(
         "--workers", default=1, type=_positive, metavar="N", help="runs at once (default: 1)"
     )
     command.add_argument(
         "--publish", action="store_true", help="refresh the committed notebooks and figures"
     )
-
-
-def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text} is not one of auto, cpu, cuda, cuda:N, mps")
-    return text
 
 
 def _positive(text: str) -> int:

@@ -13,21 +13,15 @@ import pandas as pd
 
 from helpers import experiments, results
 from helpers.experiments import Scale
-from helpers.experiments.costs import FORWARD_SHARE
+from helpers.experiments.costs import FORWARD_SHARE, weight
 from helpers.experiments.table import rounds, stored
 from helpers.ranking import t_interval
 from helpers.selection.registry import METHODS
 from helpers.specs import Select, Train
 from helpers.store import Result
+from helpers.trace_scores import seconds_of
 
 SECONDS, WORK = "seconds", "work (examples through the target)"
-
-
-def weight(scale: Scale, model: str) -> float:
-    """Return what an example costs in a network, relative to the target."""
-    from helpers.models.work import multiply_adds
-
-    return multiply_adds(model) / multiply_adds(scale.target)
 
 
 def passes(run: Result, after: int | None = None) -> float:
@@ -58,9 +52,8 @@ def choosing(scale: Scale, step: Select) -> dict[str, float]:
     bill = {"seconds": chosen.metrics["seconds"], "work": 0.0, "alone": chosen.metrics["alone"]}
     for spec in step.of:
         run = stored(spec)
-        clock = run.metrics["history"]["seconds"] if after else [run.metrics["seconds"]]
         scored = FORWARD_SHARE * chosen.metrics["n_pool"]
-        bill["seconds"] += clock[(after or 1) - 1]
+        bill["seconds"] += seconds_of(run, after)
         bill["work"] += weight(scale, spec.model) * (passes(run, after) + scored)
     return bill
 

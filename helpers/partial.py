@@ -11,18 +11,10 @@ from helpers import experiments, results
 from helpers.specs import Train
 from helpers.store import Result
 
-# The columns of `experiments.frame`, which has none where it has no rows.
-COLUMNS = (
-    *("question", "method", "label", "budget", "share", "kept", "seed", "model", "selector"),
-    *("selector_epochs", "n_selectors", "options", "epochs", "test_error", "seconds"),
-    *("select_seconds", "total_seconds", "forward", "backward", "alone"),
-)
-
 
 def table(wanted: Sequence[Train], alone: bool = False) -> pd.DataFrame:
-    """Return `experiments.frame` of the runs that are `available`, its columns in any case."""
-    found = experiments.frame(*available(wanted, alone))
-    return found if len(found) else pd.DataFrame(columns=list(COLUMNS))
+    """Return `experiments.frame` of the runs that are `available`."""
+    return experiments.frame(*available(wanted, alone))
 
 
 def available(wanted: Sequence[Train], alone: bool = False) -> tuple[list[Train], list[Result]]:
@@ -39,5 +31,5 @@ def available(wanted: Sequence[Train], alone: bool = False) -> tuple[list[Train]
     """
     if not os.environ.get("STUDY_OFFLINE"):
         return list(wanted), results.compute(wanted, alone=alone)
-    found = [(run, results.load(run)) for run in wanted if not results.missing([run])]
+    found = [(run, one) for run in wanted if (one := results.load(run)) is not None]
     return [run for run, _ in found], [one for _, one in found]

@@ -30,3 +30,14 @@ def _own_store(tmp_path, monkeypatch):
     """Give each test an empty store and a folder for figures."""
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("STUDY_FIGURES", str(tmp_path / "figures"))
+
+
+@pytest.fixture
+def only_own_data(monkeypatch):
+    """A test loads afresh and sees no data but its own."""
+    from helpers.data import loading
+
+    monkeypatch.delenv("STUDY_DATA", raising=False)
+    loading._load.cache_clear()
+    yield
+    loading._load.cache_clear()

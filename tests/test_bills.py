@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import bills, experiments as ex, partial
-from helpers.experiments.table import rounds
+from helpers.experiments.table import COLUMNS, rounds
 from helpers.specs import Train
 from helpers.store import Store
 
@@ -144,8 +144,8 @@ def test_offline_only_what_is_there(monkeypatch):
     assert partial.available([]) == ([], [])
     there, found = partial.available(wanted)
     assert there == wanted[1:]
-    assert list(partial.table(wanted).columns) == list(partial.COLUMNS)
-    assert list(partial.table([]).columns) == list(partial.COLUMNS)
+    assert list(partial.table(wanted).columns) == list(COLUMNS)
+    assert list(partial.table([]).columns) == list(COLUMNS)
     assert len(partial.table(wanted)) == 1
     assert found[0].metrics["test_acc"] == 0.9
     monkeypatch.delenv("STUDY_OFFLINE")

@@ -19,14 +19,7 @@ from helpers.data import Dataset, cache, downloads, load, loading, pixels, resol
 from helpers.data.dataset import check_labels
 from helpers.data.splitting import hash_order, held_out
 
-
-@pytest.fixture(autouse=True)
-def _no_memory(monkeypatch):
-    """Every test loads afresh and sees no data but its own."""
-    monkeypatch.delenv("STUDY_DATA", raising=False)
-    loading._load.cache_clear()
-    yield
-    loading._load.cache_clear()
+pytestmark = pytest.mark.usefixtures("only_own_data")
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,7 @@ from helpers.data.text import T, as_rows
 REVIEWS = ["Good, very good.", "Bad!\nReally bad.", 'He said "no"', "Größe: 5 €", "", "ok"]
 
 
-@pytest.fixture(autouse=True)
-def _no_memory(monkeypatch):
-    """Every test loads afresh and sees no data but its own."""
-    monkeypatch.delenv("STUDY_DATA", raising=False)
-    loading._load.cache_clear()
-    yield
-    loading._load.cache_clear()
+pytestmark = pytest.mark.usefixtures("only_own_data")
 
 
 @pytest.fixture(scope="module")

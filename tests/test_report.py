@@ -56,7 +56,7 @@ def images(n=90, side=8, channels=3, names=("ant", "bee", NASTY)):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (n, channels, side, side), dtype=np.uint8)
     labels = np.arange(n, dtype=np.int64) % len(names)
-    return Dataset("folder:/tmp/a<b>", pixels, labels, pixels[:30], labels[:30], names)
+    return Dataset("folder:photos/a<b>", pixels, labels, pixels[:30], labels[:30], names)
 
 
 def facts(dataset, selected, **more):

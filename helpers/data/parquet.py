@@ -20,7 +20,7 @@ from helpers import StudyError
 from helpers.data.dataset import check_labels
 from helpers.data.names import kept_rows
 from helpers.data.pixels import Encoded
-from helpers.data.splitting import held_out
+from helpers.data.splitting import as_splits, rows_by_hash
 
 COLUMNS = ("image", "label")
 SPLIT_NAMES = {"training": "train", "test": "test", "validation": "valid"}
@@ -49,11 +49,7 @@ def find(name: str, path: Path) -> dict[str, Path]:
             f"{name}: expected a Parquet file, or a folder with train.parquet and test.parquet, "
             f"at {path} (Parquet files found: {found})"
         )
-    if "test" not in there:
-        there["test"] = there.pop("val")
-    if "val" in there:
-        there["valid"] = there.pop("val")
-    return there
+    return as_splits(there)
 
 
 def encoded(
@@ -77,7 +73,7 @@ def encoded(
     class_names = _class_names(next(iter(files.values())), next(iter(labels.values())))
     if "all" in files:
         check_labels(name, "training", labels["all"], class_names)
-        chosen = _split(name, labels["all"])
+        chosen = rows_by_hash(name, labels["all"])
         files, labels = dict.fromkeys(chosen, files["all"]), dict.fromkeys(chosen, labels["all"])
     else:
         chosen = {split: np.arange(len(values)) for split, values in labels.items()}
@@ -91,12 +87,6 @@ def encoded(
         for key, kept in chosen.items()
     }
     return splits, class_names
-
-
-def _split(name: str, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Rows of the training and the test split of a single file, ascending."""
-    is_test = held_out(name, labels, [str(row) for row in range(len(labels))], parts=5)
-    return {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
 
 
 def _labels(file: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -47,3 +48,23 @@ def held_out(name: str, labels: np.ndarray, keys: Sequence[str], parts: int) -> 
             )
         is_test[members[: max(1, round(len(members) / parts))]] = True
     return is_test
+
+
+def rows_by_hash(name: str, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Split a single file 80/20 per class: rows of "train" and of "test", ascending.
+
+    Raises:
+        StudyError: As `held_out`.
+    """
+    is_test = held_out(name, labels, [str(row) for row in range(len(labels))], parts=5)
+    return {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
+
+
+def as_splits(there: dict[str, Path]) -> dict[str, Path]:
+    """Turn files found as train, test, val into splits: val is the test set where none is there."""
+    found = dict(there)
+    if "test" not in found:
+        found["test"] = found.pop("val")
+    if "val" in found:
+        found["valid"] = found.pop("val")
+    return found

@@ -30,7 +30,7 @@ from helpers import StudyError
 from helpers.data import parquet
 from helpers.data.dataset import check_labels
 from helpers.data.names import kept_rows, parse
-from helpers.data.splitting import held_out
+from helpers.data.splitting import as_splits, rows_by_hash
 from helpers.data.text_csv import csv_labels, csv_texts
 
 T = 1024
@@ -82,11 +82,7 @@ def find(name: str, path: Path) -> dict[str, Path]:
             f"{name}: expected a .csv or .parquet file, or a folder with train.csv and test.csv "
             f"(or .parquet), at {path} (there: {'a file' if path.is_file() else found})"
         )
-    if "test" not in there:
-        there["test"] = there.pop("val")
-    if "val" in there:
-        there["valid"] = there.pop("val")
-    return there
+    return as_splits(there)
 
 
 def encoded(
@@ -117,8 +113,7 @@ def encoded(
             check_labels(name, "training", labels[split], class_names)
     chosen = {split: np.arange(len(values)) for split, values in labels.items()}
     if "all" in files:
-        is_test = held_out(name, labels["all"], [str(row) for row in chosen["all"]], parts=5)
-        chosen = {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
+        chosen = rows_by_hash(name, labels["all"])
         files, labels = dict.fromkeys(chosen, files["all"]), dict.fromkeys(chosen, labels["all"])
     n_train, n_test = kept_rows(name, rows, len(chosen["train"]), len(chosen["test"]))
     chosen |= {"train": chosen["train"][:n_train], "test": chosen["test"][:n_test]}

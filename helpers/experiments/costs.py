@@ -11,11 +11,11 @@ from helpers.specs import Sampler, Train
 FORWARD_SHARE = 1 / 3
 
 
-def work_ratio(scale: Scale) -> float:
-    """Return an example's multiply-adds in the proxy over those in the target."""
+def weight(scale: Scale, model: str) -> float:
+    """Return an example's multiply-adds in a network over those in the target."""
     from helpers.models.work import multiply_adds
 
-    return multiply_adds(scale.proxy) / multiply_adds(scale.target)
+    return multiply_adds(model) / multiply_adds(scale.target)
 
 
 def longer_epochs(scale: Scale, budget: float) -> int:
@@ -37,7 +37,7 @@ def longer_epochs(scale: Scale, budget: float) -> int:
         arithmetic of the selection itself is left out, and a small network reaches less of a
         machine's speed than its multiply-adds promise: `frame` tells the seconds of both.
     """
-    extra = work_ratio(scale) * (scale.epochs + FORWARD_SHARE) / budget
+    extra = weight(scale, scale.proxy) * (scale.epochs + FORWARD_SHARE) / budget
     return scale.epochs + round(extra)
 
 

@@ -16,9 +16,15 @@ SAMPLER_LABELS = {"repeated-random": "Repeated random"}
 # Options that say which runs a choice reads, not how it ranks: they have columns of their own.
 SELECTOR_OPTIONS = ("after", "combine", "centres", "labelled")
 
+COLUMNS = (
+    *("question", "method", "label", "budget", "share", "kept", "seed", "model", "selector"),
+    *("selector_epochs", "n_selectors", "options", "epochs", "test_error", "seconds"),
+    *("select_seconds", "total_seconds", "forward", "backward", "alone"),
+)
+
 
 def frame(wanted: Sequence[Train], found: Sequence[Result], question: str = "") -> pd.DataFrame:
-    """Lay training results out as a tidy table, one run a row.
+    """Lay training results out as a tidy table, one run a row; `COLUMNS` stand without rows too.
 
     Args:
         wanted: Specs, as asked for.
@@ -36,7 +42,8 @@ def frame(wanted: Sequence[Train], found: Sequence[Result], question: str = "") 
     Raises:
         StudyError: If a selection's result is neither stored nor published.
     """
-    return pd.DataFrame([_row(s, r, question) for s, r in zip(wanted, found, strict=True)])
+    rows = [_row(s, r, question) for s, r in zip(wanted, found, strict=True)]
+    return pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
 
 
 def rounds(chosen: Select | None) -> Iterator[Select]:

@@ -1,10 +1,9 @@
 """Body of ``python -m helpers select``: pick a subset from arrays on disk, or from data."""
 
 import argparse
-import re
 from fractions import Fraction
 
-from helpers import StudyError
+from helpers import StudyError, arguments
 from helpers.select import common, inputs, method_options
 from helpers.selection import registry
 
@@ -93,7 +92,9 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="proxies whose rankings are combined, seeds from --seed upwards (default: 1)",
     )
-    group.add_argument("--device", type=_device, help="auto, cpu, cuda or mps (default: auto)")
+    group.add_argument(
+        "--device", type=arguments.device, help="auto, cpu, cuda or mps (default: auto)"
+    )
     group.add_argument(
         "--report", metavar="FILE", help="the page, FILE.html (default: beside --out)"
     )
@@ -115,13 +116,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 upwards, got {text}")
     return int(text)
-
-
-def _device(text: str) -> str:
-    """Read the name of a device."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text} is not one of auto, cpu, cuda, cuda:N, mps")
-    return text
 
 
 def _share(text: str) -> Fraction:
