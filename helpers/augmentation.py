@@ -1,7 +1,8 @@
-"""Random crops, mirror images and rotations of whole batches on their device."""
+"""Crops, mirror images, rotations and changes of size of whole batches on their device."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,11 +20,14 @@ class Draws(NamedTuple):
         corners: Upper left corners of the crops in the padded images, (2, b) int64: y, x.
         mirrored: Whether an image is mirrored, (b,) bool.
         turns: Share of the largest rotation, (b,) float32 in [-1, 1).
+        views: What `boxes` makes the part of the image from that is shown, (4, b) float32 in
+            [0, 1): area, aspect, place from top to bottom, place from left to right.
     """
 
     corners: Tensor | None = None
     mirrored: Tensor | None = None
     turns: Tensor | None = None
+    views: Tensor | None = None
 
     def part(self, start: int, stop: int) -> Draws:
         """Return the numbers of the examples from `start` to before `stop`."""
@@ -39,7 +43,8 @@ def draw(b: int, recipe: recipes.Recipe, generator: torch.Generator) -> Draws:
         mirrored = torch.rand(b, generator=generator) < 0.5
     if recipe.rotate:
         turns = torch.rand(b, generator=generator) * 2 - 1
-    return Draws(corners, mirrored, turns)
+    views = torch.rand((4, b), generator=generator) if recipe.crop else None
+    return Draws(corners, mirrored, turns, views)
 
 
 def joined(draws: Sequence[Draws]) -> Draws:
@@ -48,16 +53,22 @@ def joined(draws: Sequence[Draws]) -> Draws:
     return Draws(*(None if values[0] is None else torch.cat(values, dim=-1) for values in fields))
 
 
-def augment(images: Tensor, draws: Draws, pad: int) -> Tensor:
-    """Crop and mirror uint8 images (b, c, h, w) all at once, as drawn; texts pass as they are.
+def augment(images: Tensor, draws: Draws, recipe: recipes.Recipe) -> Tensor:
+    """Crop, resize and mirror uint8 images (b, c, h, w) all at once; texts pass as they are.
 
     Args:
         images: uint8 (b, c, h, w).
         draws: From `draw`, on the images' device.
-        pad: Pixels of zeros around each image before it is cropped.
+        recipe: Whose draws they are.
+
+    Returns:
+        uint8; float32 in 0..255 where the recipe changes the size.
     """
+    if draws.views is not None:
+        found = boxes(draws.views, recipe, images.shape[2] / images.shape[3])
+        return resized(images, found, recipe.crop, draws.mirrored)
     if draws.corners is not None:
-        return _cropped(images, draws, pad)
+        return _cropped(images, draws, recipe.pad)
     if draws.mirrored is not None:
         images = torch.where(draws.mirrored[:, None, None, None], images.flip(3), images)
     return images
@@ -84,3 +95,88 @@ def rotate(images: Tensor, turns: Tensor, degrees: float) -> Tensor:
     turn = torch.stack([angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero], dim=1)
     grid = F.affine_grid(turn.view(-1, 2, 3), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False)
+
+
+def boxes(views: Tensor, recipe: recipes.Recipe, tall: float) -> Tensor:
+    """Return which part of each image is shown, (4, b): top, left, height, width, as shares.
+
+    Args:
+        views: From `draw`, (4, b).
+        recipe: Gives the range of areas, evenly, and of aspects, evenly in their logarithm.
+        tall: Height of the images over their width.
+
+    Source: the random-resized crop of Szegedy et al. 2015 (arXiv:1409.4842) section 6 and of the
+        ImageNet training that `svp` A.1 follows.
+
+    Note: a box that would stick out is cut to the image, where torchvision draws it anew up to ten
+        times; and it starts between pixels too.
+    """
+    low, high = recipe.area
+    area = low + views[0] * (high - low)
+    narrow, wide = (math.log(value) for value in recipe.aspect)
+    aspect = torch.exp(narrow + views[1] * (wide - narrow))
+    height = torch.sqrt(area / aspect / tall).clamp_max(1)
+    width = torch.sqrt(area * aspect * tall).clamp_max(1)
+    return torch.stack([views[2] * (1 - height), views[3] * (1 - width), height, width])
+
+
+def centred(images: Tensor, recipe: recipes.Recipe) -> Tensor:
+    """Return what evaluation shows of uint8 images (b, c, h, w): a centred square, resized.
+
+    Its side is the share `recipe.centre` of the shorter side. Without a crop in the recipe, images
+    and texts pass as they are.
+    """
+    if not recipe.crop:
+        return images
+    h, w = images.shape[2:]
+    side = recipe.centre * min(h, w)
+    part = [(1 - side / h) / 2, (1 - side / w) / 2, side / h, side / w]
+    box = torch.tensor(part).view(4, 1).to(images.device)
+    return resized(images, box, recipe.crop)
+
+
+def resized(images: Tensor, box: Tensor, side: int, mirrored: Tensor | None = None) -> Tensor:
+    """Cut a box out of each image and bring it to a square, bilinear and antialiased.
+
+    Each axis is a product with a matrix of weights, so a whole batch is two batched products; a
+    `grid_sample` would skip pixels where it shrinks.
+
+    Args:
+        images: uint8 or float (b, c, h, w).
+        box: Top, left, height and width as shares of the image, (4, b), or (4, 1) for all.
+        side: Of the result in pixels.
+        mirrored: Whose columns are read backwards, (b,) bool.
+
+    Returns:
+        float32 (b, c, side, side), in the range of the images.
+    """
+    b, c, h, w = images.shape
+    rows, columns = weights(box[0], box[2], h, side), weights(box[1], box[3], w, side)
+    if mirrored is not None:
+        columns = torch.where(mirrored[:, None, None], columns.flip(1), columns)
+    flat = images.to(torch.float32).reshape(b, c * h, w)
+    across = flat @ columns.transpose(1, 2)
+    return rows[:, None] @ across.view(b, c, h, side)
+
+
+def weights(start: Tensor, length: Tensor, n: int, side: int) -> Tensor:
+    """Return what every pixel of an axis counts in every new one, (b, side, n), rows of sum 1.
+
+    Args:
+        start: Where the part begins, as a share of the axis, (b,).
+        length: Of the part, likewise.
+        n: Pixels of the axis.
+        side: Pixels that the part becomes.
+
+    Source: a triangle as wide as a new pixel, or an old one if that is wider: the filter that
+        Pillow and torchvision call bilinear with antialiasing.
+    """
+    pixels = torch.arange(n, device=start.device) + 0.5
+    step = (length * n / side)[:, None]
+    middles = (start * n)[:, None] + (torch.arange(side, device=start.device) + 0.5) * step
+    apart = (pixels - middles[:, :, None]).abs() / step.clamp_min(1)[:, :, None]
+    low, high = (start * n)[:, None, None], ((start + length) * n)[:, None, None]
+    # what lies outside the part must not shine in: a pixel on its edge counts by its share inside
+    inside = (torch.minimum(pixels + 0.5, high) - torch.maximum(pixels - 0.5, low)).clamp(0, 1)
+    found = (1 - apart).clamp_min(0) * inside
+    return found / found.sum(dim=2, keepdim=True)

@@ -153,6 +153,12 @@ def check_features(features: np.ndarray, name: str = "features") -> np.ndarray:
     return features
 
 
+def check_squares(squares: np.ndarray) -> None:
+    """Raise unless the type of these squared lengths of rows (n,) holds squared distances too."""
+    if not squares.max() <= np.finfo(squares.dtype).max / 4:  # NaN is refused as well
+        raise StudyError("features are too large: their squared distances overflow; scale them")
+
+
 def check_rng(rng: int | np.random.Generator) -> np.random.Generator:
     """Return a generator, made of a seed where one is given; None would repeat nothing."""
     try:
@@ -232,14 +238,15 @@ def check_symmetric(
         raise StudyError(f"{name} must have shape {wanted}, got {matrix.shape}")
     rows, right, left, least = np.empty(size), np.empty(size), np.zeros(size), np.inf
     probe = np.random.default_rng(0).uniform(0.5, 1.5, size).astype(matrix.dtype)
-    for start in range(0, size, 64):  # a few rows fit the cache: memory is read once
-        part = matrix[start : start + 64]
-        rows[start : start + 64] = part.sum(axis=1, dtype=np.float64)
-        right[start : start + 64] = part @ probe
-        left += probe[start : start + 64] @ part
-        least = min(least, float(part.min()))
-    if not np.isfinite(rows).all():
-        raise StudyError(f"{name} must be finite everywhere")
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        for start in range(0, size, 64):  # a few rows fit the cache: memory is read once
+            part = matrix[start : start + 64]
+            rows[start : start + 64] = part.sum(axis=1, dtype=np.float64)
+            right[start : start + 64] = part @ probe
+            left += probe[start : start + 64] @ part
+            least = min(least, float(part.min()))
+    if not (np.isfinite(rows).all() and np.isfinite(right).all() and np.isfinite(left).all()):
+        raise StudyError(f"{name} must be finite everywhere, and the sums of its rows too")
     if not np.allclose(right, left, rtol=1e-4, atol=slack * np.abs(right).max()):
         raise StudyError(f"{name} must be symmetric")
     return matrix, rows, least

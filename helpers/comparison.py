@@ -30,6 +30,17 @@ SVP_METHODS = {
     "Entropy": "entropy",
     "Facility Location": "k-centers",  # what the authors' table calls greedy k-centers
 }
+# How our data's name begins -> the data of `svp` nearest to it in kind; CIFAR-10 for all others.
+SVP_NEAREST = {
+    "amazon-reviews": "Amazon Review Polarity",
+    "amazon-ratings": "Amazon Review Full",
+    "imdb": "Amazon Review Polarity",
+    "text:": "Amazon Review Polarity",
+    "imagenette": "ImageNet",
+    "folder:": "ImageNet",
+}
+WORDS = ("document", "group", "name", "method", "quantity")
+NUMBERS = ("paper", "ours", "low", "high")
 GEDA_RUNGS = {
     "Random": "random-per-class",
     "Random over the quantiles": "random-per-quartile",
@@ -60,11 +71,27 @@ def ours(values: Callable[[], np.ndarray]) -> dict[str, float]:
     return {"ours": mean, "low": ends[0], "high": ends[1]}
 
 
+def svp_data(scale: Scale) -> str:
+    """Return the data set of `svp`, as its tables call it, whose rows stand beside ours."""
+    fitting = (name for start, name in SVP_NEAREST.items() if scale.dataset.startswith(start))
+    return next(fitting, "CIFAR10")
+
+
+def as_rows(rows: list[dict]) -> pd.DataFrame:
+    """Return the rows of a table; without any, its empty columns."""
+    if rows:
+        return pd.DataFrame(rows)
+    kinds = dict.fromkeys(WORDS, object) | dict.fromkeys(NUMBERS, float)
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
+
 def svp_table_2(scale: Scale) -> pd.DataFrame:
-    """Core-sets on CIFAR-10 by a small proxy and by the target itself.
+    """Core-sets on CIFAR-10 by a small proxy and by the target itself; no row beside other data.
 
     Source: `svp` Table 2, rows ResNet20 and ResNet164.
     """
+    if svp_data(scale) != "CIFAR10":
+        return as_rows([])
     table = paper_table("svp-table-2")
     table = table[(table["dataset"] == "CIFAR10") & (table["selector"] != "ResNet56")]
     rows = []

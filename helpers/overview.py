@@ -11,23 +11,35 @@ from helpers.profiles import Folders, Profile, profiles, scale_for, variables_se
 
 if TYPE_CHECKING:
     from helpers.claims.ledger import Row
+    from helpers.forecast import Cost
     from helpers.run import Plan
     from helpers.specs import Spec
 
 GIB = 2**30
 
 
-def wanted(chosen: Profile, overrides: dict[str, Any] | None = None) -> dict[str, list[Spec]]:
-    """List what every notebook asks for under a profile: number ("03") to specs.
+def wanted(
+    chosen: Profile, overrides: dict[str, Any] | None = None, only: Iterable[str] = ()
+) -> dict[str, list[Spec]]:
+    """List what notebooks ask for under a profile.
 
-    Data without a copy here are named as in that profile's published pack.
+    Args:
+        chosen: The profile.
+        overrides: Parameters that win over its own.
+        only: Numbers of the notebooks; by default those that the profile runs.
+
+    Returns:
+        Number ("03") to specs. Data without a copy here are named as in that profile's
+        published pack.
     """
     from helpers import experiments
 
+    numbers = set(only or chosen.only or experiments.ALL)
     with variables_set({"STUDY_PROFILE": chosen.name}):
         return {
             number: list(specs_of(scale_for(chosen, overrides, number)))
             for number, specs_of in sorted(experiments.ALL.items())
+            if number in numbers
         }
 
 
@@ -51,8 +63,10 @@ def missing_runs(what: Plan) -> str:
     A run that several notebooks share counts where it is needed first.
     """
     from helpers import results, specs
+    from helpers.forecast import forecast, past
 
-    asked = wanted(what.profile, what.options.parameters)
+    known = past()
+    asked = wanted(what.profile, what.options.parameters, what.notebooks)
     seen: set[str] = set()
     rows, details = [], []
     for number, notebook in what.notebooks.items():
@@ -61,21 +75,23 @@ def missing_runs(what: Plan) -> str:
         rows.append((notebook.stem, len(set(asked.get(number, []))), todo))
         details += [f"  {number}  {specs.describe(spec)}" for spec in todo]
     lines = [f"{'notebook':<28}{'results':>9}{'missing':>9}{'hours':>9}{'disk GiB':>10}"]
-    lines += [_row(stem, n_asked, *_cost(todo)) for stem, n_asked, todo in rows]
-    everything = [spec for _, _, todo in rows for spec in todo]
-    lines.append(_row("in all", sum(n for _, n, _ in rows), *_cost(everything)))
-    note = "hours and disk are estimates from what is stored; without it, rough guesses"
-    return "\n".join([*details, *([""] if details else []), *lines, note])
+    lines += [_row(stem, n_asked, forecast(todo, known)) for stem, n_asked, todo in rows]
+    everything = forecast([spec for _, _, todo in rows for spec in todo], known)
+    lines.append(_row("in all", sum(n for _, n, _ in rows), everything))
+    return "\n".join([*details, *([""] if details else []), *lines, _how(everything)])
 
 
-def _cost(todo: list[Spec]) -> tuple[int, float, int]:
-    from helpers import results
+def _row(name: str, n_asked: int, cost: Cost) -> str:
+    hours, disk = cost.seconds / 3600, cost.size / GIB
+    return f"{name:<28}{n_asked:>9}{cost.n:>9}{hours:>9.2f}{disk:>10.3f}"
 
-    return len(todo), *(results.estimate(todo) if todo else (0.0, 0))
 
+def _how(cost: Cost) -> str:
+    """Say how the hours were found."""
+    from helpers.forecast import HOW
 
-def _row(name: str, n_asked: int, n_missing: int, seconds: float, size: int) -> str:
-    return f"{name:<28}{n_asked:>9}{n_missing:>9}{seconds / 3600:>9.2f}{size / GIB:>10.3f}"
+    told = [f"{cost.how[key]} {text}" for key, text in HOW.items() if cost.how[key]]
+    return f"hours are estimates: {'; '.join(told) or 'nothing is missing'}"
 
 
 def decided(chosen: Profile, overrides: dict[str, Any] | None = None) -> list[Row]:

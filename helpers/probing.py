@@ -14,15 +14,21 @@ EVAL_BATCH = 512
 # On a GPU a batch holds about as many numbers a channel as this, so that it is busy but not full.
 GPU_NUMBERS = 2**22
 SMALLEST_BATCH = 16
+# On a CPU photographs come in smaller batches, or their activations fill its memory.
+CPU_NUMBERS = 2**23
+# Bytes of training images that mean and deviation are taken of: more change neither.
+NORMALISED = 2**28
 
 
 def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation a channel, (c,) float32 each, of uint8 (n, c, h, w).
 
-    Texts (n, t) are not normalised: mean 0, standard deviation 1.
+    Texts (n, t) are not normalised: mean 0, standard deviation 1. Of many or large images, as many
+    as make `NORMALISED` bytes stand for all, evenly spaced.
     """
     if images.ndim == 2:
         return np.zeros(1, np.float32), np.ones(1, np.float32)
+    images = images[:: max(-(-images.nbytes // NORMALISED), 1)]
     mean = images.mean(axis=(0, 2, 3), dtype=np.float64) / 255
     squares = np.array(
         [
@@ -35,13 +41,13 @@ def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def prepare(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Turn uint8 images (b, c, h, w) on the device into normalised float32, channels last.
+    """Turn images (b, c, h, w) in 0..255 on the device into normalised float32, channels last.
 
     Texts (b, t) pass as they are.
     """
     if images.ndim == 2:
         return images
-    scaled = images.to(torch.float32).div_(255)
+    scaled = images.to(torch.float32, copy=True).div_(255)
     scaled = scaled.sub_(mean.view(1, -1, 1, 1)).div_(std.view(1, -1, 1, 1))
     return scaled.contiguous(memory_format=torch.channels_last)
 
@@ -49,7 +55,7 @@ def prepare(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 def eval_batch(device: torch.device, numbers: int) -> int:
     """Return how many examples of so many numbers each go through a network at once."""
     if device.type != "cuda":
-        return EVAL_BATCH
+        return min(max(CPU_NUMBERS // max(numbers, 1), SMALLEST_BATCH), EVAL_BATCH)
     return min(max(3 * GPU_NUMBERS // max(numbers, 1), 64), 4096)
 
 
@@ -65,7 +71,8 @@ def outputs(
 
     Args:
         model: A network with `features` and `classifier`.
-        images: uint8 (n, c, h, w), or texts (n, t), on the network's device.
+        images: uint8 (n, c, h, w), or texts (n, t), on the network's device, or what yields them
+            there slice by slice.
         mean: (c,) of the training images, in [0, 1].
         std: (c,) likewise.
         batch: Images at once; halved where the device has no memory for so many.

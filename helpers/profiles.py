@@ -47,13 +47,23 @@ class Folders:
 
 @dataclass(frozen=True)
 class Profile:
-    """One block of ``notebooks/profiles.yml``."""
+    """One block of ``notebooks/profiles.yml``.
+
+    Attributes:
+        name: Key of the block.
+        scale: Which claims can be decided.
+        about: One line on what it is.
+        parameters: For every notebook that has the parameter.
+        notebooks: Number ("03") to parameters for that notebook alone.
+        only: Numbers of the notebooks that run unless others are asked for; () = all.
+    """
 
     name: str
     scale: str = "digits"
     about: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     notebooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
 
 
 def profiles(path: Path) -> dict[str, Profile]:
@@ -73,8 +83,20 @@ def profiles(path: Path) -> dict[str, Profile]:
             raise ValueError(f"profile {name}: unknown key {unknown[0]}; keys: {_join(allowed)}")
         given = {key: value for key, value in (block or {}).items() if value is not None}
         own = {str(k).zfill(2): v or {} for k, v in given.pop("notebooks", {}).items()}
-        found[str(name)] = Profile(str(name), notebooks=own, **given)
+        only = _numbers(name, given.pop("only", []))
+        found[str(name)] = Profile(str(name), notebooks=own, only=only, **given)
     return found
+
+
+def _numbers(name: str, only: Any) -> tuple[str, ...]:
+    """Return the notebooks' numbers that a block lists under ``only``.
+
+    Raises:
+        ValueError: If it is not a list.
+    """
+    if not isinstance(only, list):
+        raise ValueError(f'profile {name}: only must be a list such as ["01", "06"], got {only!r}')
+    return tuple(str(number).zfill(2) for number in only)
 
 
 def profile(name: str, folders: Folders | None = None) -> Profile:
@@ -107,6 +129,7 @@ def settings(
     _refuse(shared, _union(known.values()), f"profile {chosen.name}")
     _refuse(extra, _union(known[number] for number in only), "-p")
     _refuse(chosen.notebooks, known, f"profile {chosen.name}, notebooks")
+    _refuse(dict.fromkeys(chosen.only), known, f"profile {chosen.name}, only")
     found = {}
     for number, names in known.items():
         own = absolute(chosen.notebooks.get(number, {}), ROOT)

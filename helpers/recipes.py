@@ -3,85 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import re
 
 from helpers import StudyError
+from helpers.recipe import Recipe
 
-# Ending of a recipe's name that asks for a lower rate.
+# Endings of a recipe's name that change it: a lower rate, other batches.
 GENTLE = "-gentle"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: everything but the data, the network and the seed.
-
-    Attributes:
-        name: The recipe's name in `RECIPES`.
-        source: Document and section.
-        epochs: Passes over the training rows.
-        batch: Examples a step.
-        rate: Learning rate the schedule multiplies.
-        schedule: `"steps"` multiplies by `factors` from the `milestones` on (epochs);
-            `"one-cycle"` rises linearly over the first quarter and falls linearly to 0;
-            `"linear"` falls linearly to 0;
-            `"cyclic"` rises from `rate` to 100 times `rate` and falls back (`geda` 5.1.2).
-        warm_up: Epochs at a tenth of the rate before the schedule starts.
-        momentum, nesterov, weight_decay: Of stochastic gradient descent.
-        pad: Pixels of zero padding for the random crop; 0 crops nothing.
-        flip: Whether images are mirrored at random.
-        rotate: Largest random rotation in degrees; 0 rotates nothing.
-        precision: `"float32"`, or `"mixed"`: bf16 where the hardware has it.
-        label_smoothing: Share of the target spread evenly over all classes.
-        instead: Pairs of how a network's name begins and the recipe it takes in place of this.
-    """
-
-    name: str
-    source: str
-    epochs: int
-    batch: int
-    rate: float
-    schedule: str = "one-cycle"
-    milestones: tuple[float, ...] = ()
-    factors: tuple[float, ...] = ()
-    warm_up: float = 0
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 5e-4
-    pad: int = 0
-    flip: bool = False
-    rotate: float = 0.0
-    precision: str = "float32"
-    label_smoothing: float = 0.0
-    instead: tuple[tuple[str, str], ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what would silently mean something else."""
-        if self.schedule not in ("steps", "one-cycle", "linear", "cyclic"):
-            raise StudyError(
-                f"schedule must be steps, one-cycle, linear or cyclic, got {self.schedule!r}"
-            )
-        if self.precision not in ("float32", "mixed"):
-            raise StudyError(f"precision must be float32 or mixed, got {self.precision!r}")
-        if not 0 <= self.label_smoothing < 1:
-            raise StudyError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
-        if len(self.milestones) != len(self.factors):
-            raise StudyError(
-                f"{len(self.milestones)} milestones need as many factors, got {len(self.factors)}"
-            )
-
-    def rate_at(self, epoch: float) -> float:
-        """Return the learning rate after `epoch` epochs (a fraction counts within one)."""
-        if epoch < self.warm_up:
-            return self.rate / 10
-        done = (epoch - self.warm_up) / max(self.epochs - self.warm_up, 1e-9)
-        if self.schedule == "steps":
-            passed = sum(epoch >= m for m in self.milestones)
-            return self.rate * ((1.0, *self.factors)[passed])
-        if self.schedule == "linear":
-            return self.rate * max(1 - done, 0.0)
-        if self.schedule == "one-cycle":
-            return self.rate * max(min(done / 0.25, (1 - done) / 0.75), 0.0)
-        return self.rate * 100 ** (1 - abs(2 * min(done, 1.0) - 1))
+NAMED = re.compile(rf"(?P<plain>.+?)(?P<ending>(?P<gentle>{GENTLE})?(-b(?P<batch>\d+))?)")
 
 
 def _sprints() -> tuple[Recipe, Recipe]:
@@ -128,6 +57,52 @@ def _of_texts() -> tuple[Recipe, Recipe]:
     return vdcnn, dataclasses.replace(
         vdcnn, name="text", source=both, instead=(("fasttext", "fasttext"),)
     )
+
+
+def _of_photographs() -> tuple[Recipe, Recipe]:
+    """Return the recipe of ImageNet, and one that a CPU trains by in minutes.
+
+    Source: `svp` A.1: He et al. 2016a in large batches, the rate in proportion (0.1 for 256), a
+        warm-up of 5 epochs and mixed precision. Goyal et al. 2017 (arXiv:1706.02677) section 5.1,
+        which it follows, has the rest: 90 epochs, a tenth at 30, 60 and 80, decay 1e-4, crops as
+        Szegedy et al. 2015 and a test image of 224 of 256 pixels.
+
+    Note: images are kept at no more than 224 pixels a side (`helpers.data.pixels`), so that the
+        test image is 7/8 of that and enlarged.
+    """
+    imagenet = Recipe(
+        "imagenet",
+        "svp A.1: He et al. 2016a by Goyal et al. 2017, batches of 768",
+        90,
+        768,
+        0.3,
+        "steps",
+        (30, 60, 80),
+        (0.1, 0.01, 1e-3),
+        warm_up=5,
+        ramp=True,
+        weight_decay=1e-4,
+        crop=224,
+        area=(0.08, 1.0),
+        aspect=(3 / 4, 4 / 3),
+        centre=0.875,
+        flip=True,
+        precision="mixed",
+    )
+    small = Recipe(
+        "imagenet-small",
+        "ours: a one-cycle run on photographs for CPUs, 64 pixels a side",
+        10,
+        32,
+        0.1,
+        nesterov=True,
+        crop=64,
+        area=(0.5, 1.0),
+        aspect=(3 / 4, 4 / 3),
+        centre=0.875,
+        flip=True,
+    )
+    return imagenet, small
 
 
 RECIPES = {
@@ -228,6 +203,18 @@ RECIPES = {
             weight_decay=1e-4,
             instead=(("fasttext", "fasttext-small"),),
         ),
+        # Where a subset makes few steps, text-small leaves chance late: see `amazon-small`.
+        Recipe(
+            "text-quick",
+            "ours: text-small in twice the steps, each of half the rate",
+            8,
+            16,
+            0.025,
+            nesterov=True,
+            weight_decay=1e-4,
+            instead=(("fasttext", "fasttext-small"),),
+        ),
+        *_of_photographs(),
     )
 }
 
@@ -235,21 +222,24 @@ RECIPES = {
 def get(name: str, epochs: int | None = None, model: str = "") -> Recipe:
     """Look up a recipe; `epochs` stretches or shortens its schedule in proportion.
 
-    `NAME-gentle` is the recipe NAME at three tenths of its rate, for networks without batch norm.
-    With the name of the `model` it is what the recipe puts `instead` of itself for that network.
+    A name may end in what changes the recipe, in this order: `-gentle` takes three tenths of its
+    rate, for networks without batch norm; `-b256` takes batches of 256 and scales the rate with
+    the batch. With the name of the `model` it is what the recipe puts `instead` of itself for
+    that network, the endings kept.
 
     Raises:
-        StudyError: If the name is unknown or `epochs` is below 1.
+        StudyError: If the name is unknown, a batch is below 2 or `epochs` is below 1.
+
+    Source: the rate in proportion to the batch, Goyal et al. 2017 (arXiv:1706.02677) 2.1, which
+        `svp` A.1 follows.
     """
-    plain = name.removesuffix(GENTLE)
-    if plain not in RECIPES:
+    asked = NAMED.fullmatch(name)
+    if asked is None or asked["plain"] not in RECIPES:
         raise StudyError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
-    recipe = RECIPES[plain]
-    if name != plain:
-        recipe = dataclasses.replace(recipe, name=name, rate=0.3 * recipe.rate)
-    for start, other in recipe.instead:
+    for start, other in RECIPES[asked["plain"]].instead:
         if model.startswith(start):
-            return get(other, epochs)
+            return get(other + asked["ending"], epochs)
+    recipe = _changed(RECIPES[asked["plain"]], asked)
     if epochs is None or epochs == recipe.epochs:
         return recipe
     if epochs < 1:
@@ -258,3 +248,24 @@ def get(name: str, epochs: int | None = None, model: str = "") -> Recipe:
     stretched = tuple(m * scale for m in recipe.milestones)
     warm_up = recipe.warm_up * scale
     return dataclasses.replace(recipe, epochs=epochs, milestones=stretched, warm_up=warm_up)
+
+
+def with_batch(name: str, batch: int) -> str:
+    """Return the name of a recipe with batches of so many examples, its rate in proportion."""
+    asked = NAMED.fullmatch(name)
+    return f"{asked['plain']}{asked['gentle'] or ''}-b{batch}"
+
+
+def _changed(recipe: Recipe, asked: re.Match[str]) -> Recipe:
+    """Return a recipe as the endings of its name change it.
+
+    Raises:
+        StudyError: If a batch is below 2; batches of one row are left out.
+    """
+    batch = int(asked["batch"] or recipe.batch)
+    if batch < 2:
+        raise StudyError(f"a recipe's batch must be 2 or more, got {asked[0]!r}")
+    if not asked["ending"]:
+        return recipe
+    rate = (0.3 if asked["gentle"] else 1.0) * recipe.rate * (batch / recipe.batch)
+    return dataclasses.replace(recipe, name=recipe.name + asked["ending"], batch=batch, rate=rate)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from helpers import StudyError, packs, progress, specs, unfinished
 from helpers.store import NotStored, Result, Store
 
-# Seconds a run takes that nothing like it was ever stored for.
-GUESS_S = {"Train": 5.0, "Select": 0.1, "Measure": 3.0}
+# A run of so many seconds that had less of a core than this did not have the machine to itself.
+SURE_S, OWN_SHARE = 3.0, 0.9
 
 
 def _fresh_since() -> float:
@@ -62,47 +63,6 @@ def missing(wanted: Iterable[specs.Spec]) -> list[specs.Spec]:
     for spec in wanted:
         visit(spec, False)
     return list(order.values())
-
-
-def estimate(todo: Iterable[specs.Spec]) -> tuple[float, int]:
-    """Guess seconds and bytes that specs from `missing` will take, from the most like stored ones.
-
-    A training run is scaled from stored runs of the same model and data by examples seen;
-    without any, `GUESS_S` stands in.
-    """
-    todo = list(todo)
-    rates: dict[tuple, list[float]] = {}
-    sizes: dict[str, list[int]] = {}
-    store = Store()
-    for result in store.list() if todo else []:
-        sizes.setdefault(_kind(result.spec), []).append(store.size(result.key))
-        wall = result.metrics.get("wall_s", 0.0)
-        rates.setdefault(_like(result.spec), []).append(wall / _work(result.spec))
-    seconds, size = 0.0, 0
-    for spec in todo:
-        kind, known = _kind(spec), rates.get(_like(spec))
-        seconds += _work(spec) * sum(known) / len(known) if known else GUESS_S[kind]
-        known_sizes = sizes.get(kind, [100_000])
-        size += sum(known_sizes) // len(known_sizes)
-    return seconds, size
-
-
-def _kind(spec: specs.Spec) -> str:
-    return type(spec).__name__
-
-
-def _like(spec: specs.Spec) -> tuple:
-    if isinstance(spec, specs.Train):
-        return "Train", spec.dataset, spec.model
-    name = spec.method if isinstance(spec, specs.Select) else spec.name
-    return _kind(spec), name
-
-
-def _work(spec: specs.Spec) -> float:
-    if not isinstance(spec, specs.Train):
-        return 1.0
-    budget = spec.subset.budget if spec.subset and isinstance(spec.subset.budget, float) else 1.0
-    return spec.epochs * (0.1 + budget)
 
 
 def compute(
@@ -193,6 +153,18 @@ def machine_busy() -> bool:
         return False
 
 
+def starved(wall: float, own: float) -> bool:
+    """Tell whether a process that computes on CPUs had to wait for one.
+
+    The load average lags behind by a minute and does not see the other guests of a machine.
+
+    Args:
+        wall: Seconds that passed.
+        own: Seconds of CPU that the process had meanwhile, all threads together.
+    """
+    return wall > SURE_S and own < OWN_SHARE * wall
+
+
 def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
     """Compute one spec whose needs are stored, store it, and return its key."""
     from helpers import steps
@@ -206,7 +178,10 @@ def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
     key, store, crowded = specs.key(spec), Store(), machine_busy() or not alone
     if isinstance(spec, specs.Train):
         unfinished.begin(store.path, key, crowded, _fresh_since())
+    began, worked = time.perf_counter(), time.process_time()
     metrics, arrays = steps.run(spec, get, device)
+    wall, own = time.perf_counter() - began, time.process_time() - worked
+    crowded = crowded or machine_busy() or (metrics.get("device") == "cpu" and starved(wall, own))
     metrics["alone"] = bool(metrics.get("alone", True) and not crowded)
     # Where another process stored it meanwhile, whoever reads it there must not see it go.
     if load(spec, complete=True) is None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers import data, readme
+from helpers import preflight, readme
 from helpers.kernels import CellFailed, Execution, plain
 from helpers.parameters import parameters_of
 from helpers.profiles import (
@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def whole(self) -> bool:
-        """Say whether every notebook of the study runs."""
+        """Say whether every notebook of the profile runs."""
         return not self.options.only
 
 
@@ -114,29 +114,21 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
         raise ValueError(f"profile {chosen.name} only shows that all runs: it is not published")
     found = notebooks(folders)
     numbers = choose(found, options.only)
+    if not options.only and chosen.only:
+        numbers = [number for number in found if number in chosen.only]
     values = settings(found, chosen, options.parameters, numbers)
     # numbers no run could use and data that are not there are better known now
     scale = scale_for(chosen, options.parameters)
     if not options.offline:
-        _find_data(scale.dataset)
+        preflight.check_data(scale.dataset)
+        for number in numbers:
+            preflight.check_models(scale_for(chosen, options.parameters, number))
     executed, figures = folders.executed(chosen.name), folders.figures(chosen.name)
     if chosen.name == TEMPORARY_PROFILE:
         base = Path(tempfile.gettempdir()) / f"study-{chosen.name}-{os.getpid()}"
         executed, figures = base / "notebooks", base / "figures"
     picked = {number: found[number] for number in numbers}
     return Plan(options, chosen, folders, picked, values, executed, figures)
-
-
-def _find_data(name: str) -> None:
-    """Refuse a data set that does not exist; redrawing does without, so it never asks.
-
-    Raises:
-        ValueError: If the name is unknown, or its folder or file is not there.
-    """
-    kind, _, path = data.resolve(name).partition(":")
-    path = path.partition("@")[0]
-    if kind in ("folder", "parquet") and not os.path.exists(path):
-        raise ValueError(f"dataset {name}: there is no {path}")
 
 
 def environment(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -148,6 +149,13 @@ def needs(spec: Spec) -> tuple[Spec, ...]:
         sampler = spec.sampler.of if spec.sampler else ()
         return sampler + tuple(s for s in (spec.subset, spec.init) if s)
     return ()
+
+
+def rounds(chosen: Select | None) -> Iterator[Select]:
+    """Walk from a choice back to the one that nothing stands before."""
+    while chosen is not None:
+        yield chosen
+        chosen = chosen.start
 
 
 def describe(spec: Spec) -> str:

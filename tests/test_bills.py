@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import bills, experiments as ex, partial
-from helpers.experiments.table import COLUMNS, rounds
-from helpers.specs import Train
+from helpers import experiments as ex
+from helpers.experiments import bills, partial
+from helpers.experiments.table import COLUMNS
+from helpers.specs import Train, rounds
 from helpers.store import Store
 
 SCALE = ex.Scale(dataset="digits@300+100", epochs=4, n_seeds=2, budgets=(0.1, 0.5), stops=(2,),

@@ -498,7 +498,8 @@ def test_table_and_lines_have_one_row_a_claim():
         assert line.split()[:2] == [r.claim.document, r.claim.id]
         assert r.answer.verdict in line
         assert r.claim.paper in line
-        assert line.endswith(f"measured: {r.claim.measure}")
+        note = f"  |  note: {r.answer.note}" if r.answer.note else ""
+        assert line.endswith(f"measured: {r.claim.measure}{note}")
 
 
 def test_line_shows_number_interval_and_unit():

@@ -225,10 +225,15 @@ def test_dry_run_counts_what_is_missing(capsys, fake):
         ("recipe=nope", "unknown recipe 'nope'"),
         ("dataset=nosuch", "unknown data set 'nosuch'"),
         ("dataset=folder:nowhere", "there is no "),
+        ("dataset=text:nowhere.csv", "there is no "),
+        ("dataset=digits@5000+100", "the slice asks for 5000 + 100 rows, the data set has 1347"),
+        ("proxy=resnt8", "proxy: unknown model 'resnt8'; there are "),
+        ("panel_models=[resnet8-w8, alexnt]", "panel_models: unknown model 'alexnt'"),
     ],
 )
 def test_values_no_run_could_use_are_refused_before_a_kernel_starts(capsys, given, said_of):
-    assert main(["study", "--only", "04", "-p", given]) == 2
+    number = "03" if "panel" in given else "04"
+    assert main(["study", "--only", number, "-p", given]) == 2
     error = said(capsys)[1]
     assert said_of in error
     assert len(error.strip().splitlines()) == 1

@@ -128,3 +128,73 @@ def test_brief_proxies_beside_table_3():
     np.testing.assert_allclose(ours.loc["Entropy, 50 of 181 epochs (ours 2 of 6)"], 4.0)
     np.testing.assert_allclose(ours.loc["Entropy, 181 of 181 epochs (ours 6 of 6)"], 2.0)
     assert len(ours) == 2
+
+
+TEXTS = ex.Scale(
+    dataset="amazon-reviews@200+100", models=("fasttext-b8", "vdcnn9-w8", "vdcnn17-w8"),
+    proxy="fasttext-b8", target="vdcnn17-w8", more_proxies=("vdcnn9-w8",),
+    recipe="text-small", budgets=(0.4, 0.6, 0.8), label_budgets=(0.1, 0.3),
+)  # fmt: skip
+FULL = ex.Scale(**{**vars(TEXTS), "dataset": "amazon-ratings"})
+PICTURES = ex.Scale(dataset="folder:somewhere")
+
+
+@pytest.mark.parametrize(
+    ("scale", "printed", "table_1", "table_4"),
+    [
+        (SCALE, "CIFAR10", 35, 0),
+        (TEXTS, "Amazon Review Polarity", 30, 12),
+        (FULL, "Amazon Review Full", 30, 12),
+        (PICTURES, "ImageNet", 20, 15),
+    ],
+)
+def test_the_data_nearest_in_kind_stand_beside_ours(scale, printed, table_1, table_4):
+    assert comparison.svp_data(scale) == printed
+    tables = [comparison_svp.svp_table_1(scale), comparison_svp.svp_table_4(scale)]
+    assert [len(table) for table in tables] == [table_1, table_4]
+    for table in tables:
+        assert set(table.columns) == COLUMNS
+        assert table["paper"].dtype == table["ours"].dtype == float
+        assert table["paper"].notna().all()
+    of_cifar = [comparison.svp_table_2(scale), comparison_svp.svp_table_3(scale)]
+    assert [len(table) for table in of_cifar] == ([18, 18] if printed == "CIFAR10" else [0, 0])
+    everything = pd.concat([*tables, *of_cifar], ignore_index=True)
+    assert set(everything.columns) == COLUMNS
+    assert everything["ours"].dtype == float
+
+
+def test_texts_stand_beside_the_amazon_rows():
+    for seed in TEXTS.seeds:
+        planted(ex.depth_run(TEXTS, TEXTS.target, seed), 0.80)
+        for by, accuracy in ((TEXTS.proxy, 0.70), ("vdcnn9-w8", 0.72), (TEXTS.target, 0.74)):
+            planted(ex.active_run(TEXTS, "least-confidence", 0.3, seed, by), accuracy)
+            chosen = ex.choice(TEXTS, "entropy", 0.6, seed, by)
+            planted(ex.subset_run(TEXTS, TEXTS.target, chosen), accuracy + 0.01)
+        planted(ex.subset_run(TEXTS, TEXTS.target, ex.choice(TEXTS, "random", 0.6, seed)), 0.68)
+    active = comparison_svp.svp_table_1(TEXTS)
+    lost = active[active["quantity"] == comparison.LOST].dropna(subset="ours")
+    assert set(lost["group"]) == {"svp Table 1, Amazon Review Polarity, 30 % labelled"}
+    lost = lost.set_index("name")
+    assert lost["ours"].round(6).to_dict() == {
+        "Least confidence by the target": 6.0,
+        "Least confidence by vdcnn9-w8": 8.0,
+        "Least confidence by the proxy": 10.0,
+    }
+    assert lost["paper"].round(6).tolist() == [0.4, 0.4, 0.5]  # of 4.5, 4.5 and 4.6 less 4.1
+    speed = active[active["quantity"] == comparison_svp.SPEED]
+    assert speed["name"].nunique() == 2
+    assert speed["paper"].max() == 51.3
+    core_sets = comparison_svp.svp_table_4(TEXTS).dropna(subset="ours").set_index("name")
+    assert set(core_sets["group"]) == {"svp Table 4, Amazon Review Polarity, 60 % kept"}
+    assert core_sets["ours"].round(6).to_dict() == {
+        "Random": 12.0, "Entropy by the target": 5.0, "Entropy by vdcnn9-w8": 7.0,
+        "Entropy by the proxy": 9.0,
+    }  # fmt: skip
+    assert core_sets.loc["Random", "paper"] == pytest.approx(4.5 - 4.1)
+
+
+def test_images_of_imagenet_kind_stand_beside_resnet18_and_50():
+    table = comparison_svp.svp_table_4(PICTURES).set_index(["group", "name"])["paper"]
+    here = "svp Table 4, ImageNet, 40 % kept"
+    assert table[here, "Forgetting Events by the proxy"] == pytest.approx(31.6 - 23.3)
+    assert table[here, "Entropy by the target"] == pytest.approx(34.9 - 23.3)

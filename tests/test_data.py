@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from helpers import StudyError
-from helpers.data import Dataset, cache, downloads, load, loading, pixels, resolve
+from helpers.data import Dataset, cache, check, downloads, load, loading, pixels, resolve
 from helpers.data.dataset import check_labels
 from helpers.data.splitting import hash_order, held_out
 
@@ -179,6 +179,18 @@ def test_fingerprint_sees_pixels_labels_shape_and_split():
 def test_bad_names_and_slices(tmp_path, name, words):
     message = error_of(name, tmp_path)
     assert all(word in message for word in words), message
+
+
+def test_slices_are_checked_without_decoding_or_downloading(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_decoded", None)
+    monkeypatch.setattr(downloads, "_parts", None)
+    small = f"parquet:{small_parquet(tmp_path / 'p')}"
+    for name in ("digits@1347+450", "digits", "svhn@73257+26032", "mnist", f"{small}@12+4"):
+        check(name)
+    for name, there in (("digits@1348+1", "1347"), ("mnist@60000+10001", "60000"),
+                        ("svhn-slides@66258+1", "66257"), (f"{small}@13+4", "12")):  # fmt: skip
+        with pytest.raises(StudyError, match=f"the slice asks for .* the data set has {there} "):
+            check(name)
 
 
 def test_resolve_names_the_copy_only_where_both_files_are(tmp_path, monkeypatch):
@@ -669,3 +681,16 @@ def test_real_parquet_path_with_some_grey_images(tmp_path, real_data):
     made = load(f"parquet:{path}@100+20", tmp_path)
     assert made.train_inputs.shape == (100, 3, 224, 224)
     assert made.class_names[0] == "tench"
+
+
+def test_imagenette_is_read_from_the_given_data(tmp_path, monkeypatch, real_data):
+    monkeypatch.delenv("STUDY_DATA", raising=False)
+    with pytest.raises(StudyError, match="imagenette is read from imagenette/train.parquet"):
+        load("imagenette@10+2", tmp_path)
+    if not (Path(real_data) / "imagenette").is_dir():
+        pytest.skip("STUDY_DATA holds no imagenette")
+    monkeypatch.setenv("STUDY_DATA", real_data)
+    made = load("imagenette@60+20", tmp_path)
+    assert made.name == "imagenette@60+20"
+    direct = load(f"parquet:{real_data}/imagenette@60+20", tmp_path)
+    assert np.array_equal(made.train_inputs, direct.train_inputs)

@@ -69,6 +69,8 @@ def tiny_store(tmp_path_factory):
 def test_nothing_stored_is_not_measured(scale):
     for name, evidence in EVIDENCE.items():
         found = evidence(scale)
+        if found and "data absent" in str(found.get("not_decidable")):
+            continue
         assert name in ("adonis_01", "adonis_19") or found is None, name
 
 

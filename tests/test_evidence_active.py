@@ -9,8 +9,7 @@ import pytest
 from helpers import experiments as ex
 from helpers.claims import ledger
 from helpers.claims.evidence import EVIDENCE
-from helpers.experiments.table import rounds
-from helpers.specs import Train
+from helpers.specs import Train, rounds
 from helpers.store import Store
 
 SCALE = ex.Scale(
@@ -223,3 +222,80 @@ def test_signs_of_selectors_and_filters():
     assert inverted["x"] == [0.1, 0.3, 0.5, 1.0]
     np.testing.assert_allclose(inverted["values"], [[10, 20, 30, 60]] * 3)
     assert verdict("svp-slides-15", inverted) == "holds"
+
+
+def test_a_batch_of_its_own_is_judged_by_time_and_error():
+    scale = dataclasses.replace(SCALE, own_batch=128)
+    for seed in scale.seeds:
+        shared = ex.choice(scale, "least-confidence", 0.1, seed)
+        own = ex.own_batch_choice(scale, 0.1, seed)
+        for chosen, accuracy, spent in ((shared, 0.80, 6.0), (own, 0.79, 3.0)):
+            plant(chosen.of[0], seconds=spent)
+            plant(chosen, seconds=1.0)
+            plant(ex.subset_run(scale, scale.target, chosen), accuracy)
+    found = EVIDENCE["svp_10"](scale)
+    np.testing.assert_allclose(found["gain"]["values"], 7 / 4)
+    np.testing.assert_allclose(found["error"]["differences"], 1.0)
+    assert found["note"] == "batch 128, 10% kept"
+    assert verdict("svp-10", found) == "does not hold"  # a point is lost
+    assert EVIDENCE["svp_10"](SCALE) is None
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"), [("digits@300+100", "cifar"), ("svhn@300+99", "svhn")]
+)
+def test_the_whole_bill_at_the_slides_share(dataset, name):
+    scale = dataclasses.replace(SCALE, dataset=dataset, paid_share=0.6)
+    for seed in scale.seeds:
+        single, together = ex.paid_choice(scale, seed), ex.paid_choice(scale, seed, 3)
+        plant(ex.depth_run(scale, scale.target, seed), 0.95, 10.0)
+        plant(ex.depth_run(scale, scale.proxy, seed), 0.9, 1.0)
+        plant(single, seconds=0.5)
+        plant(ex.subset_run(scale, scale.target, single), 0.96, 3.5)
+        plant(ex.subset_run(scale, scale.target, together), 0.97)
+    found = EVIDENCE["svp_slides_11"](scale)
+    np.testing.assert_allclose(found[f"{name} time"]["values"], 2.0)
+    np.testing.assert_allclose(found[f"{name} error"]["differences"], -1.0)
+    assert ("SVHN itself: not decidable, data absent" in found["note"]) == (name == "cifar")
+    np.testing.assert_allclose(EVIDENCE["svp_slides_08"](scale)["full"]["differences"], -2.0)
+    answer = verdict("svp-slides-11", found)
+    assert answer == ("holds" if name == "cifar" else "undecided")
+
+
+def test_claims_about_svhn_say_that_the_data_are_absent():
+    plant_core_sets(0.90, {2: 0.92, 4: 0.91}, {})
+    claims = {c.id: c for c in ledger.load_ledger()}
+    for scale in ("digits", "paper"):
+        row = ledger.decide(claims["svp-slides-09"], EVIDENCE["svp_slides_09"](SCALE), scale)
+        assert row.answer.verdict == "not decidable at this scale"
+        assert "data absent: the claim is about SVHN" in ledger.format_line(row)
+    again = ledger.decide(claims["svp-slides-14"], EVIDENCE["svp_slides_14"](SCALE), "paper")
+    assert "data absent" in again.answer.note
+    cells = [*SCALE.budgets, 1.0]
+    for seed, budget in itertools.product(SCALE.seeds, SCALE.budgets):
+        plant(
+            ex.subset_run(SCALE, SCALE.target, ex.choice(SCALE, "least-confidence", budget, seed))
+        )
+    inverted = EVIDENCE["svp_slides_15"](SCALE)
+    assert inverted["x"] == cells
+    assert inverted["note"].endswith("SVHN itself: not decidable, data absent")
+
+
+def test_svhn_is_decided_where_the_data_are_there():
+    scale = dataclasses.replace(SCALE, dataset="svhn@300+99", budgets=(0.4, 0.6), recipe="svp")
+    for seed in scale.seeds:
+        plant(ex.depth_run(scale, scale.target, seed), 0.90)
+        plant(ex.replicated_run(scale, seed), 0.87)
+        for budget in scale.budgets:
+            chance = ex.choice(scale, "random", budget, seed)
+            brief = ex.brief_choice(scale, "entropy", budget, seed, after=2)
+            plant(ex.subset_run(scale, scale.target, chance), 0.80)
+            plant(ex.subset_run(scale, scale.target, brief), 0.92)
+    found = EVIDENCE["svp_slides_09"](scale)
+    np.testing.assert_allclose(found["full"]["differences"], -2.0)
+    np.testing.assert_allclose(found["random"]["differences"], np.full((2, 3), 12.0))
+    assert verdict("svp-slides-09", found) == "holds"
+    again = EVIDENCE["svp_slides_14"](scale)
+    np.testing.assert_allclose(again["differences"], 3.0)
+    assert verdict("svp-slides-14", again) == "holds"
+    assert "note" not in again

@@ -40,7 +40,8 @@ def test_all_has_a_list_for_each_notebook():
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_asks_valid_runs_and_each_seed(name):
-    scale = Scale(n_seeds=2, first_seed=10, more_proxies=("resnet20-w8",))
+    scale = Scale(n_seeds=2, first_seed=10, more_proxies=("resnet20-w8",), recipe="svp",
+                  own_batch=64, paid_share=0.6)  # fmt: skip
     asked = getattr(experiments, name)(scale)
     assert asked
     seeds = {spec.seed for spec in asked if isinstance(spec, Train)}
@@ -69,7 +70,8 @@ def test_every_question_asks_valid_runs_and_each_seed(name):
     "name", sorted(set(QUESTIONS) - {"extra_runs", "online_runs", "sweep_runs"})
 )
 def test_a_question_asks_nothing_twice(name):
-    asked = getattr(experiments, name)(Scale(more_proxies=("resnet20-w8",)))
+    more = {"recipe": "svp", "own_batch": 64, "paid_share": 0.6}
+    asked = getattr(experiments, name)(Scale(more_proxies=("resnet20-w8",), **more))
     assert len({specs.key(spec) for spec in asked}) == len(asked)
 
 
@@ -164,11 +166,30 @@ def test_scale_refuses_empty_lists():
         ({"stops": [0]}, "stops must be 1 or more"),
         ({"more_proxies": [1]}, "more_proxies must hold str"),
         ({"n_proxy_budgets": 0}, "n_proxy_budgets must be 1 or more"),
+        ({"own_batch": 1}, "own_batch must be 0 or 2 or more, other than the recipe's 32, got 1"),
+        ({"own_batch": 32}, "other than the recipe's 32, got 32"),
+        ({"paid_share": 1.0}, r"paid_share must lie in \[0, 1\), got 1"),
+        ({"paid_share": -0.1}, "paid_share must lie in"),
     ],
 )
 def test_scale_refuses_rounds_and_stops_that_cannot_be(changed, message):
     with pytest.raises(StudyError, match=message):
         Scale(**changed)
+
+
+def test_what_only_larger_scales_ask_for_is_not_asked_on_the_digits():
+    plain = Scale()
+    for of in (experiments.own_batch_runs, experiments.paid_runs, experiments.replicated_runs):
+        assert of(plain) == []
+    asked = experiments.own_batch_runs(Scale(own_batch=128, budgets=(0.5, 0.25)))
+    assert {run.subset.budget for run in asked} == {0.25}
+    assert {run.recipe for run in asked} == {"digits"}  # the target keeps its batch
+    assert [run.subset.of[0].recipe for run in asked] == ["digits", "digits-b128"] * 3
+    assert {run.subset.of[0].seed for run in asked} == {0, 1, 2}
+    paid = experiments.paid_runs(Scale(paid_share=0.6))
+    assert [len(run.subset.of) for run in paid] == [1, 3] * 3
+    assert {run.subset.budget for run in paid} == {0.6}
+    assert len(experiments.paid_runs(Scale(paid_share=0.6, n_seeds=2))) == 2
 
 
 def test_data_name_follows_the_copy_on_disk(monkeypatch, tmp_path):
@@ -213,6 +234,15 @@ def test_frame_holds_one_tidy_row_a_run(tiny):
     assert frame["backward"].tolist() == [200, 50, 200]
 
 
+def test_frame_tells_a_selector_with_another_batch(tiny):
+    scale = dataclasses.replace(tiny, own_batch=64)
+    asked = experiments.own_batch_runs(scale)
+    frame = experiments.frame(asked, results.compute(asked, device="cpu"))
+    assert frame["options"].tolist() == ["", "recipe=digits-b64"]
+    assert set(frame["selector"]) == {tiny.proxy}
+    assert set(frame["method"]) == {"least-confidence"}
+
+
 def test_frame_wants_a_result_for_each_spec(tiny):
     with pytest.raises(ValueError, match="shorter"):
         experiments.frame([experiments.depth_run(tiny, tiny.proxy, 4)], [])
@@ -223,7 +253,7 @@ def test_frame_counts_the_run_that_a_sampler_embeds_with(tiny):
     frame = experiments.frame(asked, results.compute(asked, device="cpu"))
     (embedded,) = results.compute([experiments.depth_run(tiny, tiny.proxy, 4)], device="cpu")
     assert frame["select_seconds"].tolist() == [embedded.metrics["seconds"], 0.0]
-    assert frame["label"].tolist() == ["IDS", "Repeated random"]
+    assert frame["label"].tolist() == ["IDS", "Random, new every epoch"]
     assert frame["budget"].tolist() == [1.0, 0.25]
     assert frame["kept"][1] == frame["backward"][1] == 50
 

@@ -185,6 +185,16 @@ def test_vdcnn_features_are_what_the_last_layer_sees():
     )
 
 
+def test_vdcnn_may_read_only_the_first_bytes():
+    seed = torch.random.get_rng_state()
+    short = models.build("vdcnn9-w8-shortcut-t64", 2, 1).eval()
+    torch.random.set_rng_state(seed)
+    whole = models.build("vdcnn9-w8-shortcut", 2, 1).eval()
+    texts = rows(TEXTS)
+    assert torch.equal(short(texts), whole(texts[:, :64]))
+    assert not torch.allclose(short(texts), whole(texts))
+
+
 def test_vdcnn_keeps_the_largest_values_in_their_order():
     network = models.build("vdcnn9-w8", 2, 1).eval()
     texts = rows(TEXTS[:3])
@@ -247,6 +257,8 @@ def test_unknown_names_are_refused_in_one_line(name):
         ("fasttext-b5", "bits"),
         ("fasttext-b40", "bits"),
         ("vdcnn9-w12", "multiple of 8"),
+        ("vdcnn9-w8-t32", "bytes read lie in 64..1024"),
+        ("vdcnn9-w8-t2048", "bytes read lie in 64..1024"),
     ],
 )
 def test_impossible_sizes_are_refused(name, words):

@@ -280,6 +280,13 @@ def _shown_texts(fig):
     return [text for text in dict.fromkeys(found) if text.get_visible()]
 
 
+def test_networks_stand_by_the_depth_that_their_names_state():
+    names = ["vdcnn29-w8-shortcut-t256", "fasttext-b16", "vdcnn9-w8"]
+    runs = [{"model": name, "seed": 0, "test_error": 20.0, "seconds": 1.0} for name in names]
+    ax = plots.error_against_depth(pd.DataFrame(runs)).axes[0]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == [names[1], names[2], names[0]]
+
+
 SEEDED = ["error_against_depth", "error_during_training", "accuracy_against_budget", "ladder"]
 SEEDED += ["accuracy_panels", "accuracy_by_setting"]
 SEEDED += ["difference_to_random_few", "sweep", "acceptance_over_training", "setting_beside"]

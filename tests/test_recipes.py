@@ -73,6 +73,37 @@ def test_gentle_is_the_same_recipe_at_three_tenths_of_the_rate():
         recipes.get("sgd-gentle")
 
 
+def test_a_batch_of_its_own_scales_the_rate_with_it():
+    plain, large = recipes.get("small", 5), recipes.get("small-b256", 5)
+    assert (large.batch, large.name) == (256, "small-b256")
+    for epoch in (0, 1, 3.5, 4.9):
+        assert large.rate_at(epoch) == pytest.approx(256 / plain.batch * plain.rate_at(epoch))
+    same = dataclasses.replace(large, name=plain.name, rate=plain.rate, batch=plain.batch)
+    assert same == plain
+    both = recipes.get("small-gentle-b128", 5)
+    assert both.rate == pytest.approx(0.3 * 2 * plain.rate)
+    assert recipes.with_batch("small", 256) == recipes.with_batch("small-b32", 256) == "small-b256"
+    assert recipes.with_batch("small-gentle", 128) == both.name
+    # what stands for another network's recipe keeps the ending
+    text = recipes.get("text-small-b64", 3, "fasttext-b16")
+    assert (text.batch, text.name) == (64, "fasttext-small-b64")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("small-b1", "batch must be 2 or more, got 'small-b1'"),
+        ("small-b256-gentle", "unknown recipe 'small-b256-gentle'"),
+        ("small-b", "unknown recipe 'small-b'"),
+        ("small-b-4", "unknown recipe 'small-b-4'"),
+        ("", "unknown recipe ''"),
+    ],
+)
+def test_endings_that_mean_nothing_are_refused(name, message):
+    with pytest.raises(StudyError, match=message):
+        recipes.get(name)
+
+
 def test_unknown_recipe_names_the_known_ones():
     with pytest.raises(StudyError, match="unknown recipe 'sgd'.*digits.*adonis"):
         recipes.get("sgd")

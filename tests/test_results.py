@@ -122,17 +122,6 @@ def test_senseless_settings_are_refused(ran, monkeypatch, name, value):
         results.compute(RANDOM[:1])
 
 
-def test_estimate_follows_what_is_stored(ran):
-    assert results.estimate([]) == (0.0, 0)
-    guess, _ = results.estimate([RUN, *RANDOM])
-    assert guess > 0
-    results.compute([RUN])
-    longer = Train(DATA, "resnet8-w8", "digits", 10, 1)
-    seconds, size = results.estimate([longer, longer])
-    assert seconds == pytest.approx(2 * 10 * 2.0)
-    assert size == 2 * Store().size(specs.key(RUN))
-
-
 def test_a_failing_run_costs_itself_and_what_needs_it(ran):
     bad = Train(DATA, "resnet8-w8", "digits", 1, 99, record_at=(0, 1))
     needs_bad = Select(DATA, "entropy", 0.5, 1, (bad,))
@@ -189,6 +178,29 @@ def test_seconds_of_crowded_runs_are_marked(ran, monkeypatch):
     monkeypatch.setattr(results, "machine_busy", lambda: True)
     results.execute(RANDOM[2])
     assert [results.load(s).metrics["alone"] for s in RANDOM[:3]] == [True, False, False]
+
+
+def test_seconds_of_starved_runs_are_marked(ran, monkeypatch):
+    monkeypatch.setattr(results, "machine_busy", lambda: False)
+    monkeypatch.setattr(results, "SURE_S", 0.01)
+
+    def waiting(spec, get, device):
+        time.sleep(0.1)
+        return {"device": "cpu"}, {}
+
+    def working(spec, get, device):
+        until = time.process_time() + 0.1
+        while time.process_time() < until:
+            pass
+        return {"device": "cpu"}, {}
+
+    found = []
+    for spec, run in zip(RANDOM[:2], (waiting, working), strict=True):
+        monkeypatch.setattr(steps, "run", run)
+        monkeypatch.setattr(results, "OWN_SHARE", 0.3)  # other tests may take their share
+        results.execute(spec)
+        found.append(results.load(spec).metrics["alone"])
+    assert found == [False, True]
 
 
 def test_a_run_without_its_needs_is_refused():

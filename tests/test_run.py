@@ -148,6 +148,34 @@ def test_only_takes_numbers_and_stems(folders, only):
     assert list(plan(folders, only=only).notebooks) == ["02"]
 
 
+def test_a_profile_names_the_notebooks_that_run_unless_others_are_asked_for(folders):
+    profiles_of(folders, 'part: {only: ["02"], parameters: {n: 1}}')
+    what = plan(folders, profile="part")
+    assert list(what.notebooks) == ["02"]
+    assert what.whole  # all that the profile has: the claims follow
+    assert list(plan(folders, profile="part", only=("1", "2")).notebooks) == ["01", "02"]
+    assert not plan(folders, profile="part", only=("2",)).whole
+
+
+@pytest.mark.parametrize(
+    ("only", "says"),
+    [
+        ('"02"', "profile part: only must be a list such as"),
+        ('["02", "09"]', "profile part, only: unknown parameter 09; valid: 01, 02"),
+    ],
+)
+def test_a_profile_cannot_name_what_there_is_not(folders, only, says):
+    profiles_of(folders, f"part: {{only: {only}}}")
+    with pytest.raises(ValueError, match=".") as caught:
+        plan(folders, profile="part")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def profiles_of(folders, text):
+    (folders.notebooks / "profiles.yml").write_text(text)
+
+
 def test_only_must_name_a_notebook(folders):
     with pytest.raises(ValueError, match="--only names no notebook"):
         plan(folders, only=("",))

@@ -441,8 +441,15 @@ def test_the_proxy_fits_the_images_and_their_number():
     }
     assert proxies.recipe_for(some(10, 32)) == "small"
     assert proxies.recipe_for(some(10, 32, 1)) == proxies.recipe_for(some(10, 8)) == "digits"
-    assert [proxies.epochs_for(some(n, 32)) for n in (100, 8_000, 10**5)] == [50, 25, 10]
-    assert proxies.epochs_for(some(2_000, 224)) == 30
+    assert [proxies.recipe_for(some(10, side)) for side in (100, 101)] == [
+        "small",
+        "imagenet-small",
+    ]
+    assert proxies.recipe_for(some(10, 224, 1)) == "digits"
+    found = [proxies.epochs_for(some(n, 32), "small") for n in (100, 8_000, 10**5)]
+    assert found == [50, 25, 10]
+    assert proxies.epochs_for(some(2_000, 224), "small") == 30  # whole images cost more
+    assert proxies.epochs_for(some(8_000, 224), "imagenet-small") == 25
 
 
 def test_the_default_network_can_be_built_and_its_choice_is_said(here, digits, capsys):

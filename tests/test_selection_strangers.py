@@ -1,5 +1,6 @@
 """What strangers give: seeds for generators, outliers, numbers beyond what squares can hold."""
 
+import re
 import warnings
 
 import numpy as np
@@ -61,6 +62,55 @@ def test_features_whose_squares_overflow_are_named(memory):
             iqp.solve(np.ones(30), features, 4, memory=memory)
     with pytest.raises(StudyError, match="^features must lie within the range of float32"):
         gradients.last_layer_gradients(np.full((30, 2), 0.5), np.arange(30) % 2, features)
+
+
+@pytest.mark.parametrize(("kind", "far"), [(np.float32, 1e19), (np.float32, 1e30), (float, 1e160)])
+@pytest.mark.parametrize("n_far", [1, 5, 20])
+def test_far_rows_are_told_in_words_not_in_warnings(kind, far, n_far):
+    features = np.random.default_rng(0).normal(size=(60, 4)).astype(kind)
+    features[:n_far] *= kind(far)
+    labels = np.arange(60) % 3
+    calls = [
+        lambda: dpp.select(features, 5, 0),
+        lambda: kernels.gaussian_similarity(features),
+        lambda: kernels.row_sums(features),
+        lambda: iqp.solve(np.ones(60), features, 5, memory=0).indices,
+        lambda: prototypes.moderate(features, labels, 5),
+        lambda: gradients.craig(features, 5)[1],
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", UserWarning)  # words
+        for call in calls:
+            found = told(call)
+            if isinstance(found, str):
+                assert re.search("too large|spread too far", found)
+            else:
+                assert np.isfinite(found).all()
+
+
+def told(call):
+    """What a call answers, or the words it refuses with."""
+    try:
+        return call()
+    except StudyError as error:
+        return str(error)
+
+
+def test_a_median_that_is_rounding_is_no_bandwidth():
+    features = np.random.default_rng(0).normal(size=(300, 8))
+    features[:6] *= 1e30  # about the mean the others now lie at distances that rounding made
+    with pytest.raises(StudyError, match="^features spread too far .* scale or drop"):
+        kernels.median_distance(features)
+    assert kernels.median_distance(features[6:]) == pytest.approx(4, abs=0.5)
+
+
+def test_kernels_too_large_to_be_summed_are_refused():
+    kernel = np.full((4, 4), 1e308)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.raises(StudyError, match="kernel must be finite everywhere, and the sums"):
+            dpp.greedy_map(kernel, 2)
 
 
 def test_ids_rounds_up_and_adds_a_prototype():

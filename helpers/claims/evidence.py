@@ -20,6 +20,7 @@ from helpers.claims import (
     evidence_rivals,
     evidence_slides,
     evidence_svp,
+    evidence_text,
 )
 
 PAPERS = Path(__file__).resolve().parents[2] / "data" / "papers"
@@ -76,10 +77,12 @@ def _from_results() -> dict[str, Callable[..., dict | None]]:
     documents = (
         ("svp_slides", evidence_slides),
         ("svp_slides", evidence_proxies),
+        ("svp_slides", evidence_text),
         ("svp", evidence_svp),
         ("svp", evidence_active),
         ("svp", evidence_families),
         ("svp", evidence_proxies),
+        ("svp", evidence_text),
         ("budgeted", evidence_budgeted),
         ("budgeted", evidence_rivals),
         ("geda", evidence_geda),

@@ -24,7 +24,7 @@ from helpers.claims.stored import (
 )
 from helpers.claims.verdicts import HOLDS
 from helpers.experiments import Scale
-from helpers.experiments.table import rounds
+from helpers.specs import rounds
 
 MARGIN = 0.5  # points of error that count as no loss
 

@@ -129,21 +129,25 @@ def svp_16(scale: Scale) -> Evidence:
     return without_forgettable(scale, 0.5)
 
 
+def times_saved(scale: Scale, method: str, budget: float) -> np.ndarray:
+    """Return full time over proxy + selection + training on a share, shape (seeds,)."""
+    whole, proxy, select, part = seconds(
+        scale,
+        full(scale, scale.target),
+        full(scale, scale.proxy),
+        lambda seed: ex.choice(scale, method, budget, seed),
+        on_choice(scale, method, budget),
+    )
+    return whole / (proxy + select + part)
+
+
 @measured
 def svp_17(scale: Scale) -> Evidence:
     """Full time over proxy + selection + training on the half, and the error of `svp_16`."""
-
-    def time() -> Evidence:
-        whole, proxy, select, half = seconds(
-            scale,
-            full(scale, scale.target),
-            full(scale, scale.proxy),
-            lambda seed: ex.choice(scale, "forgetting", 0.5, seed),
-            on_choice(scale, "forgetting", 0.5),
-        )
-        return {"values": whole / (proxy + select + half)}
-
-    return parts(time=time, error=lambda: without_forgettable(scale, 0.5))
+    return parts(
+        time=lambda: {"values": times_saved(scale, "forgetting", 0.5)},
+        error=lambda: without_forgettable(scale, 0.5),
+    )
 
 
 @measured

@@ -184,10 +184,11 @@ def format_number(answer: Verdict) -> str:
 
 
 def format_line(row: Row) -> str:
-    """A claim on one line: document, id, verdict, our number, the paper's, statement, measure."""
+    """A claim on one line: its key, verdict, our number, the paper's, its words, our note."""
     claim, answer = row.claim, row.answer
+    note = f"  |  note: {answer.note}" if answer.note else ""
     return (
         f"{claim.document:<10}  {claim.id:<13}  {answer.verdict:<27}  "
         f"ours: {format_number(answer)}  |  paper: {claim.paper}  |  {claim.statement}  |  "
-        f"measured: {claim.measure}"
+        f"measured: {claim.measure}{note}"
     )

@@ -7,6 +7,7 @@
 - `cifar10`, `cifar100`, `svhn`, `svhn-slides` (as `svp-slides` divides it, with a validation part),
   `mnist`, `fashionmnist`: downloaded through torchvision, or read
   from a Parquet copy in `$STUDY_DATA` where one lies (`resolve` says which);
+- `imagenette`: photographs of ten classes of ImageNet, read from `$STUDY_DATA`;
 - `folder:PATH`: class folders with images, see `helpers.data.folders`;
 - `parquet:PATH`: Parquet in the Hugging Face image layout, see `helpers.data.parquet`;
 - `imdb`, `amazon-reviews`: film and product reviews, negative or positive, and `amazon-ratings`,
@@ -18,7 +19,7 @@ whole.
 """
 
 from helpers.data.dataset import Dataset
-from helpers.data.loading import load
+from helpers.data.loading import check, load
 from helpers.data.names import resolve
 
-__all__ = ["Dataset", "load", "resolve"]
+__all__ = ["Dataset", "check", "load", "resolve"]

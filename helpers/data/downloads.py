@@ -37,6 +37,13 @@ SOURCES["svhn-slides"] = SOURCES["svhn"]
 # Base -> rows for training, validation and test, drawn by a fixed order from the original splits.
 # Source: `svp-slides`, experimental set-up.
 SPLITS = {"svhn-slides": (66_257, 7_000, 10_000)}
+# Base -> training and test rows of the original files, or of `SPLITS`.
+ROWS = {
+    **dict.fromkeys(("cifar10", "cifar100"), (50_000, 10_000)),
+    **dict.fromkeys(("mnist", "fashionmnist"), (60_000, 10_000)),
+    "svhn": (73_257, 26_032),
+    "svhn-slides": (66_257, 10_000),
+}
 TIMEOUT_S = 30.0
 
 _FAILED = (RuntimeError, OSError, EOFError, http.client.HTTPException, tarfile.TarError, zlib.error)

@@ -9,7 +9,17 @@ import numpy as np
 from helpers.data import cache, downloads, folders, parquet, pixels, text
 from helpers.data.dataset import Dataset
 from helpers.data.embedded import load_digits
-from helpers.data.names import COPIES, DEFAULT_ROOT, DOWNLOADS, TEXTS, copy_folder, parse, resolve
+from helpers.data.names import (
+    COPIES,
+    DEFAULT_ROOT,
+    DOWNLOADS,
+    GIVEN,
+    TEXTS,
+    copy_folder,
+    kept_rows,
+    parse,
+    resolve,
+)
 
 
 def load(name: str, root: str | Path | None = None) -> Dataset:
@@ -34,6 +44,28 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
     return _load(resolved, folder, path, cache.stamp(files))
 
 
+def check(name: str) -> None:
+    """Refuse a data set that `load` would refuse by its names, labels or slice; decode nothing.
+
+    A download is not asked for: how many rows it has is known.
+
+    Args:
+        name: As for `load`.
+
+    Raises:
+        StudyError: As `load` does.
+    """
+    resolved = resolve(name)
+    base, rows = parse(resolved)
+    path = _path_of(base)
+    if path:
+        _reader(base).encoded(resolved, path, rows)
+    elif base in DOWNLOADS:
+        kept_rows(resolved, rows, *downloads.ROWS[base])
+    else:
+        load_digits(resolved, rows)
+
+
 @lru_cache(maxsize=4)
 def _load(name: str, root: Path, path: Path | None, stamp: str) -> Dataset:
     """Load by resolved name; `stamp` makes files that changed count as other files."""
@@ -53,7 +85,7 @@ def _load(name: str, root: Path, path: Path | None, stamp: str) -> Dataset:
 
 def _path_of(base: str) -> Path | None:
     """Folder or file on disk behind a base, None for digits and downloads."""
-    if base in COPIES.values() or base in TEXTS:
+    if base in COPIES.values() or base in GIVEN:
         return copy_folder(base).absolute()
     if ":" in base:
         return Path(base.partition(":")[2]).expanduser().absolute()

@@ -12,8 +12,10 @@ DOWNLOADS = ("cifar10", "cifar100", "svhn", "svhn-slides", "mnist", "fashionmnis
 COPIES = {"cifar10": "cifar10-jpeg", "cifar100": "cifar100-jpeg", "mnist": "mnist-png"}
 # Texts have no download: base -> folder in $STUDY_DATA.
 TEXTS = {"imdb": "imdb", "amazon-reviews": "amazon_reviews", "amazon-ratings": "amazon_reviews"}
+# Nor have these photographs.
+GIVEN = TEXTS | {"imagenette": "imagenette"}
 PATHS = ("folder", "parquet", "text")
-VALID_NAMES = ("digits", *DOWNLOADS, *COPIES.values(), *TEXTS, *(f"{kind}:PATH" for kind in PATHS))
+VALID_NAMES = ("digits", *DOWNLOADS, *COPIES.values(), *GIVEN, *(f"{kind}:PATH" for kind in PATHS))
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "data" / "raw"
 
 _SLICE = re.compile(r"(?P<base>.*)@(?P<train>\d+)\+(?P<test>\d+)", re.DOTALL)
@@ -77,7 +79,7 @@ def copy_folder(variant: str) -> Path:
     Raises:
         StudyError: If `$STUDY_DATA` does not hold it.
     """
-    base = TEXTS.get(variant) or next(b for b, copy in COPIES.items() if copy == variant)
+    base = GIVEN.get(variant) or next(b for b, copy in COPIES.items() if copy == variant)
     if not _has_copy(base):
         raise StudyError(
             f"{variant} is read from {base}/train.parquet and {base}/test.parquet in the folder "

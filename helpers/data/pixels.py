@@ -13,7 +13,9 @@ import statistics
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +84,7 @@ def common_layout(splits: Iterable[Encoded]) -> Layout:
 
 
 def batches(split: Encoded, layout: Layout) -> Iterator[np.ndarray]:
-    """Decode a split.
+    """Decode a split, on every core: Pillow lets go of Python's lock while it decodes.
 
     Args:
         split: Encoded images.
@@ -94,14 +96,10 @@ def batches(split: Encoded, layout: Layout) -> Iterator[np.ndarray]:
     Raises:
         StudyError: If an image is damaged.
     """
-    held = []
-    for where, source in split.items():
-        held.append(_decode(where, source, layout))
-        if len(held) == BATCH:
-            yield np.stack(held)
-            held = []
-    if held:
-        yield np.stack(held)
+    items = split.items()
+    with ThreadPoolExecutor() as threads:
+        while part := list(islice(items, BATCH)):
+            yield np.stack(list(threads.map(lambda item: _decode(*item, layout), part)))
 
 
 def _is_grey(mode: str) -> bool:

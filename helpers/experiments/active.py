@@ -8,9 +8,9 @@ from helpers import StudyError, specs
 from helpers.experiments.core_sets import METHOD_OPTIONS, choice, subset_run
 from helpers.experiments.proxies import selectors
 from helpers.experiments.scale import Scale
-from helpers.experiments.table import rounds, stored
+from helpers.experiments.table import stored
 from helpers.selection import registry
-from helpers.specs import Select, Train
+from helpers.specs import Select, Train, rounds
 
 ACTIVE_METHODS = ("least-confidence", "k-centers")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from helpers import specs
 from helpers.experiments.scale import Scale, recorded
 from helpers.selection.registry import METHODS
@@ -22,6 +24,17 @@ def depth_run(scale: Scale, model: str, seed: int) -> Train:
 def depth_runs(scale: Scale) -> list[Train]:
     """Return full training of every model with every seed (`svp` figures 3, 4, 5)."""
     return [depth_run(scale, model, seed) for seed in scale.seeds for model in scale.models]
+
+
+def replicated_run(scale: Scale, seed: int) -> Train:
+    """Return training of the target on everything by the recipe of `svp-slides`, equal epochs."""
+    run = depth_run(scale, scale.target, seed)
+    return dataclasses.replace(run, recipe="svp-slides", record_at=())
+
+
+def replicated_runs(scale: Scale) -> list[Train]:
+    """Return these with every seed, where the target trains by the paper's recipe otherwise."""
+    return [replicated_run(scale, seed) for seed in scale.seeds if scale.recipe == "svp"]
 
 
 def choice(

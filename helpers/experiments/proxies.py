@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from helpers import StudyError
+import dataclasses
+
+from helpers import StudyError, recipes
 from helpers.experiments.core_sets import choice, depth_run, subset_run
 from helpers.experiments.scale import Scale, recorded
 from helpers.specs import Select, Train
@@ -137,6 +139,43 @@ def ensemble_runs(scale: Scale) -> list[Train]:
         if size <= scale.n_seeds
         for method in ("entropy", "forgetting")
         for budget in proxy_budgets(scale)
+    ]
+
+
+def own_batch_choice(scale: Scale, budget: float, seed: int) -> Select:
+    """Return a selection by a proxy that trained with a batch size of its own.
+
+    Args:
+        scale: The study's parameters; `own_batch` is that batch.
+        budget: Share of the training rows.
+        seed: Of the proxy's run and of ties.
+
+    Source: `svp` sections 3.2 and A.1: least confidence, a batch that suits the smaller network.
+
+    Note: `svp` estimates what such a batch would save and does not train with it. The rate grows
+        with the batch here.
+    """
+    shared = choice(scale, "least-confidence", budget, seed)
+    (run,) = shared.of
+    own = dataclasses.replace(run, recipe=recipes.with_batch(run.recipe, scale.own_batch))
+    return dataclasses.replace(shared, of=(own,))
+
+
+def own_batch_runs(scale: Scale) -> list[Train]:
+    """Return the target on what the proxy selects with its own and with the shared batch size.
+
+    Only at the smallest budget, and only where the scale gives the proxy a batch of its own.
+    """
+    if not scale.own_batch:
+        return []
+    budget = proxy_budgets(scale)[0]
+    return [
+        subset_run(scale, scale.target, chosen)
+        for seed in scale.seeds
+        for chosen in (
+            choice(scale, "least-confidence", budget, seed),
+            own_batch_choice(scale, budget, seed),
+        )
     ]
 
 

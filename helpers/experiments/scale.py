@@ -53,6 +53,10 @@ class Scale:
         more_proxies: Networks that select too, beside the proxy and the target.
         families: Networks of several architectures whose rankings are compared.
         n_proxy_budgets: How many budgets, smallest first, kinds of proxies are compared at.
+        own_batch: Examples a step of a proxy that has a batch size of its own (`svp` 3.2); 0
+            trains none.
+        paid_share: Share whose whole bill, chosen by entropy, is held against full training
+            (`svp-slides`: 0.6 of CIFAR-10, 0.5 of SVHN); 0 asks for none.
     """
 
     dataset: str = "digits"
@@ -87,6 +91,8 @@ class Scale:
         "resnet8-w8", "resnet14-w8", "densenet10-k8", "vgg11-w8", "alexnet-w8",
     )  # fmt: skip
     n_proxy_budgets: int = 1
+    own_batch: int = 0
+    paid_share: float = 0.0
 
     def __post_init__(self) -> None:
         """Give lists and whole numbers the types that specs are hashed with."""
@@ -120,7 +126,7 @@ class Scale:
                 if not 0 < share <= 1:
                     raise StudyError(f"{name} must lie in (0, 1], got {share:g}")
         self._check_rounds()
-        recipes.get(self.recipe)
+        self._check_recipes()
         for name in ("methods", "panel_methods"):
             for key in getattr(self, name):
                 if key != "all" or name != "methods":
@@ -136,6 +142,17 @@ class Scale:
             )
         if min(self.stops) < 1:
             raise StudyError(f"stops must be 1 or more epochs, got {min(self.stops)}")
+
+    def _check_recipes(self) -> None:
+        """Refuse a recipe that there is not, and what asks for runs by a batch or share of none."""
+        batch = recipes.get(self.recipe, model=self.proxy).batch
+        if self.own_batch and (self.own_batch < 2 or self.own_batch == batch):
+            raise StudyError(
+                f"own_batch must be 0 or 2 or more, other than the recipe's {batch}, "
+                f"got {self.own_batch}"
+            )
+        if not 0 <= self.paid_share < 1:
+            raise StudyError(f"paid_share must lie in [0, 1), got {self.paid_share:g}")
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from helpers import StudyError, results, specs
 from helpers.selection.registry import METHODS
-from helpers.specs import Select, Spec, Train
+from helpers.specs import Spec, Train, rounds
 from helpers.store import Result
 
-SAMPLER_LABELS = {"repeated-random": "Repeated random"}
+# How readers are told of what the registry's methods are not; figures and tables share it.
+RUN_LABELS = {
+    "full": "Full set",
+    "repeated-random": "Random, new every epoch",
+    "adonis": "ADONIS",
+    "ids+adonis": "IDS + ADONIS",
+    "selective-backprop": "Selective Backprop",
+}
 # Options that say which runs a choice reads, not how it ranks: they have columns of their own.
 SELECTOR_OPTIONS = ("after", "combine", "centres", "labelled")
 
@@ -35,22 +42,16 @@ def frame(wanted: Sequence[Train], found: Sequence[Result], question: str = "") 
         Columns question, method, label, budget (share asked of the pool), share (of all
         training rows, those of earlier rounds included), kept (rows trained on), seed, model,
         selector, selector_epochs (trained before it selected; 0 without one), n_selectors,
-        options (text), epochs, test_error (percent), seconds (training), select_seconds (all
-        selecting before and beside it: proxies, earlier rounds, a sampler's embedding),
-        total_seconds (both), forward, backward (examples), alone (of training and selecting).
+        options (text; the selector's recipe among them where it has another one), epochs,
+        test_error (percent), seconds (training), select_seconds (all selecting before and
+        beside it: proxies, earlier rounds, a sampler's embedding), total_seconds (both),
+        forward, backward (examples), alone (of training and selecting).
 
     Raises:
         StudyError: If a selection's result is neither stored nor published.
     """
     rows = [_row(s, r, question) for s, r in zip(wanted, found, strict=True)]
     return pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
-
-
-def rounds(chosen: Select | None) -> Iterator[Select]:
-    """Walk from a choice back to the one that nothing stands before."""
-    while chosen is not None:
-        yield chosen
-        chosen = chosen.start
 
 
 def stored(spec: Spec) -> Result:
@@ -74,7 +75,7 @@ def _row(spec: Train, result: Result, question: str) -> dict[str, object]:
         "kept": result.metrics["n_train"],
         "seed": spec.seed,
         "model": spec.model,
-        **_selector(spec.subset),
+        **_selector(spec),
         "epochs": spec.epochs,
         "test_error": 100 * (1 - result.metrics["test_acc"]),
         "seconds": result.metrics["seconds"],
@@ -88,26 +89,27 @@ def _row(spec: Train, result: Result, question: str) -> dict[str, object]:
 
 def _asked(spec: Train) -> dict[str, object]:
     """Return method, label, budget and share of a run."""
-    budget = share = 1.0
-    method, label = "full", "Full set"
+    budget, share, method = 1.0, 1.0, "full"
     if spec.subset is not None:
-        method, label = spec.subset.method, METHODS[spec.subset.method].label
-        budget, shares = spec.subset.budget, [step.budget for step in rounds(spec.subset)]
+        method, budget = spec.subset.method, spec.subset.budget
+        shares = [step.budget for step in rounds(spec.subset)]
         counted = any(isinstance(one, int) for one in shares)
         share = math.nan if counted else round(1 - math.prod(1 - one for one in shares), 9)
     if spec.sampler is not None:
         method = spec.sampler.name
-        label = SAMPLER_LABELS.get(method, method.upper())
         if method == "repeated-random":
             budget = share = dict(spec.sampler.options)["keep"]
+    label = RUN_LABELS.get(method) or METHODS[method].label
     return {"method": method, "label": label, "budget": budget, "share": share}
 
 
-def _selector(chosen: Select | None) -> dict[str, object]:
-    """Return which runs chose the rows, and with which options."""
+def _selector(spec: Train) -> dict[str, object]:
+    """Return which runs chose a run's rows, and with which options."""
+    chosen = spec.subset
     of = chosen.of if chosen else ()
     options = dict(chosen.options) if chosen else {}
     plain = [f"{k}={v}" for k, v in options.items() if k not in SELECTOR_OPTIONS]
+    plain += [f"recipe={run.recipe}" for run in of[:1] if run.recipe != spec.recipe]
     return {
         "selector": of[0].model if of else "",
         "selector_epochs": options.get("after", of[0].epochs) if of else 0,

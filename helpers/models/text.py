@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from helpers import StudyError
 from helpers.models.residual import checked_width
 
-NAMES = "fasttext (-dN: dimension, -bN: 2^N buckets), vdcnn9, 17, 29, 49 (-wN: width, -shortcut)"
+NAMES = "fasttext (-dN: dimension, -bN: 2^N buckets), "
+NAMES += "vdcnn9, 17, 29, 49 (-wN: width, -shortcut, -tN: reads the first N bytes)"
 # Words kept of a text: 99.9 % of the IMDB reviews, cut at 1,024 bytes, have no more.
 WORDS = 320
 # Hashes are polynomials over the integers modulo a prime: sums of bytes (below 2^8) times
@@ -23,6 +24,8 @@ AT_ONCE = 1024
 # VDCNN's blocks of two convolutions at each of its four widths, by depth.
 BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3)}
 KEPT_MAXIMA = 8
+# Of the bytes that a text keeps; the last level, after three halvings, must hold the maxima.
+FEWEST_BYTES, MOST_BYTES = 64, 1024
 
 
 def lowered(texts: Tensor) -> Tensor:
@@ -57,6 +60,19 @@ def hashed_words(texts: Tensor) -> Tensor:
     word = torch.where(visible, starts.cumsum(dim=1) - 1, WORDS).clamp_max(WORDS)
     sums = terms.new_zeros(len(values), WORDS + 1).scatter_add_(1, word, terms)[:, :WORDS]
     return torch.where(sums > 0, 1 + sums % (PRIME - 1), 0).int()
+
+
+def looked_up(table: nn.Embedding, ids: Tensor) -> Tensor:
+    """Return the rows (b, m, d) of a table, as `table(ids)` does, to the same bits.
+
+    Row 0 is filling and gets no gradient. On a CPU the embedding's own backward pass takes one
+    row at a time, half of a step of fastText in a trial; that of a gather does not.
+    """
+    if ids.is_cuda:
+        return table(ids)
+    flat = ids.reshape(-1, 1)
+    rows = table.weight.gather(0, flat.expand(-1, table.embedding_dim))
+    return torch.where(flat > 0, rows, 0).view(*ids.shape, -1)
 
 
 class FastText(nn.Module):
@@ -95,7 +111,7 @@ class FastText(nn.Module):
         hashes = torch.cat([words, torch.where(words[:, 1:] > 0, 1 + pairs, 0)], dim=1)
         ids = torch.where(hashes > 0, 1 + hashes % self.buckets, 0)
         n_ids = (ids > 0).sum(dim=1, keepdim=True).clamp_min(1)
-        return self.table(ids).sum(dim=1) / n_ids
+        return looked_up(self.table, ids).sum(dim=1) / n_ids
 
     def forward(self, x: Tensor) -> Tensor:
         """Map word hashes (b, WORDS) or texts (b, T) to logits (b, n_classes)."""
@@ -137,7 +153,8 @@ class VDCNN(nn.Module):
     Note:
         The paper's alphabet has 69 signs, everything else is "unknown". Ours are the bytes, A-Z
         as a-z: the same for English texts, and other alphabets are read too. A text is 1,024
-        bytes, theirs 1,014 characters.
+        bytes, theirs 1,014 characters, unless `length` says to read fewer: what a text costs
+        is in proportion.
 
     Source: Conneau et al. (2017), figure 1, table 2 and section 3; `svp` section 3.1 trains
     depths 9 and 29. The shortcut is off unless asked for: it helped them at 49 layers only.
@@ -147,9 +164,15 @@ class VDCNN(nn.Module):
     reads_text = True
 
     def __init__(
-        self, n_classes: int, blocks: tuple[int, ...], width: int = 64, shortcut: bool = False
+        self,
+        n_classes: int,
+        blocks: tuple[int, ...],
+        width: int = 64,
+        shortcut: bool = False,
+        length: int = MOST_BYTES,
     ) -> None:
         super().__init__()
+        self.length = length
         self.embedding = nn.Embedding(256, 16, padding_idx=0)
         self.stem = nn.Conv1d(16, width, 3, padding=1)
         layers, c_in = [], width
@@ -171,7 +194,8 @@ class VDCNN(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Map texts (b, T) in bytes to features (b, 32w)."""
-        out = self.blocks(self.stem(self.embedding(lowered(x)).transpose(1, 2)))
+        read = lowered(x[:, : self.length])
+        out = self.blocks(self.stem(looked_up(self.embedding, read).transpose(1, 2)))
         places = out.topk(KEPT_MAXIMA, dim=2).indices.sort(dim=2).values
         out = out.gather(2, places).flatten(1)
         for layer in self.hidden:
@@ -189,7 +213,8 @@ def make(name: str, n_classes: int, in_channels: int) -> FastText | VDCNN | None
     Args:
         name: `fasttext`, with `-dN` for the dimension (10) and `-bN` for 2^N buckets (18):
             `fasttext-d20-b20`. `vdcnnD` with D one of 9, 17, 29, 49, with `-wN` for the width
-            of the first level (64) and `-shortcut`: `vdcnn9-w16`.
+            of the first level (64), `-shortcut`, and `-tN` to read the first N bytes only
+            (all 1,024): `vdcnn9-w16-shortcut-t256`.
         n_classes: Classes, at least 2.
         in_channels: Of no meaning for texts.
 
@@ -201,7 +226,9 @@ def make(name: str, n_classes: int, in_channels: int) -> FastText | VDCNN | None
         if not (1 <= dimension <= 1000 and 8 <= bits <= 26):
             raise StudyError(f"{name!r}: the dimension lies in 1..1000 and the bits in 8..26")
         return FastText(n_classes, dimension, bits)
-    if found := re.fullmatch(r"vdcnn(9|17|29|49)(?:-w(\d+))?(-shortcut)?", name):
-        width = checked_width(name, int(found[2] or 64))
-        return VDCNN(n_classes, BLOCKS[int(found[1])], width, bool(found[3]))
+    if found := re.fullmatch(r"vdcnn(9|17|29|49)(?:-w(\d+))?(-shortcut)?(?:-t(\d+))?", name):
+        width, length = checked_width(name, int(found[2] or 64)), int(found[4] or MOST_BYTES)
+        if not FEWEST_BYTES <= length <= MOST_BYTES:
+            raise StudyError(f"{name!r}: bytes read lie in {FEWEST_BYTES}..{MOST_BYTES}")
+        return VDCNN(n_classes, BLOCKS[int(found[1])], width, bool(found[3]), length)
     return None

@@ -1,5 +1,6 @@
 """Fixed colours, names and markers of methods, solvers and verdicts."""
 
+from helpers.experiments.table import RUN_LABELS
 from helpers.selection.registry import METHODS
 
 # Okabe-Ito and Tol's muted sets, shared out so that methods drawn together differ in lightness too.
@@ -45,24 +46,25 @@ COLOURS = {
     "iqp-fourier": "#a97a06",
 }
 
-LABELS = {key: method.label for key, method in METHODS.items()} | {
-    "full": "Full set",
-    "random-longer": "Random, trained longer",
-    "repeated-random": "Random, new every epoch",
-    "iqp-distance": "LP + power, distance",
-    "adonis": "ADONIS",
-    "ids+adonis": "IDS + ADONIS",
-    "selective-backprop": "Selective Backprop",
-    "highs": "As written, HiGHS",
-    "cbc": "As written, CBC",
-    "closed-form": "Closed form",
-    "dpp-exact": "k-DPP, exact, ours",
-    "dpp-map": "k-DPP, greedy MAP",
-    "submodular-lazy": "Coverage + diversity, lazy",
-    "iqp-matrix": "Matrix stored",
-    "iqp-blocks": "Exact by tiles",
-    "iqp-fourier": "Fourier features",
-}
+LABELS = (
+    {key: method.label for key, method in METHODS.items()}
+    | RUN_LABELS
+    | {
+        "random-longer": "Random, trained longer",
+        "own-batch": "Least confidence, own batch",
+        "three-proxies": "Entropy, three proxies",
+        "iqp-distance": "LP + power, distance",
+        "highs": "As written, HiGHS",
+        "cbc": "As written, CBC",
+        "closed-form": "Closed form",
+        "dpp-exact": "k-DPP, exact, ours",
+        "dpp-map": "k-DPP, greedy MAP",
+        "submodular-lazy": "Coverage + diversity, lazy",
+        "iqp-matrix": "Matrix stored",
+        "iqp-blocks": "Exact by tiles",
+        "iqp-fourier": "Fourier features",
+    }
+)
 
 MARKERS = {
     "random": "o",

@@ -53,9 +53,9 @@ def error_against_depth(frame: pd.DataFrame) -> Figure:
 
 
 def _depth(model: str) -> tuple[float, str]:
-    """Sort key of a model name: the first number in it, then the name."""
-    number = re.search(r"\d+", model)
-    return (float(number.group()) if number else np.inf, model)
+    """Sort key of a model name: the layers it states, then the name; fastText states none."""
+    stated = re.match(r"[a-z]+(\d+)", model)
+    return (float(stated[1]) if stated else 0.0, model)
 
 
 def _by_model(ax: Axes, frame: pd.DataFrame, models: list[str], column: str) -> None:

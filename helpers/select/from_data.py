@@ -122,11 +122,12 @@ def _plan(
     n_proxies: int,
 ) -> proxies.Plan:
     """Describe the runs, with what the user left open chosen by the data."""
+    recipe = args.recipe or proxies.recipe_for(dataset)
     return proxies.plan(
         dataset.name,
         args.proxy or proxies.model_for(dataset),
-        args.recipe or proxies.recipe_for(dataset),
-        args.epochs or proxies.epochs_for(dataset),
+        recipe,
+        args.epochs or proxies.epochs_for(dataset, recipe),
         n_proxies,
         method.key,
         k,

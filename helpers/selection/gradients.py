@@ -51,10 +51,18 @@ def craig(gradients: np.ndarray, k: int, memory: int = MEMORY) -> tuple[np.ndarr
 
 
 def _largest_length(rows: np.ndarray) -> float:
-    """Return the largest distance of a row (n, d) to the mean of all."""
-    mean = rows.mean(axis=0, dtype=np.float64)
-    parts = (rows[start:stop] - mean for start, stop in spans(len(rows), N_READ))
-    return max(float(np.linalg.norm(part, axis=1).max()) for part in parts)
+    """Return the largest distance of a row (n, d) to the mean of all.
+
+    Raises:
+        ValueError: If its square overflows.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused here
+        mean = rows.mean(axis=0, dtype=np.float64)
+        parts = (rows[start:stop] - mean for start, stop in spans(len(rows), N_READ))
+        largest = max(float(np.linalg.norm(part, axis=1).max()) for part in parts)
+    if not np.isfinite(largest):
+        raise StudyError("gradients are too large: their squared lengths overflow; scale them")
+    return largest
 
 
 def _cluster_sizes(closeness: Closeness, picks: np.ndarray) -> np.ndarray:

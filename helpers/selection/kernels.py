@@ -5,14 +5,13 @@ from numbers import Real
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_features
+from helpers.checks import check_choice, check_features, check_squares
 from helpers.selection import tiles
 from helpers.selection.blocks import spans, thread_count
 from helpers.selection.rows import Rows, read
 
 DIVERSITIES = ("kernel", "distance")
 SMALLEST_H = 1e-15  # and its inverse the largest bandwidth
-TOO_LARGE = "features are too large: their squared distances overflow; scale them"
 N_MEDIAN = 1000  # rows the median distance is taken over, evenly spaced in the pool
 N_CACHED = 32  # rows of the kernel that stay in the cache from product to exponential
 
@@ -71,6 +70,7 @@ def row_sums(
     return sums if diversity == "kernel" else rows.n - 1 - sums
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _centred(features: np.ndarray) -> np.ndarray:
     """Return features about their mean: distances stay, rounding shrinks."""
     return features - features.mean(axis=0, dtype=np.float64).astype(features.dtype)
@@ -92,8 +92,7 @@ def _matrix(points: np.ndarray, h: float, diversity: str) -> np.ndarray:
     Not a large tile of `tiles`: one array times itself is half the work, and symmetric.
     """
     squares = np.einsum("ij,ij->i", points, points)
-    if not np.isfinite(squares).all():
-        raise StudyError(TOO_LARGE)
+    check_squares(squares)
     # Whole, so that NumPy sees one array times itself and the result is symmetric.
     matrix = points @ points.T
     both = np.empty((min(N_CACHED, len(points)), len(points)), matrix.dtype)
@@ -140,6 +139,7 @@ def _evenly(n: int) -> np.ndarray:
     return np.arange(min(n, N_MEDIAN)) * n // min(n, N_MEDIAN)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def median_distance(features: np.ndarray) -> float:
     """Return the median distance between pairs of rows.
 
@@ -151,12 +151,14 @@ def median_distance(features: np.ndarray) -> float:
     """
     n = len(features)
     rows = features[_evenly(n)]
-    squared = _squared_distances(*[_centred(rows)] * 2)
-    between = np.sqrt(squared[np.triu_indices(len(rows), 1)])
-    median = float(np.median(between)) if n > 1 else 0.0
+    points, pairs = _centred(rows), np.triu_indices(len(rows), 1)
+    squared = _squared_distances(points, points)[pairs]
+    median = float(np.median(np.sqrt(squared))) if n > 1 else 0.0
+    squares = np.einsum("ij,ij->i", points, points)
     if not np.isfinite(median):
-        raise StudyError(TOO_LARGE)
-    if median == 0:
+        check_squares(squares)
+    rounding = 4 * np.finfo(points.dtype).eps * np.add.outer(squares, squares)[pairs]
+    if median == 0 or np.median(squared - rounding) <= 0:
         raise StudyError(_why_none(rows))
     return median
 

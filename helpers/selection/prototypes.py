@@ -7,7 +7,14 @@ from numbers import Integral
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_features, check_k, check_labels, check_rng
+from helpers.checks import (
+    check_choice,
+    check_features,
+    check_k,
+    check_labels,
+    check_rng,
+    check_squares,
+)
 from helpers.selection.quotas import interleave, per_class
 
 FULL_K_MEANS = 50_000  # rows; above, k-means runs on mini-batches
@@ -58,9 +65,16 @@ def _by_distance(points: np.ndarray, farthest_first: bool) -> np.ndarray:
 
 
 def _squared_distances(points: np.ndarray) -> np.ndarray:
-    """Return squared distances (m,) of points (m, d) to their mean."""
-    centred = points - points.mean(axis=0, dtype=np.float64)
-    return np.einsum("ij,ij->i", centred, centred)
+    """Return squared distances (m,) of points (m, d) to their mean.
+
+    Raises:
+        ValueError: If they overflow.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused here
+        centred = points - points.mean(axis=0, dtype=np.float64)
+        squared = np.einsum("ij,ij->i", centred, centred)
+    check_squares(squared)
+    return squared
 
 
 def ssp(

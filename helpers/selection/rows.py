@@ -78,6 +78,7 @@ def read(
     return Rows(source, projection, plain.centre @ projection)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # who squares looks for what has overflowed
 def _mean(source: np.ndarray) -> np.ndarray:
     """Return the mean row, shape (d,), float64, having looked for NaN and infinity."""
     total = np.zeros(source.shape[1])

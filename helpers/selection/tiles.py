@@ -6,6 +6,7 @@ with another, its last two entries swapped, is then the exponent -|a - b|^2 / 2 
 
 import numpy as np
 
+from helpers.checks import check_squares
 from helpers.selection.blocks import in_order, spans
 from helpers.selection.rows import Rows
 
@@ -16,7 +17,11 @@ FAR = 100.0  # |x|^2 / 2 from which rounding may lift an exponent visibly above 
 
 
 def prepared(rows: Rows, which: slice | np.ndarray, h: float) -> np.ndarray:
-    """Return rows about their mean in units of h, with 1 and -|x|^2 / 2 appended, (m, p + 2)."""
+    """Return rows about their mean in units of h, with 1 and -|x|^2 / 2 appended, (m, p + 2).
+
+    Raises:
+        ValueError: If squared distances overflow.
+    """
     first = rows.scaled(np.array([0]), h)
     n_chosen = len(range(*which.indices(rows.n))) if isinstance(which, slice) else len(which)
     points = np.empty((n_chosen, first.shape[1] + 2), rows.dtype)
@@ -24,7 +29,9 @@ def prepared(rows: Rows, which: slice | np.ndarray, h: float) -> np.ndarray:
     for start, stop in spans(n_chosen, N_ROWS * 8):
         points[start:stop, :-2] = rows.scaled(every[start:stop], h)
     points[:, -2] = 1
-    points[:, -1] = np.einsum("ij,ij->i", points[:, :-2], points[:, :-2]) / -2
+    squares = np.einsum("ij,ij->i", points[:, :-2], points[:, :-2])
+    check_squares(squares)
+    points[:, -1] = squares / -2
     return points
 
 

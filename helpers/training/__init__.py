@@ -93,7 +93,7 @@ def _checked_sampler(
     if not isinstance(sampler, samplers.Fixed | samplers.Adonis):
         sampler = samplers.Fixed(np.arange(dataset.n) if sampler is None else sampler)
     samplers.check_rows(sampler, recipe.epochs, dataset.n)
-    if dataset.is_text and (recipe.pad or recipe.flip or recipe.rotate):
+    if dataset.is_text and (recipe.pad or recipe.crop or recipe.flip or recipe.rotate):
         raise StudyError(f"recipe {recipe.name} crops, mirrors or rotates images, not texts")
     return sampler
 
@@ -132,7 +132,7 @@ def _loop(
             "train on a part of it (@N in its name) or with --device cpu"
         ) from error
     if weights is None and hasattr(model, "prepare_for"):
-        model.prepare_for(loop.data.sample())
+        model.prepare_for(loop.data.sample(recipe))
     return loop
 
 

@@ -181,14 +181,19 @@ def say(what: str, error: Exception) -> None:
 
 def _tensors(batch: Minibatch) -> list[Tensor]:
     """Return the tensors of a minibatch in a fixed order."""
-    return [v for v in (batch.rows, *batch.draws, batch.shares) if v is not None]
+    everything = (batch.rows, *batch.draws, batch.shares, batch.inputs)
+    return [v for v in everything if v is not None]
 
 
 def _copied(batch: Minibatch) -> Minibatch:
     """Return a minibatch in memory of its own."""
-    draws = type(batch.draws)(*(None if v is None else v.clone() for v in batch.draws))
-    shares = None if batch.shares is None else batch.shares.clone()
-    return Minibatch(batch.rows.clone(), draws, shares, batch.rate)
+
+    def copy(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value.clone()
+
+    draws = type(batch.draws)(*map(copy, batch.draws))
+    shares, inputs = copy(batch.shares), copy(batch.inputs)
+    return Minibatch(batch.rows.clone(), draws, shares, batch.rate, inputs)
 
 
 def _distance(some: list[Tensor], others: list[Tensor]) -> Tensor:

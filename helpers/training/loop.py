@@ -17,6 +17,9 @@ from helpers.training.inputs import Inputs
 from helpers.training.plan import Minibatch, Planner, placed
 from helpers.training.trace import scores_of
 
+# Rows whose logits and features lie on the device at once: those of a million fill a GPU.
+RECORDED_AT_ONCE = 65_536
+
 
 class Loop:
     """The state of one run; `fit` drives it epoch by epoch."""
@@ -32,7 +35,7 @@ class Loop:
     ) -> None:
         self.data, self.model, self.recipe = Inputs(dataset, device, model), model, recipe
         self.sampler, self.device = sampler, device
-        self.plan = Planner(sampler, recipe, seed, device)
+        self.plan = Planner(sampler, recipe, seed, device, self.data.sent)
         self.optimiser = torch.optim.SGD(
             model.parameters(),
             recipe.rate,
@@ -50,9 +53,16 @@ class Loop:
         self.network: Callable[[Tensor], Tensor] = model
         self.replayed = capture.replayed(self, devices.engine(device))
 
-    def logits(self, rows: Tensor, draws: Draws) -> Tensor:
-        """Augment the rows' images as drawn and return their logits (b, c) in float32."""
-        images = augment(self.data.train[rows], draws, self.recipe.pad)
+    def logits(self, rows: Tensor, draws: Draws, inputs: Tensor | None = None) -> Tensor:
+        """Augment the rows' images as drawn and return their logits (b, c) in float32.
+
+        Args:
+            rows: Training rows (b,).
+            draws: Their augmentation.
+            inputs: The images or texts themselves, where they do not lie on the device anyway.
+        """
+        images = self.data.train[rows] if inputs is None else inputs
+        images = augment(images, draws, self.recipe)
         images = probing.prepare(images, self.data.mean, self.data.std)
         if draws.turns is not None:
             images = rotate(images, draws.turns, self.recipe.rotate)
@@ -63,9 +73,10 @@ class Loop:
     def losses(self, rows: Tensor) -> Tensor:
         """Return each row's loss (b,) for a sampler that chooses online."""
         self.forward += len(rows)
-        draws, rows = self.plan.draws(len(rows)), placed(rows, self.device)
+        inputs, draws = self.data.sent(rows), self.plan.draws(len(rows))
+        rows = placed(rows, self.device)
         labels = self.data.train_labels[rows]
-        return F.cross_entropy(self.logits(rows, draws), labels, reduction="none")
+        return F.cross_entropy(self.logits(rows, draws, inputs), labels, reduction="none")
 
     def set_rate(self, rate: float) -> None:
         """Give the optimiser a step's learning rate, in place where a graph reads it."""
@@ -93,7 +104,7 @@ class Loop:
         Everything here happens on the device, at fixed addresses, so that it can be recorded.
         """
         labels = self.data.train_labels[batch.rows]
-        logits = self.logits(batch.rows, batch.draws)
+        logits = self.logits(batch.rows, batch.draws, batch.inputs)
         self.visited.index_fill_(0, batch.rows, True)
         self.correct[batch.rows] = logits.detach().argmax(dim=1) == labels
         loss = self.loss(logits, labels, batch.shares)
@@ -136,9 +147,10 @@ class Loop:
 
     def outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (n, c) and features (n, d) of the network without augmentation."""
-        size = probing.eval_batch(self.device, inputs[0].numel())
         data = self.data
-        return probing.outputs(self.model, inputs, data.mean, data.std, size, self.autocast)
+        numbers = max(inputs[0].numel(), len(data.mean) * self.recipe.crop**2)
+        size, shown = probing.eval_batch(self.device, numbers), data.shown(inputs, self.recipe)
+        return probing.outputs(self.model, shown, data.mean, data.std, size, self.autocast)
 
     def test_accuracy(self) -> float:
         """Return the share of test images classified correctly."""
@@ -147,5 +159,9 @@ class Loop:
 
     def record(self, last: bool) -> dict[str, np.ndarray]:
         """Score every training row, visited or not, without augmentation."""
-        logits, features = self.outputs(self.data.train)
-        return scores_of(logits, features, self.data.train_labels, last)
+        parts = []
+        for start in range(0, len(self.data.train), RECORDED_AT_ONCE):
+            part = slice(start, start + RECORDED_AT_ONCE)
+            logits, features = self.outputs(self.data.train[part])
+            parts.append(scores_of(logits, features, self.data.train_labels[part], last))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

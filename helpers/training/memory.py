@@ -1,4 +1,4 @@
-"""What to say when a device has too little memory for a training step."""
+"""Whether data fit on a device, and what to say when a training step does not."""
 
 from __future__ import annotations
 
@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING
 import torch
 
 from helpers import device as devices
-from helpers.training.plan import Minibatch
 
 if TYPE_CHECKING:
     from helpers.training.loop import Loop
+
+
+# Share of a GPU's free memory that data may take; the rest is for training.
+SHARE = 0.5
+
+
+def has_room(device: torch.device, n_bytes: int) -> bool:
+    """Tell whether so many bytes of data can stay on the device beside what trains on them."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return n_bytes <= SHARE * free
 
 
 def largest_batch(attempt: Callable[[int], None], batch: int) -> int:
@@ -56,10 +67,10 @@ def advice(loop: Loop) -> str:
 
     def attempt(batch: int) -> None:
         rows = torch.arange(batch, device=loop.device) % len(loop.data.train_labels)
-        part = Minibatch(rows, loop.plan.draws(batch), None, 0.0)
+        draws, inputs = loop.plan.draws(batch), loop.data.sent(rows.cpu())
         labels = loop.data.train_labels[rows]
         try:
-            loop.loss(loop.logits(part.rows, part.draws), labels, None).backward()
+            loop.loss(loop.logits(rows, draws, inputs), labels, None).backward()
         finally:
             loop.optimiser.zero_grad(set_to_none=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -20,21 +20,38 @@ class Minibatch(NamedTuple):
         draws: Their augmentation.
         shares: What each counts within the batch (b,), sum 1; `None` for the plain mean.
         rate: The step's learning rate.
+        inputs: The rows themselves (b, ...), uint8, where they do not lie on the device anyway.
     """
 
     rows: Tensor
     draws: Draws
     shares: Tensor | None
     rate: float
+    inputs: Tensor | None = None
 
 
 class Planner:
-    """Draws the order and the augmentation of a run, both from generators of their own."""
+    """Draws the order and the augmentation of a run, both from generators of their own.
+
+    Args:
+        sampler: Which rows an epoch visits.
+        recipe: Gives the batch, the rates and what to draw.
+        seed: Of both generators.
+        device: Where the run computes.
+        send: Brings rows, by their numbers on the host, to the device; `None`, or returns it,
+            where they lie there anyway.
+    """
 
     def __init__(
-        self, sampler: samplers.Fixed, recipe: recipes.Recipe, seed: int, device: torch.device
+        self,
+        sampler: samplers.Fixed,
+        recipe: recipes.Recipe,
+        seed: int,
+        device: torch.device,
+        send: Callable[[Tensor], Tensor | None] | None = None,
     ) -> None:
         self.sampler, self.recipe, self.device = sampler, recipe, device
+        self.send = send or (lambda rows: None)
         self.order = torch.Generator().manual_seed(seed)
         self.crops = torch.Generator().manual_seed(seed + 1_000_003)
 
@@ -55,6 +72,7 @@ class Planner:
                     self.draws(len(batch.rows)),
                     placed(_shares(batch.weights), self.device),
                     rate,
+                    self.send(batch.rows),
                 )
             return
         yield from self._whole(list(self._rated(number, losses)))
@@ -83,7 +101,8 @@ class Planner:
         for batch, rate in rated:
             stop = start + len(batch.rows)
             some = None if shares is None else shares[start:stop]
-            yield Minibatch(rows[start:stop], draws.part(start, stop), some, rate)
+            inputs = self.send(batch.rows)
+            yield Minibatch(rows[start:stop], draws.part(start, stop), some, rate, inputs)
             start = stop
 
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from helpers import experiments, results
+from helpers import results
+from helpers.experiments.table import frame
 from helpers.specs import Train
 from helpers.store import Result
 
 
 def table(wanted: Sequence[Train], alone: bool = False) -> pd.DataFrame:
     """Return `experiments.frame` of the runs that are `available`."""
-    return experiments.frame(*available(wanted, alone))
+    return frame(*available(wanted, alone))
 
 
 def available(wanted: Sequence[Train], alone: bool = False) -> tuple[list[Train], list[Result]]:

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from helpers import experiments, results
-from helpers.experiments import Scale
+from helpers import results
+from helpers.experiments.active import ACTIVE_METHODS, active_choice, active_run
 from helpers.experiments.costs import FORWARD_SHARE, weight
-from helpers.experiments.table import rounds, stored
+from helpers.experiments.proxies import selectors
+from helpers.experiments.scale import Scale
+from helpers.experiments.table import stored
 from helpers.ranking import t_interval
 from helpers.selection.registry import METHODS
-from helpers.specs import Select, Train
+from helpers.specs import Select, Train, rounds
 from helpers.store import Result
 from helpers.trace_scores import seconds_of
 
@@ -83,7 +85,7 @@ def charged(scale: Scale, frame: pd.DataFrame, wanted: Sequence[Train]) -> tuple
     return frame.assign(cost=cost), SECONDS if alone else WORK
 
 
-def labelling(scale: Scale, methods: Sequence[str] = experiments.ACTIVE_METHODS) -> pd.DataFrame:
+def labelling(scale: Scale, methods: Sequence[str] = ACTIVE_METHODS) -> pd.DataFrame:
     """Tabulate what labelling cost up to every budget, and the target's training at its end.
 
     Returns:
@@ -94,7 +96,7 @@ def labelling(scale: Scale, methods: Sequence[str] = experiments.ACTIVE_METHODS)
     cells = [
         {"method": method, "selector": by, "share": budget, "seed": seed}
         for method in methods
-        for by in experiments.selectors(scale)
+        for by in selectors(scale)
         for budget in scale.label_budgets
         for seed in scale.seeds
     ]
@@ -106,8 +108,8 @@ def _labelled(
     scale: Scale, method: str, by: str, budget: float, seed: int
 ) -> dict[str, object] | None:
     """Return the bill of all rounds up to a budget and of the last training, None if missing."""
-    chosen = experiments.active_choice(scale, method, budget, seed, by)
-    last = results.load(experiments.active_run(scale, method, budget, seed, by))
+    chosen = active_choice(scale, method, budget, seed, by)
+    last = results.load(active_run(scale, method, budget, seed, by))
     steps = list(rounds(chosen))
     needed = [spec for step in steps for spec in (step, *step.of)]
     if last is None or any(results.load(spec) is None for spec in needed):

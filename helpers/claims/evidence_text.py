@@ -1,0 +1,122 @@
+"""Evidence for the claims of `svp` and `svp-slides` about the two Amazon data sets.
+
+They need millions of reviews, so no profile decides them; on the few thousand that we hold, the
+ledger shows our number beside "not decidable". Each function takes the study's scale; what it
+returns stands in its first line, with the shapes that the claim's rule expects: seeds last,
+differences in percentage points. Other data than the claim's count as not measured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from helpers import experiments as ex
+from helpers.claims.evidence_active import gaps, labelled, shares, speed_ups
+from helpers.claims.evidence_svp import on_choice
+from helpers.claims.stored import BySeed, Evidence, Missing, error, full, measured, need, parts
+from helpers.experiments import Scale
+
+POLARITY, RATINGS = "amazon-reviews", "amazon-ratings"
+ASKED = "least-confidence"
+
+
+def need_data(scale: Scale, name: str) -> None:
+    """Raise `Missing` unless the scale's data are those a claim is about, or a slice of them."""
+    if scale.dataset.partition("@")[0] != name:
+        raise Missing(f"the claim is about {name}")
+
+
+def between(scale: Scale) -> str:
+    """Return the network between proxy and target, VDCNN9 in `svp`.
+
+    Raises:
+        Missing: If the scale has none.
+    """
+    if not scale.more_proxies:
+        raise Missing("no network between proxy and target selects")
+    return scale.more_proxies[0]
+
+
+def gain(scale: Scale, chance: BySeed, chosen: BySeed) -> np.ndarray:
+    """Return error on random rows less error on chosen ones, (seeds,)."""
+    return error(scale, chance) - error(scale, chosen)
+
+
+@measured
+def svp_11(scale: Scale) -> Evidence:
+    """Share of random labels' error that fastText's save, and their speed-up, (seeds,) each.
+
+    Both at the largest label budget.
+    """
+    need_data(scale, POLARITY)
+    last = scale.label_budgets[-1]
+
+    def reduction() -> Evidence:
+        chance = error(scale, labelled(scale, "random", last))
+        return {"values": 1 - error(scale, labelled(scale, ASKED, last)) / chance}
+
+    return parts(reduction=reduction, speed=lambda: {"values": speed_ups(scale, ASKED)[-1]})
+
+
+@measured
+def svp_12(scale: Scale) -> Evidence:
+    """Error where VDCNN9 labels less where the target does, (budgets, seeds); its speed-up."""
+    need_data(scale, POLARITY)
+    by = between(scale)
+
+    def harm() -> Evidence:
+        found = gaps(scale, (ASKED, by), (ASKED, scale.target), scale.label_budgets)
+        return {"differences": found, "labels": shares(scale.label_budgets)}
+
+    return parts(error=harm, speed=lambda: {"values": speed_ups(scale, ASKED, by).mean(axis=0)})
+
+
+@measured
+def svp_13(scale: Scale) -> Evidence:
+    """Error on random labels less error on each selector's, (selectors x budgets, seeds)."""
+    need_data(scale, RATINGS)
+    cells = [(by, budget) for by in ex.selectors(scale) for budget in scale.label_budgets]
+    found = [
+        gain(scale, labelled(scale, "random", b), labelled(scale, ASKED, b, by)) for by, b in cells
+    ]
+    return {"differences": found, "labels": [f"{by} {b:g}" for by, b in cells]}
+
+
+@measured
+def svp_25(scale: Scale) -> Evidence:
+    """Error without the fifth of least entropy for fastText, less the full set's, (seeds,)."""
+    need_data(scale, POLARITY)
+    need(scale.budgets, 0.8)
+    part = error(scale, on_choice(scale, "entropy", 0.8))
+    return {"differences": part - error(scale, full(scale, scale.target))}
+
+
+@measured
+def svp_26(scale: Scale) -> Evidence:
+    """Error on random rows less error on each selector's choice, (selectors x shares, seeds)."""
+    need_data(scale, RATINGS)
+    cells = [
+        (by, budget)
+        for by in ex.selectors(scale)
+        for budget in (ex.proxy_budgets(scale) if by in scale.more_proxies else scale.budgets)
+    ]
+    return {
+        "differences": [gain_of_entropy(scale, budget, by) for by, budget in cells],
+        "labels": [f"{by} {budget:g}" for by, budget in cells],
+    }
+
+
+@measured
+def svp_slides_10(scale: Scale) -> Evidence:
+    """Error on random rows less error on what fastText's entropy chooses, (shares, seeds)."""
+    need_data(scale, POLARITY)
+    return {
+        "differences": [gain_of_entropy(scale, budget, scale.proxy) for budget in scale.budgets],
+        "labels": shares(scale.budgets),
+    }
+
+
+def gain_of_entropy(scale: Scale, budget: float, by: str) -> np.ndarray:
+    """Return error on random rows less error on what a network's entropy chooses, (seeds,)."""
+    chance, chosen = (on_choice(scale, name, budget, by) for name in ("random", "entropy"))
+    return gain(scale, chance, chosen)

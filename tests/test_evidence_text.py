@@ -1,0 +1,111 @@
+"""Evidence on the Amazon claims: planted runs of known signs, and no answer on other data."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from helpers import experiments as ex
+from helpers.claims import evidence_text, ledger
+from helpers.claims.evidence import EVIDENCE
+from helpers.experiments.table import rounds
+from helpers.specs import Train
+from helpers.store import Store
+
+SCALE = ex.Scale(
+    dataset="amazon-reviews@300+100", models=("fasttext-b8", "vdcnn9-w8", "vdcnn17-w8"),
+    proxy="fasttext-b8", target="vdcnn17-w8", more_proxies=("vdcnn9-w8",), epochs=2,
+    recipe="text-small", budgets=(0.4, 0.8), label_budgets=(0.1, 0.4), n_proxy_budgets=1,
+)  # fmt: skip
+RATINGS = dataclasses.replace(SCALE, dataset="amazon-ratings@300+100")
+NAMES = ("svp_11", "svp_12", "svp_13", "svp_25", "svp_26", "svp_slides_10")
+ACCURACY = {"": 0.60, "fasttext-b8": 0.62, "vdcnn9-w8": 0.65, "vdcnn17-w8": 0.65}
+SECONDS = {"fasttext-b8": 1.0, "vdcnn9-w8": 5.0, "vdcnn17-w8": 20.0}
+
+
+@pytest.fixture(autouse=True)
+def _no_pack(monkeypatch):
+    monkeypatch.setenv("STUDY_PROFILE", "a profile without a pack")
+
+
+def plant(spec, accuracy=0.5, seconds=1.0, proxy_seconds=0.0):
+    """Store a made-up training run or selection."""
+    metrics = {"seconds": seconds, "alone": True, "proxy_seconds": proxy_seconds}
+    if isinstance(spec, Train):
+        metrics |= {"test_acc": accuracy, "device": "cpu", "threads": 1}
+    Store().write(spec, metrics, {})
+
+
+def plant_all(scale):
+    """Store active learning and core-sets in which better selectors give better targets."""
+    for seed in scale.seeds:
+        noise = seed / 1000
+        plant(ex.depth_run(scale, scale.target, seed), 0.70 + noise)
+        for budget in scale.budgets:
+            for by, accuracy in ACCURACY.items():
+                chosen = ex.choice(scale, "entropy" if by else "random", budget, seed, by)
+                plant(ex.subset_run(scale, scale.target, chosen), accuracy + noise)
+        for budget in scale.label_budgets:
+            for by, accuracy in ACCURACY.items():
+                method = "least-confidence" if by else "random"
+                plant_labels(scale, method, budget, seed, by)
+                plant(ex.active_run(scale, method, budget, seed, by), accuracy + noise)
+
+
+def plant_labels(scale, method, budget, seed, by):
+    """Store the rounds up to a budget with what they took."""
+    for step in rounds(ex.active_choice(scale, method, budget, seed, by)):
+        spent = SECONDS[by] if step.of else 0.0
+        plant(step, seconds=0.0, proxy_seconds=spent)
+        for run in step.of:
+            plant(run, ACCURACY[by] + seed / 1000, seconds=spent)
+
+
+def test_polarity():
+    plant_all(SCALE)
+    found = {name: EVIDENCE[name](SCALE) for name in NAMES}
+    assert found["svp_13"] is found["svp_26"] is None
+    errors = np.array([[40.0, 38.0]]) - np.arange(3)[:, None] / 10
+    np.testing.assert_allclose(
+        found["svp_11"]["reduction"]["values"], 1 - errors[:, 1] / errors[:, 0]
+    )
+    np.testing.assert_allclose(found["svp_11"]["speed"]["values"], 20.0)
+    np.testing.assert_allclose(found["svp_12"]["error"]["differences"], 0.0, atol=1e-9)
+    assert found["svp_12"]["error"]["labels"] == ["0.1", "0.4"]
+    np.testing.assert_allclose(found["svp_12"]["speed"]["values"], 4.0)
+    np.testing.assert_allclose(found["svp_25"]["differences"], 8.0)
+    np.testing.assert_allclose(found["svp_slides_10"]["differences"], 2.0)
+    assert np.shape(found["svp_slides_10"]["differences"]) == (2, 3)
+
+
+def test_ratings():
+    plant_all(RATINGS)
+    found = {name: EVIDENCE[name](RATINGS) for name in NAMES}
+    assert {name for name, one in found.items() if one} == {"svp_13", "svp_26"}
+    gains = np.repeat([2.0, 5.0, 5.0], 2)[:, None]
+    np.testing.assert_allclose(found["svp_13"]["differences"], gains.repeat(3, axis=1))
+    # the network between is compared at the smallest share only
+    np.testing.assert_allclose(np.mean(found["svp_26"]["differences"], axis=1), [2, 2, 5, 5, 5])
+    assert found["svp_26"]["labels"][2] == "vdcnn9-w8 0.4"
+
+
+def test_the_ledger_shows_our_number_but_decides_nothing():
+    plant_all(SCALE)
+    claims = [one for one in ledger.load_ledger() if one.evidence in NAMES]
+    rows = ledger.decide_all(claims, SCALE, "none", EVIDENCE)
+    answers = {row.claim.id.replace("-", "_"): row.answer for row in rows}
+    for name in ("svp_12", "svp_25", "svp_slides_10"):
+        assert answers[name].verdict == "not decidable at this scale", name
+        assert np.isfinite(answers[name].value)
+        assert "needs data we do not hold; at this scale:" in answers[name].note
+    assert answers["svp_25"].value == pytest.approx(8.0)
+
+
+def test_other_data_and_a_study_without_a_network_between_give_no_answer():
+    digits = dataclasses.replace(SCALE, dataset="digits@300+100")
+    plant_all(digits)
+    assert [getattr(evidence_text, name)(digits) for name in NAMES] == [None] * len(NAMES)
+    plant_all(SCALE)
+    alone = dataclasses.replace(SCALE, more_proxies=())
+    assert evidence_text.svp_12(alone) is None
+    assert evidence_text.svp_11(alone) is not None

@@ -1,0 +1,400 @@
+"""Photographs: random crops resized, evaluation crops, data that stay on the host."""
+
+import dataclasses
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers import StudyError, augmentation, data, models, probing, recipes, samplers, training
+from helpers.training import capture, inputs, loop, memory
+
+CPU = torch.device("cpu")
+CROPPED = recipes.Recipe(
+    "cropped",
+    "x",
+    2,
+    16,
+    0.05,
+    crop=16,
+    area=(0.3, 1.0),
+    aspect=(3 / 4, 4 / 3),
+    centre=0.875,
+    flip=True,
+)
+
+
+def noise(b=5, c=3, h=40, w=56, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (b, c, h, w), generator=generator, dtype=torch.uint8)
+
+
+def photographs(n=60, n_test=20, side=24, classes=3):
+    """Make images whose class is the height of a bright band: a crop keeps its colour too."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(n + n_test) % classes
+    images = rng.integers(0, 90, (n + n_test, 3, side, side))
+    for image, label in zip(images, labels, strict=True):
+        image[label, side // 4 : 3 * side // 4] += 150
+    images, names = images.astype(np.uint8), tuple("abc"[:classes])
+    labels = labels.astype(np.int64)
+    return data.Dataset("made", images[:n], labels[:n], images[n:], labels[n:], names)
+
+
+@pytest.mark.parametrize("side", [7, 16, 64])
+def test_boxes_of_whole_pixels_match_torchvision(side):
+    functional = pytest.importorskip("torchvision.transforms.v2.functional")
+    found = noise()
+    corners = [(0, 0, 40, 56), (3, 5, 30, 21), (39, 55, 1, 1), (10, 0, 8, 56), (20, 7, 9, 13)]
+    box = torch.tensor(corners, dtype=torch.float64).T / torch.tensor([[40.0], [56], [40], [56]])
+    mirrored = torch.tensor([False, True, False, True, False])
+    out = augmentation.resized(found, box.float(), side, mirrored)
+    for image, (top, left, height, width), flip, ours in zip(
+        found.float(), corners, mirrored, out, strict=True
+    ):
+        size = [side, side]
+        theirs = functional.resized_crop(image, top, left, height, width, size, antialias=True)
+        torch.testing.assert_close(ours, theirs.flip(2) if flip else theirs, atol=0.02, rtol=0)
+
+
+def test_boxes_between_pixels_show_what_lies_there():
+    """A ramp has a known value at every place, however wide the filter is."""
+    ramp = (torch.arange(64.0) + 0.5).expand(1, 1, 64, 64)
+    box = torch.tensor([[0.1], [0.23], [0.5], [0.41]])
+    out = augmentation.resized(ramp, box, 8)
+    expected = 64 * (0.23 + 0.41 * (torch.arange(8) + 0.5) / 8)
+    # at the box's edges the filter has one side only
+    torch.testing.assert_close(out[0, 0, :, 1:-1], expected[1:-1].expand(8, -1), atol=0.15, rtol=0)
+    across = augmentation.resized(ramp.transpose(2, 3), box[[1, 0, 3, 2]], 8)
+    torch.testing.assert_close(across.transpose(2, 3), out)
+
+
+@pytest.mark.parametrize("side", [1, 3, 16, 100])
+def test_weights_are_shares(side):
+    start, length = torch.rand(200), torch.rand(200) * 0.9 + 1e-6
+    found = augmentation.weights(start * (1 - length), length, 40, side)
+    assert found.shape == (200, side, 40)
+    assert (found >= 0).all()
+    torch.testing.assert_close(found.sum(2), torch.ones(200, side))
+
+
+def test_boxes_lie_inside_and_have_the_area_and_aspect_asked_for():
+    views = torch.rand((4, 5000), generator=torch.Generator().manual_seed(0))
+    asked = dataclasses.replace(CROPPED, area=(0.08, 0.5))
+    for h, w in ((50, 50), (40, 60)):
+        top, left, height, width = augmentation.boxes(views, asked, h / w)
+        for start, length in ((top, height), (left, width)):
+            assert start.min() >= 0
+            assert (start + length).max() <= 1 + 1e-6
+        area, aspect = height * width, width * w / (height * h)
+        free = (height < 1) & (width < 1)
+        assert free.float().mean() > 0.9
+        assert area[free].min() >= 0.08 - 1e-6
+        assert area[free].max() <= 0.5 + 1e-6
+        assert area[free].mean() == pytest.approx(0.29, abs=0.01)
+        assert aspect[free].min() >= 3 / 4 - 1e-5
+        assert aspect[free].max() <= 4 / 3 + 1e-5
+        assert aspect[free].log().mean() == pytest.approx(0, abs=0.02)
+        for start, length in ((top, height), (left, width)):
+            assert (start / (1 - length))[free].mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_crop_draws_last_and_leaves_the_other_numbers():
+    plain = dataclasses.replace(CROPPED, crop=0, rotate=5.0)
+    both = dataclasses.replace(CROPPED, rotate=5.0)
+    one, two = (augmentation.draw(6, r, torch.Generator().manual_seed(1)) for r in (plain, both))
+    assert torch.equal(one.mirrored, two.mirrored)
+    assert torch.equal(one.turns, two.turns)
+    assert one.views is None
+    assert two.views.shape == (4, 6)
+    again = augmentation.joined([two, two]).part(6, 12)
+    assert torch.equal(again.views, two.views)
+
+
+def test_augmented_photographs_are_what_was_drawn():
+    found = noise()
+    draws = augmentation.draw(5, CROPPED, torch.Generator().manual_seed(2))
+    out = augmentation.augment(found, draws, CROPPED)
+    assert out.shape == (5, 3, 16, 16)
+    assert out.dtype == torch.float32
+    assert 0 <= out.min() < out.max() <= 255
+    box = augmentation.boxes(draws.views, CROPPED, 40 / 56)
+    for i in range(5):
+        alone = augmentation.resized(found[i : i + 1], box[:, i : i + 1], 16)[0]
+        expected = alone.flip(2) if draws.mirrored[i] else alone
+        torch.testing.assert_close(out[i], expected)
+
+
+def test_evaluation_shows_the_middle_square():
+    functional = pytest.importorskip("torchvision.transforms.v2.functional")
+    found = noise(h=40, w=56)
+    out = augmentation.centred(found, dataclasses.replace(CROPPED, centre=0.8))
+    expected = functional.resized_crop(found.float(), 4, 12, 32, 32, [16, 16], antialias=True)
+    torch.testing.assert_close(out, expected, atol=0.02, rtol=0)
+    plain = dataclasses.replace(CROPPED, crop=0)
+    assert augmentation.centred(found, plain) is found
+    texts = torch.zeros(3, 9, dtype=torch.uint8)
+    assert augmentation.centred(texts, plain) is texts
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"crop": -1}, "crop must be 0 or, without pad, 1 or more, got -1"),
+        ({"pad": 4}, "crop must be 0 or, without pad"),
+        ({"area": (0.0, 1.0)}, "area must rise within"),
+        ({"area": (0.5, 0.4)}, "area must rise within"),
+        ({"area": (0.5, 1.4)}, "area must rise within"),
+        ({"aspect": (0.0, 1.0)}, "aspect must rise"),
+        ({"aspect": (2.0, 1.0)}, "aspect must rise"),
+        ({"centre": 0.0}, "centre must lie in"),
+        ({"centre": 1.5}, "centre must lie in"),
+    ],
+)
+def test_crops_that_show_nothing_are_refused(changed, text):
+    with pytest.raises(StudyError, match=text):
+        dataclasses.replace(CROPPED, **changed)
+
+
+def test_the_recipe_of_imagenet_is_as_printed():
+    recipe = recipes.get("imagenet")
+    assert (recipe.batch, recipe.epochs, recipe.precision) == (768, 90, "mixed")
+    assert recipe.rate_at(2.5) == pytest.approx(0.15)  # the rate rises evenly over five epochs
+    assert recipe.rate_at(5) == pytest.approx(0.1 * 768 / 256)
+    for epoch, share in ((29.9, 1), (30, 0.1), (60, 0.01), (80, 0.001)):
+        assert recipe.rate_at(epoch) == pytest.approx(0.3 * share)
+    assert recipes.get("imagenet", 18).rate_at(6.1) == pytest.approx(0.03)
+
+
+def fit(dataset, recipe=CROPPED, sampler=None, model="resnet8-w8", **more):
+    return training.fit(dataset, model, recipe, sampler, seed=1, device="cpu", **more)
+
+
+def test_training_and_evaluation_see_squares_of_the_recipes_side(monkeypatch):
+    seen = []
+    build = models.build
+
+    def watched(*args):
+        model = build(*args)
+        features = model.features
+
+        def noted(x):
+            seen.append((tuple(x.shape[1:]), torch.is_grad_enabled()))
+            return features(x)
+
+        model.features = noted
+        return model
+
+    monkeypatch.setattr(models, "build", watched)
+    found = fit(photographs(), record_at=(2,))
+    assert set(seen) == {((3, 16, 16), True), ((3, 16, 16), False)}
+    assert found.trace["logits"].shape == (60, 3)
+
+
+def test_cropped_runs_learn_repeat_and_evaluate_what_the_recipe_says():
+    dataset, recipe = photographs(), dataclasses.replace(CROPPED, epochs=6)
+    one, two = fit(dataset, recipe, record_at=(6,)), fit(dataset, recipe, record_at=(6,))
+    assert one.history["loss"] == two.history["loss"]
+    assert one.trace["logits"].tobytes() == two.trace["logits"].tobytes()
+    assert one.metrics["test_acc"] > 0.8
+    mean, std = map(torch.tensor, probing.normalisation(dataset.train_inputs))
+    middle = augmentation.centred(torch.tensor(dataset.train_inputs), recipe)
+    with torch.no_grad():
+        logits = one.model.eval()(probing.prepare(middle, mean, std))
+    np.testing.assert_allclose(one.trace["logits"], logits, rtol=2e-3, atol=2e-3)
+
+
+def test_texts_are_not_cropped():
+    texts = photographs()
+    flat = {f"{s}_inputs": getattr(texts, f"{s}_inputs")[:, 0, :, 0] for s in ("train", "test")}
+    recipe = dataclasses.replace(CROPPED, flip=False)
+    with pytest.raises(StudyError, match="crops, mirrors or rotates images, not texts"):
+        fit(dataclasses.replace(texts, **flat), recipe, model="fasttext")
+
+
+def test_rows_are_read_where_they_lie(tmp_path):
+    """A CPU copies no photograph: neither an array nor a memory map, read-only as it is."""
+    made = photographs()
+    np.save(tmp_path / "rows.npy", made.train_inputs)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    for rows in (made.train_inputs, mapped):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = training.Inputs(dataclasses.replace(made, train_inputs=rows), CPU)
+        assert found.train.data_ptr() == rows.ctypes.data
+        assert found.resident
+        assert found.sent(torch.arange(3)) is None
+
+
+@pytest.fixture
+def full_device(monkeypatch):
+    """A device that holds no data."""
+    monkeypatch.setattr(memory, "has_room", lambda device, n_bytes: False)
+
+
+SAMPLERS = {
+    "all": lambda: None,
+    "weights": lambda: samplers.Fixed(np.arange(60), np.linspace(0, 2, 60)),
+    "adonis": lambda: samplers.Adonis(samplers.Fixed(np.arange(50)), 60, theta=0.01),
+}
+
+
+@pytest.mark.parametrize("recipe", ["cropped", "small"])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_rows_sent_from_the_host_train_to_the_same_bits(monkeypatch, name, recipe):
+    recipe = CROPPED if recipe == "cropped" else recipes.get("small", 2)
+    runs = []
+    for fits in (True, False):
+        monkeypatch.setattr(memory, "has_room", lambda device, n_bytes, fits=fits: fits)
+        runs.append(fit(photographs(), recipe, SAMPLERS[name](), record_at=(0, 2)))
+    one, two = runs
+    assert one.history["loss"] == two.history["loss"]
+    assert one.history["test_acc"] == two.history["test_acc"]
+    assert one.trace.keys() == two.trace.keys()
+    for key, values in one.trace.items():
+        assert values.tobytes() == two.trace[key].tobytes(), key
+
+
+def test_rows_sent_from_the_host_go_into_recorded_steps(monkeypatch, full_device):
+    from helpers import device
+
+    replays = []
+
+    def record(function):
+        return lambda: (replays.append(1), function())
+
+    plain = fit(photographs())
+    monkeypatch.setattr(device, "engine", lambda where: "graph")
+    monkeypatch.setattr(capture, "cuda_graph", record)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fit(photographs())
+    assert len(replays) == 2 * (60 // 16) - capture.WARM_UP
+    np.testing.assert_allclose(found.history["loss"], plain.history["loss"], rtol=1e-3)
+
+
+def test_rows_sent_hold_until_the_next_but_one():
+    rows = torch.arange(60, dtype=torch.uint8).view(20, 3)
+    post = inputs.Post(rows, CPU)
+    asked = [torch.tensor(a) for a in ([3, 1], [19, 0, 0, 5], [7], [2, 4, 6, 8, 10], [11])]
+    before = None
+    for chosen in asked:
+        found = post(chosen)
+        assert torch.equal(found, rows[chosen])
+        if before is not None:
+            assert torch.equal(before[0], rows[before[1]])
+        before = found, chosen
+
+
+def test_only_a_gpu_can_be_too_small_for_data(monkeypatch):
+    assert memory.has_room(CPU, 10**15)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 5000))
+    gpu = torch.device("cuda")
+    assert memory.has_room(gpu, 400)
+    assert not memory.has_room(gpu, 600)
+
+
+def test_out_of_memory_advice_works_for_data_on_the_host(full_device, monkeypatch):
+    step = loop.Loop.logits
+
+    def small(self, rows, draws, sent=None):
+        if len(rows) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(self, rows, draws, sent)
+
+    monkeypatch.setattr(loop.Loop, "logits", small)
+    with pytest.raises(StudyError, match="batch 16 of recipe cropped does not fit, batch 4 does"):
+        fit(photographs())
+
+
+def test_scores_are_recorded_in_blocks(monkeypatch):
+    whole = fit(photographs(), record_at=(0, 2))
+    monkeypatch.setattr(loop, "RECORDED_AT_ONCE", 25)
+    parts = fit(photographs(), record_at=(0, 2))
+    for name in (*training.RECORDED, "logits", "features"):
+        assert whole.trace[name].shape == parts.trace[name].shape
+        np.testing.assert_allclose(
+            whole.trace[name].astype(float), parts.trace[name].astype(float), atol=2e-3
+        )
+
+
+def test_normalisation_of_many_images_is_taken_of_some(monkeypatch):
+    rows = photographs().train_inputs
+    exact = probing.normalisation(rows)
+    monkeypatch.setattr(probing, "NORMALISED", rows.nbytes)
+    assert np.array_equal(probing.normalisation(rows), exact)
+    monkeypatch.setattr(probing, "NORMALISED", rows.nbytes // 2)
+    assert np.array_equal(probing.normalisation(rows), probing.normalisation(rows[::2]))
+    np.testing.assert_allclose(probing.normalisation(rows), exact, rtol=0.1)
+
+
+def test_evaluation_batches_of_photographs_are_smaller_on_a_cpu():
+    sizes = [probing.eval_batch(CPU, 3 * side**2) for side in (32, 64, 224, 4000)]
+    assert sizes[:2] == [probing.EVAL_BATCH, probing.EVAL_BATCH]
+    assert probing.SMALLEST_BATCH <= sizes[3] <= sizes[2] < 100
+
+
+def test_a_sample_is_what_evaluation_shows():
+    found = training.Inputs(photographs(), CPU)
+    images = found.sample(CROPPED)
+    assert images.shape == (60, 3, 16, 16)
+    middle = augmentation.centred(found.train, CROPPED)
+    torch.testing.assert_close(images, probing.prepare(middle, found.mean, found.std))
+
+
+@pytest.mark.parametrize("name", ["resnet18-imagenet-w8", "resnet50-imagenet-w8"])
+def test_stems_for_photographs_leave_something_of_64_pixels(name):
+    model = models.build(name, 10, 3)
+    assert model.stem(torch.zeros(1, 3, 64, 64)).shape[2:] == (16, 16)
+    assert model.blocks(model.stem(torch.zeros(1, 3, 64, 64))).shape[2:] == (2, 2)
+
+
+def folder(path, sizes, modes):
+    """Write a folder of two classes, their images of these sizes and modes in turn."""
+    rng = np.random.default_rng(1)
+    kinds = itertools.cycle(zip(sizes, modes, strict=True))
+    for split, n in (("train", 12), ("test", 6)):
+        for label in ("dark", "light"):
+            place = path / split / label
+            place.mkdir(parents=True)
+            for i in range(n):
+                size, mode = next(kinds)
+                low = 150 if label == "light" else 0
+                pixels = rng.integers(low, low + 100, (*size, 3)).astype(np.uint8)
+                Image.fromarray(pixels).convert(mode).save(place / f"{i}.png")
+    return path
+
+
+def test_mixed_sizes_and_grey_among_colour_train(tmp_path):
+    path = folder(tmp_path / "photos", [(40, 60), (70, 30), (33, 33)], ["RGB", "L", "RGBA"])
+    dataset = data.load(f"folder:{path}", tmp_path / "raw")
+    assert dataset.train_inputs.shape == (24, 3, 33, 33)
+    recipe = dataclasses.replace(CROPPED, epochs=4, batch=8)
+    found = fit(dataset, recipe, record_at=(4,))
+    assert found.metrics["test_acc"] > 0.8
+    only = np.flatnonzero(dataset.train_labels == 0)
+    assert fit(dataset, recipe, only).metrics["missing_classes"] == ["light"]
+
+
+gpu = pytest.mark.gpu
+no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
+
+
+@gpu
+@no_gpu
+@pytest.mark.parametrize("engine", ["graph", "plain"])
+@pytest.mark.parametrize("fits", [True, False])
+def test_photographs_on_a_gpu_train_as_on_a_cpu(monkeypatch, engine, fits):
+    cpu = fit(photographs(), record_at=(2,))
+    monkeypatch.setenv("STUDY_ENGINE", engine)
+    monkeypatch.setattr(memory, "has_room", lambda device, n_bytes: fits)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = training.fit(
+            photographs(), "resnet8-w8", CROPPED, seed=1, device="cuda", record_at=(2,)
+        )
+    assert np.array_equal(cpu.visited, found.visited)
+    assert found.history["loss"][0] == pytest.approx(cpu.history["loss"][0], rel=0.05)
