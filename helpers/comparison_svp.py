@@ -29,15 +29,18 @@ ACTIVE_METHODS = {
 LABELLED = (10, 20, 30, 40, 50)  # per cent, the columns of Table 1
 KEPT = (40, 60, 80)  # per cent, those of Table 4 that leave something out
 LENGTHS = (181, 100, 50)  # epochs of the proxy in Table 3
-# The printed networks that stand for our proxy, and those between it and the target. ResNet56
-# and ResNet110 are left out: no profile of CIFAR-10 has all of them.
+# The printed networks that stand for our proxy, and those for `Scale.more_proxies`, in order.
 PROXIES = {
     "CIFAR10": "ResNet20",
     "ImageNet": "ResNet18",
     "Amazon Review Polarity": "fastText",
     "Amazon Review Full": "fastText",
 }
-BETWEEN = {"Amazon Review Polarity": "VDCNN9", "Amazon Review Full": "VDCNN9"}
+BETWEEN = {
+    "CIFAR10": ("ResNet56", "ResNet110"),
+    "Amazon Review Polarity": ("VDCNN9",),
+    "Amazon Review Full": ("VDCNN9",),
+}
 
 
 def full_error(dataset: str) -> float:
@@ -64,7 +67,8 @@ def selector(scale: Scale, printed: str) -> str | None:
         return scale.target
     if name == PROXIES[dataset]:
         return scale.proxy
-    return next(iter(scale.more_proxies), None) if name == BETWEEN.get(dataset) else None
+    between = zip(BETWEEN.get(dataset, ()), scale.more_proxies, strict=False)
+    return dict(between).get(name)
 
 
 def who(scale: Scale, by: str) -> str:
@@ -89,7 +93,7 @@ def printed_rows(scale: Scale, table: str) -> list[tuple[dict, str]]:
 def svp_table_1(scale: Scale) -> pd.DataFrame:
     """Active learning: points lost at each label budget, then speed-ups.
 
-    Source: `svp` Table 1: rows Random, ResNet20 and ResNet164 of CIFAR-10; all of the others.
+    Source: `svp` Table 1: rows Random, the target and the proxies that the scale has.
     """
     dataset, rows = svp_data(scale), []
     for row, by in printed_rows(scale, "svp-table-1"):
@@ -102,7 +106,7 @@ def svp_table_1(scale: Scale) -> pd.DataFrame:
             if by not in ("", scale.target):
                 speed = {"quantity": SPEED, "paper": row[f"speedup_{percent}"]}
                 rows.append(base | group | speed | ours(_speed(scale, method, percent / 100, by)))
-    return pd.DataFrame(rows).sort_values(["quantity", "group"], kind="stable", ignore_index=True)
+    return as_rows(rows).sort_values(["quantity", "group"], kind="stable", ignore_index=True)
 
 
 def _known(scale: Scale, budget: float) -> None:
@@ -180,7 +184,7 @@ def _brief(scale: Scale, method: str, budget: float, stop: int | None):
     """Return a function of points lost (seeds,) on what a stopped proxy chose."""
 
     def values() -> np.ndarray:
-        if stop is None or stop not in experiments.recorded(scale.epochs):
+        if stop is None or stop not in experiments.recorded(scale.epochs, scale.stops):
             raise stored.Missing("no such stop")
         whole = stop == scale.epochs
         run = on_choice(scale, method, budget) if whole else on_brief(scale, method, budget, stop)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers import StudyError, specs
-from helpers.data.names import parse
+from helpers import StudyError, recipes, specs
+from helpers.data import downloads
+from helpers.data.names import COPIES, parse
 from helpers.store import Result, Store
 
 # Seconds and bytes of what nothing of its kind is stored for.
@@ -21,12 +22,17 @@ GUESS_BYTES = 100_000
 STEP, SPEED = 3, 2e10
 # Testing and scoring after each epoch, as a share of an epoch on all rows.
 OVERHEAD = 0.1
+# Seconds of the smallest training.
+LEAST_S = 0.5
+# Pixels a side of the images that multiply-adds are counted of, and of those with fewer.
+SIDE, SMALLER = 32, {"digits": 8, "mnist": 28, "mnist-png": 28, "fashionmnist": 28}
+ORIGINALS = {copy: base for base, copy in COPIES.items()}
 # Rows of a data set whose name does not tell them.
 ROWS = 10_000
 LIKE, SCALED, GUESSED = "like", "scaled", "guessed"
 HOW = {
     LIKE: "as stored runs of the same kind",
-    SCALED: "scaled by multiply-adds from the nearest stored network",
+    SCALED: "scaled by multiply-adds from the nearest stored network on the same data",
     GUESSED: f"guessed, trainings at {SPEED / 1e9:.0f} billion multiply-adds a second (a CPU core)",
 }
 
@@ -84,8 +90,9 @@ class Past:
 
     def n_rows(self, dataset: str) -> int:
         """Return the training rows of a data set, as its name or a stored run tells them."""
-        _, part = parse(dataset)
-        return part[0] if part else self.rows.get(dataset, ROWS)
+        base, part = parse(dataset)
+        known, _ = downloads.ROWS.get(ORIGINALS.get(base, base), (ROWS, 0))
+        return part[0] if part else self.rows.get(dataset, known)
 
     def seconds(self, spec: specs.Spec) -> tuple[float, str]:
         """Return what a spec will take, and a key of `HOW`."""
@@ -98,20 +105,27 @@ class Past:
         return self._by_arithmetic(spec)
 
     def _by_arithmetic(self, spec: specs.Train) -> tuple[float, str]:
-        """Scale the nearest network's seconds, on the same data where there is one."""
+        """Scale the seconds of the nearest network on the same data, or count multiply-adds.
+
+        Other data tell nothing: a run on a hundred rows is mostly what every run costs.
+        """
         work = arithmetic(spec.model)
         if work is None:
             return GUESS_S["Train"], GUESSED
-        nets = {key: arithmetic(key[1]) for key in self.trained}
-        nets = {key: other for key, other in nets.items() if other}
-        here = {key: other for key, other in nets.items() if key[0] == spec.dataset}
-        nets = here or nets
         rows = self.n_rows(spec.dataset)
+        nets = {key: arithmetic(key[1]) for key in self.trained if key[0] == spec.dataset}
+        nets = {key: other for key, other in nets.items() if other}
         if not nets:
-            return self.passes(spec) * rows * STEP * work / SPEED, GUESSED
+            work *= side(spec) ** 2 / SIDE**2
+            return LEAST_S + self.passes(spec) * rows * STEP * work / SPEED, GUESSED
         near = min(nets, key=lambda key: abs(math.log(nets[key] / work)))
-        ratio = work / nets[near] * rows / self.n_rows(near[0])
-        return self.passes(spec) * ratio * float(np.mean(self.trained[near])), SCALED
+        return self.passes(spec) * work / nets[near] * float(np.mean(self.trained[near])), SCALED
+
+
+def side(spec: specs.Train) -> int:
+    """Return the pixels a side of what a run's network sees."""
+    base, _ = parse(spec.dataset)
+    return recipes.get(spec.recipe).crop or SMALLER.get(base, SIDE)
 
 
 def past() -> Past:
@@ -129,10 +143,11 @@ def forecast(todo: Iterable[specs.Spec], known: Past) -> Cost:
 
     Returns:
         Their sums. A training run is scaled from stored runs of the same network and data by the
-        rows it passes; a network that was never stored from the nearest one by multiply-adds,
-        and by rows where that one saw other data; without any, its own multiply-adds at `SPEED`.
+        rows it passes; a network that was never stored from the nearest one on the data, by
+        multiply-adds; on data without any, its own multiply-adds at `SPEED`.
 
-    Note: multiply-adds are those of images of 32 x 32, or of 256 letters, whatever the data.
+    Note: multiply-adds are those of images of 32 x 32, scaled by the area that the network sees,
+        or of 256 letters.
     """
     todo = list(todo)
     found = [known.seconds(spec) for spec in todo]

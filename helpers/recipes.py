@@ -250,6 +250,12 @@ def get(name: str, epochs: int | None = None, model: str = "") -> Recipe:
     return dataclasses.replace(recipe, epochs=epochs, milestones=stretched, warm_up=warm_up)
 
 
+def gentle(name: str) -> str:
+    """Return the name of a recipe at the lower rate of networks without batch norm."""
+    asked = NAMED.fullmatch(name)
+    return name if asked["gentle"] else f"{asked['plain']}{GENTLE}{asked['ending']}"
+
+
 def with_batch(name: str, batch: int) -> str:
     """Return the name of a recipe with batches of so many examples, its rate in proportion."""
     asked = NAMED.fullmatch(name)

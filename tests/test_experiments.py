@@ -4,7 +4,17 @@ import dataclasses
 
 import pytest
 
-from helpers import StudyError, data, experiments, measurements, models, recipes, results, specs
+from helpers import (
+    StudyError,
+    data,
+    experiments,
+    measurements,
+    models,
+    profiles,
+    recipes,
+    results,
+    specs,
+)
 from helpers.experiments import Scale
 from helpers.selection.registry import METHODS
 from helpers.specs import Measure, Select, Train
@@ -14,6 +24,7 @@ COLUMNS = [
     *("selector", "selector_epochs", "n_selectors", "options", "epochs", "test_error"),
     *("seconds", "select_seconds", "total_seconds", "forward", "backward", "alone"),
 ]
+PROFILES = profiles.profiles(profiles.Folders().notebooks / "profiles.yml")
 SAMPLERS = {"ids", "adonis", "ids+adonis", "selective-backprop", "repeated-random"}
 QUESTIONS = sorted(n for n in vars(experiments) if n.endswith(("_runs", "_measures")))
 
@@ -116,6 +127,15 @@ def test_recorded_epochs_double_and_long_runs_add_where_svp_stops_its_proxies():
     assert experiments.recorded(6) == (0, 1, 2, 4, 6)  # stored runs hang on it
     assert experiments.recorded(12) == (0, 1, 2, 4, 8, 12)
     assert {50, 100} <= set(experiments.recorded(181))
+    assert experiments.recorded(6, (3, 6)) == (0, 1, 2, 3, 4, 6)
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_every_profile_has_runs_for_its_notebooks(name):
+    profile = PROFILES[name]
+    for number in profile.only or experiments.ALL:
+        given = profile.parameters | profile.notebooks.get(number, {})
+        assert experiments.ALL[number](Scale(**given))
 
 
 def test_scale_gives_lists_and_numbers_the_types_specs_are_hashed_with():

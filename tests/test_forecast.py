@@ -48,6 +48,17 @@ def test_runs_like_stored_ones_take_as_long_for_their_passes():
     assert cost.size == 5 * Store().size(specs.key(RUN))
 
 
+def net(seconds):
+    return seconds - forecast.LEAST_S
+
+
+def test_a_larger_view_takes_longer_by_its_area():
+    plain, crops = (Train(OTHER, SMALL, recipe, 2, 0) for recipe in ("small", "imagenet-small"))
+    assert net(told(crops).seconds) == pytest.approx(4 * net(told(plain).seconds))
+    digits = Train("digits@1000+100", SMALL, "small", 2, 0)
+    assert net(told(plain).seconds) == pytest.approx(16 * net(told(digits).seconds))
+
+
 def test_a_network_never_stored_is_scaled_from_the_nearest_on_its_data():
     stored(RUN, 2.2)
     stored(Train(DATA, "resnet14-w8", "digits", 2, 0), 6.6)
@@ -58,26 +69,29 @@ def test_a_network_never_stored_is_scaled_from_the_nearest_on_its_data():
     assert cost.how == {SCALED: 1}
 
 
-def test_other_data_are_scaled_by_their_rows_too():
+def test_other_data_tell_nothing():
+    asked = Train(OTHER, SMALL, "small", 4, 0)
+    alone = told(asked).seconds
     stored(RUN, 2.2)
-    cost = told(Train(OTHER, SMALL, "small", 4, 0))
-    assert cost.seconds == pytest.approx(2 * 2.2 * 1000 / 200)
-    assert cost.how == {SCALED: 1}
-    assert HOW[SCALED] in _how(cost)
+    cost = told(asked)
+    assert cost.seconds == alone
+    assert cost.how == {GUESSED: 1}
+    assert HOW[GUESSED] in _how(cost)
 
 
-def test_rows_that_a_name_does_not_tell_come_from_a_stored_run():
+def test_rows_that_a_name_does_not_tell_come_from_a_stored_run_or_the_original_files():
+    assert forecast.past().n_rows("cifar10-jpeg") == 50_000
     stored(Train("folder:/x", SMALL, "small", 1, 0), 1.1, n_train=500)
-    cost = told(Train(OTHER, SMALL, "small", 1, 0))
-    assert cost.seconds == pytest.approx(1.1 * 1000 / 500)
+    assert forecast.past().n_rows("folder:/x") == 500
+    assert forecast.past().n_rows("folder:/y") == forecast.ROWS
 
 
 def test_without_any_run_the_arithmetic_tells():
     short, long = Train(OTHER, SMALL, "small", 1, 0), Train(OTHER, SMALL, "small", 8, 0)
-    assert told(long).seconds == pytest.approx(8 * told(short).seconds)
+    assert net(told(long).seconds) == pytest.approx(8 * net(told(short).seconds))
     large = told(Train(OTHER, LARGE, "small", 1, 0))
     ratio = multiply_adds(LARGE) / multiply_adds(SMALL)
-    assert large.seconds == pytest.approx(ratio * told(short).seconds)
+    assert net(large.seconds) == pytest.approx(ratio * net(told(short).seconds))
     assert large.how == {GUESSED: 1}
     assert "20 billion multiply-adds" in _how(large)
     assert large.size == forecast.GUESS_BYTES

@@ -127,3 +127,12 @@ def test_epochs_below_one_are_refused(epochs):
 def test_a_recipe_that_would_silently_mean_something_else_is_refused(changed):
     with pytest.raises(StudyError):
         dataclasses.replace(recipes.get("digits"), **changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "lower"),
+    [("small", "small-gentle"), ("small-b256", "small-gentle-b256"), ("svp-gentle", "svp-gentle")],
+)
+def test_the_lower_rate_of_any_name(name, lower):
+    assert recipes.gentle(name) == lower
+    assert recipes.get(lower).rate < recipes.get(name.removesuffix("-gentle")).rate

@@ -16,9 +16,8 @@ METHOD_OPTIONS: dict[str, tuple[specs.Option, ...]] = {"iqp": (("bandwidth", "me
 
 def depth_run(scale: Scale, model: str, seed: int) -> Train:
     """Return training of one network on everything, with its trace."""
-    return Train(
-        scale.data_name, model, scale.recipe, scale.epochs, seed, record_at=recorded(scale.epochs)
-    )
+    record_at = recorded(scale.epochs, scale.stops)
+    return Train(scale.data_name, model, scale.recipe, scale.epochs, seed, record_at=record_at)
 
 
 def depth_runs(scale: Scale) -> list[Train]:

@@ -24,21 +24,22 @@ def longer_epochs(scale: Scale, budget: float) -> int:
     A method that reads the finished proxy costs E epochs of the proxy on all n rows, one forward
     pass of it over them, and E epochs of the target on b n rows. In passes of the target, forward
     and backward, with r the proxy's multiply-adds over the target's: r n (E + 1/3) + E b n.
-    Spent on b n rows alone, that is E + r (E + 1/3) / b epochs, here rounded.
+    Spent on b n rows alone, that is E + r (E + 1/3) / b epochs, here rounded, and one epoch more
+    than E where a tiny proxy would not pay for one.
 
     Args:
         scale: The study's parameters: E epochs, proxy and target.
         budget: Share b of the training rows, in (0, 1].
 
     Returns:
-        Epochs, at least E.
+        Epochs, more than E.
 
     Note: the work is known before anything runs, so that the run has a fixed description. The
         arithmetic of the selection itself is left out, and a small network reaches less of a
         machine's speed than its multiply-adds promise: `frame` tells the seconds of both.
     """
     extra = weight(scale, scale.proxy) * (scale.epochs + FORWARD_SHARE) / budget
-    return scale.epochs + round(extra)
+    return scale.epochs + max(round(extra), 1)
 
 
 def longer_run(scale: Scale, budget: float, seed: int) -> Train:

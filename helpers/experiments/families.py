@@ -37,11 +37,11 @@ def family_run(scale: Scale, model: str, seed: int) -> Train:
     """Return training of one architecture on everything, with its trace.
 
     Note: without batch norm the study's rates are too high (trials on digits and CIFAR-10), so
-        such networks train at a lower one (`recipes.GENTLE`); the rest of the recipe is the same.
+        such networks train at a lower one (`recipes.gentle`); the rest of the recipe is the same.
     """
     run = depth_run(scale, model, seed)
     if model.startswith(WITHOUT_NORM):
-        return dataclasses.replace(run, recipe=run.recipe + recipes.GENTLE)
+        return dataclasses.replace(run, recipe=recipes.gentle(run.recipe))
     return run
 
 

@@ -58,7 +58,7 @@ def brief_choice(
         budget: Share of the training rows.
         seed: Of the proxy's run and of ties.
         by: The network that chooses; the proxy by default.
-        after: Epochs that count. Uncertainties need one of `recorded(scale.epochs)`.
+        after: Epochs that count. Uncertainties need a recorded one: `scale.stops` are.
 
     Raises:
         StudyError: If `after` is not recorded.
@@ -68,8 +68,8 @@ def brief_choice(
     Note: nothing is trained again: the trace of the whole run gives the scores, its clock at
         that epoch the cost. So the learning rate is still as high as it is at that point.
     """
-    if after not in recorded(scale.epochs):
-        known = ", ".join(map(str, recorded(scale.epochs)))
+    if after not in recorded(scale.epochs, scale.stops):
+        known = ", ".join(map(str, recorded(scale.epochs, scale.stops)))
         raise StudyError(f"after must be one of the recorded epochs {known}, got {after}")
     return choice(scale, method, budget, seed, by, (("after", after),))
 

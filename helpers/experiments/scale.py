@@ -184,13 +184,14 @@ def _typed(name: str, value: object, kind: type) -> object:
     return kind(value)
 
 
-def recorded(epochs: int) -> tuple[int, ...]:
-    """Return the epochs at which all rows are scored: 0, 1, 2, 4, ... and the last.
+def recorded(epochs: int, stops: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """Return the epochs at which all rows are scored: 0, 1, 2, 4, ..., the stops and the last.
 
     Longer runs are also scored at 50/181 and 100/181 of their epochs, where `svp` Table 3 stops
     its proxies.
     """
     found = {0, epochs, *(2**i for i in range(20) if 2**i < epochs)}
+    found |= {stop for stop in stops if stop < epochs}
     if epochs > DOUBLING_IS_ENOUGH:
         found |= {round(epochs * part / 181) for part in (50, 100)}
     return tuple(sorted(found))
