@@ -18,7 +18,8 @@ TINY = {
     "families": ["fasttext-b10", "vdcnn9-w8-t64"],
 }  # fmt: skip
 # Enough steps that no network gives every review the same score, which notebook 02 refuses.
-LEARNT = TINY | {"dataset": "amazon-reviews@400+100", "epochs": 8}
+LEARNT = {name: TINY[name] for name in ("models", "families", "n_seeds", "n_initial")}
+LEARNT |= {"dataset": "amazon-reviews@400+100", "epochs": 8}
 PROFILES = ("amazon-small", "amazon-ratings-small")
 
 texts_only = pytest.mark.skipif(
@@ -52,23 +53,21 @@ def test_every_run_of_notebooks_01_and_02_on_a_few_reviews(dataset):
 
 
 @texts_only
-@pytest.mark.slow
-def test_the_notebooks_of_the_profile_end_to_end_and_again_offline(tmp_path, capfd, monkeypatch):
+def test_a_notebook_of_the_profile_end_to_end_and_again_offline(tmp_path, capfd, monkeypatch):
     repository = Folders(tmp_path / "repo")
     shutil.copytree(
         Folders().notebooks, repository.notebooks,
         ignore=shutil.ignore_patterns("executed", "published", ".ipynb_checkpoints"),
     )  # fmt: skip
     monkeypatch.setenv("STUDY_PROFILE", "amazon-small")
-    command = ["--profile", "amazon-small"]
+    command = ["--profile", "amazon-small", "--only", "02"]
     for name, value in LEARNT.items():
         command += ["-p", f"{name}={value}"]
     assert main(["study", *command], repository) == 0, capfd.readouterr().err
     written = {path.name[:2] for path in repository.figures("amazon-small").iterdir()}
-    assert written == {"01", "02", "06"}
-    capfd.readouterr()
+    assert written == {"02"}
     assert main(["figures", *command], repository) == 0, capfd.readouterr().err
-    assert "claims, profile amazon-small" in capfd.readouterr().out
+    capfd.readouterr()
     assert main(["study", *command, "--dry-run"], repository) == 0
     told = capfd.readouterr().out
     assert "03-lp-selection" not in told
