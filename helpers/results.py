@@ -87,9 +87,11 @@ def compute(
     todo = missing(wanted)
     if todo and os.environ.get("STUDY_OFFLINE"):
         absent = {specs.key(spec) for spec in todo} & {specs.key(spec) for spec in wanted}
+        profile = os.environ.get("STUDY_PROFILE")
+        command = "python -m helpers study" + (f" --profile {profile}" if profile else "")
         raise StudyError(
             f"{len(absent)} of {len(set(wanted))} results are neither stored nor published "
-            f"(the first: {specs.describe(todo[0])}); python -m helpers study computes them"
+            f"(the first: {specs.describe(todo[0])}); {command} computes them"
         )
     device = device or os.environ.get("STUDY_DEVICE") or "auto"
     workers = workers or _workers()

@@ -229,7 +229,7 @@ def test_held_out_is_stratified():
     labels = np.repeat([0, 1, 2], [10, 25, 2])
     is_test = held_out("x", labels, [str(row) for row in range(37)], parts=5)
     assert np.bincount(labels[is_test]).tolist() == [2, 5, 1]
-    with pytest.raises(StudyError, match="at least two images a class"):
+    with pytest.raises(StudyError, match="at least two rows a class"):
         held_out("x", np.array([0, 0, 1]), list("abc"), parts=5)
 
 

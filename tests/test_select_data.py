@@ -291,7 +291,7 @@ def test_one_image_a_class(tmp_path, here, capsys):
     single = write_digits(tmp_path / "single", 10)
     line = f"--method forgetting --k 5 {QUICK} --out p"
     said = refused(capsys, f"--data folder:{single} {line}")
-    assert "has one image and no split is given" in said
+    assert "has one row and no split is given" in said
     split = tmp_path / "split"
     write_digits(split / "train", 10)
     write_digits(split / "test", 30)

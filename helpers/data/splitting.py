@@ -43,8 +43,8 @@ def held_out(name: str, labels: np.ndarray, keys: Sequence[str], parts: int) -> 
         members = order[labels[order] == label]
         if len(members) < 2:
             raise StudyError(
-                f"{name}: the class with label {label} has one image and no split is given, "
-                "expected at least two images a class (one to train, one to test)"
+                f"{name}: the class with label {label} has one row and no split is given, "
+                "expected at least two rows a class (one to train, one to test)"
             )
         is_test[members[: max(1, round(len(members) / parts))]] = True
     return is_test

@@ -114,7 +114,7 @@ class Answer:
             if right <= usual + spread:
                 told.append(
                     f"the proxy (seed {run.spec.seed}) is right on {right:.1%} of the test rows, "
-                    f"hardly more than the {usual:.1%} of always naming the largest class: its "
+                    f"not surely more than the {usual:.1%} of always naming the largest class: its "
                     "scores say little; more --epochs or another --proxy may help"
                 )
         return told
