@@ -57,8 +57,8 @@ def full_error(dataset: str) -> float:
 def selector(scale: Scale, printed: str) -> str | None:
     """Return our network for a printed selector, `None` for one that has none here.
 
-    The baseline, marked (B), is our target; a network between proxy and target is the first of
-    `scale.more_proxies`. Random rows have no selector: "".
+    The baseline, marked (B), is our target; networks between proxy and target are those of
+    `scale.more_proxies`, in order. Random rows have no selector: "".
     """
     dataset, name = svp_data(scale), printed.split(" ")[0]
     if name == "-":

@@ -68,9 +68,10 @@ def brief_choice(
     Note: nothing is trained again: the trace of the whole run gives the scores, its clock at
         that epoch the cost. So the learning rate is still as high as it is at that point.
     """
-    if after not in recorded(scale.epochs, scale.stops):
-        known = ", ".join(map(str, recorded(scale.epochs, scale.stops)))
-        raise StudyError(f"after must be one of the recorded epochs {known}, got {after}")
+    known = recorded(scale.epochs, scale.stops)
+    if after not in known:
+        epochs = ", ".join(map(str, known))
+        raise StudyError(f"after must be one of the recorded epochs {epochs}, got {after}")
     return choice(scale, method, budget, seed, by, (("after", after),))
 
 
