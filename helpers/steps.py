@@ -165,11 +165,8 @@ def select(spec: specs.Select, get: Get, device: str) -> Outcome:
     chosen, weights = registry.weighted(method, pool, k, spec.seed, **options)
     seconds = time.perf_counter() - start
     indices = np.concatenate([first, rows[chosen]])
-    after = dict(spec.options).get("after")
     metrics = {
         "seconds": seconds,
-        "proxy_seconds": float(sum(trace_scores.seconds_of(r, after) for r in runs)),
-        "alone": all(r.metrics.get("alone", True) for r in runs),
         "n_pool": len(rows),
         "n_selected": len(chosen),
         "per_class": np.bincount(

@@ -1,7 +1,6 @@
 """Active learning's rounds, other proxies, and the opponents that spend the same work."""
 
 import itertools
-import math
 import os
 
 import numpy as np
@@ -134,39 +133,46 @@ def test_equal_seeds_label_equal_rows_and_other_seeds_others(tmp_path, monkeypat
     assert labelled(*cell).tolist() == once.tolist() != other.tolist()
 
 
-def test_selection_seconds_are_all_proxies_and_all_choices_up_to_the_budget():
+def seconds_of(cell):
+    return [experiments.seconds_of_choice(step) for step in rounds_of(cell)]
+
+
+def rounds_of(cell):
+    return list(specs.rounds(experiments.active_choice(SCALE, *cell)))
+
+
+def test_seconds_of_a_choice_are_its_own_and_those_of_its_proxies():
     cell = ("least-confidence", 0.2, 1, "resnet8-w8")
-    chosen = results.compute(list(walk(experiments.active_choice(SCALE, *cell))))
+    chosen = results.compute(rounds_of(cell))
     proxies = [run for step in chosen for run in results.compute(step.spec.of)]
     assert len(proxies) == 2
     spent = sum(r.metrics["seconds"] for r in (*chosen, *proxies))
-    alone = all(r.metrics["alone"] for r in (*chosen, *proxies))
-    measured = experiments.active_seconds(SCALE, *cell)
-    assert measured == pytest.approx(spent) if alone else math.isnan(measured)
+    assert sum(seconds for seconds, _ in seconds_of(cell)) == pytest.approx(spent)
 
 
-def test_selection_seconds_of_a_busy_machine_are_not_told(monkeypatch):
+def test_a_choice_is_charged_what_is_stored_of_its_proxies_now(monkeypatch):
     cell = ("least-confidence", 0.2, 1, "resnet8-w8")
+    results.compute(rounds_of(cell))
     plain = results.load
 
-    def shared(alone):
-        def load(spec, complete=False):
-            found = plain(spec, complete)
-            found.metrics["alone"] = alone
-            return found
+    def again(spec, complete=False):
+        found = plain(spec, complete)
+        trained = isinstance(spec, specs.Train)
+        found.metrics.update({"seconds": 100.0, "alone": False} if trained else {"alone": True})
+        return found
 
-        return load
-
-    monkeypatch.setattr(results, "load", shared(True))
-    assert experiments.active_seconds(SCALE, *cell) > 0
-    monkeypatch.setattr(results, "load", shared(False))
-    assert math.isnan(experiments.active_seconds(SCALE, *cell))
+    monkeypatch.setattr(results, "load", again)
+    *others, (first, alone) = seconds_of(cell)
+    assert first < 1
+    assert alone  # the first rows are random: no proxy
+    assert len(others) == 2
+    assert all(seconds > 100 and not alone for seconds, alone in others)
 
 
 def test_selection_seconds_need_their_results(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "empty"))
-    with pytest.raises(StudyError, match=r"select least-confidence .* is not stored"):
-        experiments.active_seconds(SCALE, "least-confidence", 0.2, 1)
+    with pytest.raises(StudyError, match=r"select .* is not stored"):
+        seconds_of(("least-confidence", 0.2, 1, "resnet8-w8"))
 
 
 def test_the_table_tells_what_share_is_labelled_and_what_it_cost(found):

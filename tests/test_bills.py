@@ -21,7 +21,7 @@ def _no_pack(monkeypatch):
     monkeypatch.setenv("STUDY_PROFILE", "a profile without a pack")
 
 
-def plant(spec, rows=N, seconds=4.0, alone=True, proxy_seconds=0.0):
+def plant(spec, rows=N, seconds=4.0, alone=True):
     """Store a made-up run, whose epochs pass its rows once, or a selection from all rows."""
     metrics = {"seconds": seconds, "alone": alone}
     if isinstance(spec, Train):
@@ -30,14 +30,14 @@ def plant(spec, rows=N, seconds=4.0, alone=True, proxy_seconds=0.0):
         history = {"forward": seen, "backward": seen, "seconds": clock}
         metrics |= {"test_acc": 0.9, "n_train": rows, "history": history}
     else:
-        metrics |= {"n_pool": N, "proxy_seconds": proxy_seconds}
+        metrics |= {"n_pool": N}
     Store().write(spec, metrics, {})
 
 
-def plant_subset(chosen, rows, seconds=1.0, select_s=0.5, proxy_seconds=4.0):
+def plant_subset(chosen, rows, seconds=1.0, select_s=0.5):
     run = ex.subset_run(SCALE, SCALE.target, chosen)
     plant(run, rows, seconds)
-    plant(chosen, seconds=select_s, proxy_seconds=proxy_seconds if chosen.of else 0.0)
+    plant(chosen, seconds=select_s)
     for read in chosen.of:
         plant(read)
     return run
@@ -95,7 +95,7 @@ def plant_labelling(by):
             plant(ex.active_run(SCALE, "k-centers", budget, seed, by), rows=60, seconds=2.0)
         chosen = ex.active_choice(SCALE, "k-centers", SCALE.label_budgets[-1], seed, by)
         for step in rounds(chosen):
-            plant(step, seconds=0.25, proxy_seconds=2.0 if step.of else 0.0)
+            plant(step, seconds=0.25)
             for run in step.of:
                 plant(run, rows=60, seconds=2.0)
 

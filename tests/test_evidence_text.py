@@ -28,9 +28,9 @@ def _no_pack(monkeypatch):
     monkeypatch.setenv("STUDY_PROFILE", "a profile without a pack")
 
 
-def plant(spec, accuracy=0.5, seconds=1.0, proxy_seconds=0.0):
+def plant(spec, accuracy=0.5, seconds=1.0):
     """Store a made-up training run or selection."""
-    metrics = {"seconds": seconds, "alone": True, "proxy_seconds": proxy_seconds}
+    metrics = {"seconds": seconds, "alone": True}
     if isinstance(spec, Train):
         metrics |= {"test_acc": accuracy, "device": "cpu", "threads": 1}
     Store().write(spec, metrics, {})
@@ -55,10 +55,9 @@ def plant_all(scale):
 def plant_labels(scale, method, budget, seed, by):
     """Store the rounds up to a budget with what they took."""
     for step in rounds(ex.active_choice(scale, method, budget, seed, by)):
-        spent = SECONDS[by] if step.of else 0.0
-        plant(step, seconds=0.0, proxy_seconds=spent)
+        plant(step, seconds=0.0)
         for run in step.of:
-            plant(run, ACCURACY[by] + seed / 1000, seconds=spent)
+            plant(run, ACCURACY[by] + seed / 1000, seconds=SECONDS[by])
 
 
 def test_polarity():

@@ -15,12 +15,12 @@ from helpers.claims.stored import (
     Evidence,
     Missing,
     Unfit,
+    choosing_seconds,
     each_seed,
     error,
     full,
     measured,
     parts,
-    refuse_shared,
     seconds,
 )
 from helpers.experiments import Scale
@@ -93,9 +93,8 @@ def brief_seconds(scale: Scale, method: str, budget: float, after: int) -> np.nd
     Raises:
         Unfit: If a run shared its machine.
     """
-    found = each_seed(scale, lambda seed: ex.brief_choice(scale, method, budget, seed, after=after))
-    refuse_shared(found)
-    return np.array([r.metrics["seconds"] + r.metrics["proxy_seconds"] for r in found])
+    steps = [ex.brief_choice(scale, method, budget, seed, after=after) for seed in scale.seeds]
+    return np.array([choosing_seconds([step]) for step in steps])
 
 
 @measured

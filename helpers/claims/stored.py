@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from helpers import results, specs
-from helpers.experiments import Scale, depth_run
-from helpers.specs import Spec, Train
+from helpers.experiments import Scale, depth_run, seconds_of_choice
+from helpers.specs import Select, Spec, Train
 from helpers.store import Result, Store
 
 BySeed = Callable[[int], Spec]
@@ -105,6 +105,17 @@ def seconds(scale: Scale, *settings: BySeed) -> np.ndarray:
     found = [each_seed(scale, run) for run in settings]
     refuse_shared([result for row in found for result in row])
     return np.array([[result.metrics["seconds"] for result in row] for row in found])
+
+
+def choosing_seconds(steps: Sequence[Select]) -> float:
+    """Return the seconds of choices, and of the runs they read as those are stored now.
+
+    Raises:
+        Missing: If one of them is not stored.
+        Unfit: If one of them shared its machine, or they ran on different devices.
+    """
+    refuse_shared([load(spec) for step in steps for spec in (step, *step.of)])
+    return sum(seconds_of_choice(step)[0] for step in steps)
 
 
 def refuse_shared(found: list[Result]) -> None:

@@ -9,7 +9,6 @@ from helpers.experiments.active import (
     active_choice,
     active_run,
     active_runs,
-    active_seconds,
     initial_choice,
     round_run,
 )
@@ -88,6 +87,7 @@ from helpers.experiments.scale import (
 )
 from helpers.experiments.table import (
     frame,
+    seconds_of_choice,
 )
 from helpers.specs import Spec
 
@@ -104,7 +104,6 @@ __all__ = [
     "active_choice",
     "active_run",
     "active_runs",
-    "active_seconds",
     "brief_choice",
     "brief_runs",
     "budgeted_run",
@@ -150,6 +149,7 @@ __all__ = [
     "replicated_run",
     "replicated_runs",
     "round_run",
+    "seconds_of_choice",
     "selectors",
     "single_runs",
     "solver_measures",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from helpers import StudyError, specs
 from helpers.experiments.core_sets import METHOD_OPTIONS, choice, subset_run
 from helpers.experiments.proxies import selectors
 from helpers.experiments.scale import Scale
-from helpers.experiments.table import stored
 from helpers.selection import registry
-from helpers.specs import Select, Train, rounds
+from helpers.specs import Select, Train
 
 ACTIVE_METHODS = ("least-confidence", "k-centers")
 
@@ -111,29 +108,3 @@ def active_runs(scale: Scale) -> list[Train]:
         for method, by in cells
         for budget in scale.label_budgets
     ]
-
-
-def active_seconds(scale: Scale, method: str, budget: float, seed: int, by: str = "") -> float:
-    """Return what labelling up to a budget took: trainings of every round and the choices.
-
-    Args:
-        scale: The study's parameters.
-        method: As for `active_choice`.
-        budget: As for `active_choice`.
-        seed: As for `active_choice`.
-        by: As for `active_choice`.
-
-    Returns:
-        Seconds, of stored results; the final training of the target is not in it. NaN where
-        one of them was measured on a machine that had other work.
-
-    Raises:
-        StudyError: If a round is neither stored nor published.
-
-    Source: `svp` Table 1: the data-selection speed-up is this of the target as its own
-        selector, divided by this of the proxy.
-    """
-    found = [stored(step) for step in rounds(active_choice(scale, method, budget, seed, by))]
-    if not all(result.metrics["alone"] for result in found):
-        return math.nan
-    return sum(r.metrics["seconds"] + r.metrics["proxy_seconds"] for r in found)

@@ -16,12 +16,11 @@ from helpers.experiments.active import ACTIVE_METHODS, active_choice, active_run
 from helpers.experiments.costs import FORWARD_SHARE, weight
 from helpers.experiments.proxies import selectors
 from helpers.experiments.scale import Scale
-from helpers.experiments.table import stored
+from helpers.experiments.table import seconds_of_choice, stored, trained_for
 from helpers.ranking import t_interval
 from helpers.selection.registry import METHODS
 from helpers.specs import Select, Train, rounds
 from helpers.store import Result
-from helpers.trace_scores import seconds_of
 
 SECONDS, WORK = "seconds", "work (examples through the target)"
 
@@ -34,30 +33,19 @@ def passes(run: Result, after: int | None = None) -> float:
     return FORWARD_SHARE * forward + (1 - FORWARD_SHARE) * backward
 
 
-def trained_for(step: Select) -> int | None:
-    """Return the epochs that a choice needs of the runs it reads, None for all.
-
-    Note: gradient norms are those of the untrained network. Their single pass over the rows was
-        not timed by itself; one epoch, charged in its place, is more than it costs.
-    """
-    first_only = METHODS[step.method].needs == ("norms",)
-    return dict(step.options).get("after", 1 if first_only else None)
-
-
 def choosing(scale: Scale, step: Select) -> dict[str, float]:
     """Return seconds and work of one choice and the runs it reads, earlier rounds left out.
 
     Raises:
         StudyError: If one of them is neither stored nor published.
     """
-    chosen, after = stored(step), trained_for(step)
-    bill = {"seconds": chosen.metrics["seconds"], "work": 0.0, "alone": chosen.metrics["alone"]}
-    for spec in step.of:
-        run = stored(spec)
-        scored = FORWARD_SHARE * chosen.metrics["n_pool"]
-        bill["seconds"] += seconds_of(run, after)
-        bill["work"] += weight(scale, spec.model) * (passes(run, after) + scored)
-    return bill
+    seconds, alone = seconds_of_choice(step)
+    scored = FORWARD_SHARE * stored(step).metrics["n_pool"]
+    work = [
+        weight(scale, run.model) * (passes(stored(run), trained_for(step)) + scored)
+        for run in step.of
+    ]
+    return {"seconds": seconds, "work": sum(work), "alone": alone}
 
 
 def charged(scale: Scale, frame: pd.DataFrame, wanted: Sequence[Train]) -> tuple[pd.DataFrame, str]:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from helpers import StudyError, results, specs
 from helpers.selection.registry import METHODS
-from helpers.specs import Spec, Train, rounds
+from helpers.specs import Select, Spec, Train, rounds
 from helpers.store import Result
+from helpers.trace_scores import seconds_of
 
 # How readers are told of what the registry's methods are not; figures and tables share it.
 RUN_LABELS = {
@@ -118,10 +119,36 @@ def _selector(spec: Train) -> dict[str, object]:
     }
 
 
+def trained_for(step: Select) -> int | None:
+    """Return the epochs that a choice needs of the runs it reads, None for all.
+
+    Note: gradient norms are those of the untrained network. Their single pass over the rows was
+        not timed by itself; one epoch, charged in its place, is more than it costs.
+    """
+    first_only = METHODS[step.method].needs == ("norms",)
+    return dict(step.options).get("after", 1 if first_only else None)
+
+
+def seconds_of_choice(step: Select) -> tuple[float, bool]:
+    """Return seconds of a choice with the runs it reads, earlier rounds left out.
+
+    The runs are charged what is stored of them now: one measured again on a quiet machine
+    corrects all choices that read it.
+
+    Returns:
+        Seconds; and whether the choice and all these runs had their machine alone.
+
+    Raises:
+        StudyError: If one of them is neither stored nor published.
+    """
+    chosen, runs = stored(step), [stored(run) for run in step.of]
+    spent = sum(seconds_of(run, trained_for(step)) for run in runs)
+    return chosen.metrics["seconds"] + spent, all(r.metrics["alone"] for r in (chosen, *runs))
+
+
 def _selecting(spec: Train) -> tuple[float, bool]:
     """Return the seconds spent on choosing rows, and whether all of it had the machine alone."""
-    chosen = [stored(step) for step in rounds(spec.subset)]
-    embedded = [stored(run) for run in spec.sampler.of] if spec.sampler else []
-    seconds = sum(r.metrics["seconds"] + r.metrics["proxy_seconds"] for r in chosen)
-    seconds += sum(r.metrics["seconds"] for r in embedded)
-    return float(seconds), all(r.metrics.get("alone", True) for r in (*chosen, *embedded))
+    chosen = [seconds_of_choice(step) for step in rounds(spec.subset)]
+    embedded = [stored(run).metrics for run in spec.sampler.of] if spec.sampler else []
+    parts = [*chosen, *((own["seconds"], own["alone"]) for own in embedded)]
+    return float(sum(seconds for seconds, _ in parts)), all(alone for _, alone in parts)

@@ -77,7 +77,7 @@ class Answer:
     @property
     def proxy_s(self) -> float:
         """Seconds of training all proxies, as measured."""
-        return float(self.choice.metrics["proxy_seconds"])
+        return float(sum(run.metrics["seconds"] for run in self.runs))
 
     def score(self) -> report.Score | None:
         """Return what the page orders examples by; equal ones by the proxy's error."""
