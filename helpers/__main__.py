@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from helpers import arguments, parameters, profiles, run
 from helpers.profiles import Folders
@@ -16,7 +17,10 @@ DEBUG_ENV = "STUDY_DEBUG"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others."""
+    """A parser whose errors are one line, like all others, and whose flags are written in full."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
 
     def error(self, message: str) -> None:
         """Exit with code 2 after one line."""

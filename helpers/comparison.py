@@ -40,6 +40,7 @@ SVP_NEAREST = {
     "folder:": "ImageNet",
     # of CIFAR-100 the error on all rows is not printed, which ours count their loss from
     "cifar100": "",
+    "svhn": "",  # only `svp-slides` has it
 }
 WORDS = ("document", "group", "name", "method", "quantity")
 NUMBERS = ("paper", "ours", "low", "high")

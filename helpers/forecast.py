@@ -147,7 +147,7 @@ def forecast(todo: Iterable[specs.Spec], known: Past) -> Cost:
         multiply-adds; on data without any, its own multiply-adds at `SPEED`.
 
     Note: multiply-adds are those of images of 32 x 32, scaled by the area that the network sees,
-        or of 256 letters.
+        or of a text as long as it reads.
     """
     todo = list(todo)
     found = [known.seconds(spec) for spec in todo]

@@ -18,12 +18,26 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 
 
 class CellFailed(Exception):
-    """A notebook stopped; ``cell`` counts its cells from 1, ``report`` ends in the error."""
+    """A notebook stopped; ``cell`` counts its cells from 1, ``report`` ends in the error.
 
-    def __init__(self, cell: int, report: str) -> None:
+    ``kind`` is the name of the error's class, where a cell raised one.
+    """
+
+    def __init__(self, cell: int, report: str, kind: str = "") -> None:
         super().__init__(report.rstrip().splitlines()[-1])
-        self.cell = cell
+        self.cell, self.kind = cell, kind
         self.report = report.rstrip()
+
+
+def variables(given: dict[str, str], root: Path) -> dict[str, str]:
+    """Add to some environment variables what any kernel of ours needs of this process's.
+
+    Notebooks import helpers from ``root`` even where they are not installed.
+    """
+    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    inline = "module://matplotlib_inline.backend_inline"
+    base = {name: value for name, value in os.environ.items() if name != "STUDY_FRESH"}
+    return {**base, "PYTHONPATH": path, "MPLBACKEND": inline, **given}
 
 
 class Execution:
@@ -76,7 +90,7 @@ class Execution:
             )
         except papermill.PapermillExecutionError as error:
             self._at_cell(None, error.cell_index)
-            raise CellFailed(self.cell, _report(error)) from None
+            raise CellFailed(self.cell, _report(error), error.ename) from None
         except DeadKernelError:
             raise CellFailed(self.cell, "the kernel died (killed, or out of memory?)") from None
         except RuntimeError as error:
@@ -85,6 +99,12 @@ class Execution:
         finally:
             if self.output.exists():
                 nbformat.write(clean(read(self.output)), self.output)
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures that the notebook saves."""
+        sources = "\n".join(cell.source for cell in self.source.cells)
+        return re.findall(r'plots\.save\(fig, "([^"]+)"\)', sources)
 
     def stop(self) -> None:
         """Kill the kernel and all processes that it started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -99,14 +100,22 @@ def decided(chosen: Profile, overrides: dict[str, Any] | None = None) -> list[Ro
     from helpers.claims import evidence, ledger
 
     scale = scale_for(chosen, overrides)
-    return ledger.decide_all(ledger.load_ledger(), scale, chosen.scale, evidence.EVIDENCE)
+    rows = ledger.load_ledger()
+    return ledger.decide_all(rows, scale, chosen.scale, evidence.EVIDENCE, chosen.claims)
 
 
 def claims(chosen: Profile, overrides: dict[str, Any] | None = None) -> str:
-    """Write the ledger with verdicts, one claim a line, and how many of each verdict last."""
+    """Write the ledger with verdicts, one claim a line, and how many of each verdict last.
+
+    A profile of scale none judges no claim: only those stand there that have a number.
+    """
     from helpers.claims import ledger, verdicts
 
     rows = decided(chosen, overrides)
+    if chosen.scale == "none":
+        lines = [ledger.format_line(row) for row in rows if not math.isnan(row.answer.value)]
+        told = f"none of the {len(rows)} claims is judged by it (scale none)"
+        return "\n".join([*lines, f"profile {chosen.name}: {told}, {len(lines)} have a number"])
     given = [row.answer.verdict for row in rows]
     counts = ", ".join(f"{given.count(v)} {v}" for v in verdicts.VERDICTS if v in given)
     lines = [ledger.format_line(row) for row in rows]
@@ -126,7 +135,10 @@ def list_results() -> int:
     for result in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(store.age(result.key)))
         size = store.size(result.key) / 1024
-        print(f"{result.key[:12]}  {when}  {size:>9.0f} KiB  {specs.describe(result.spec)}")
+        told = specs.describe(result.spec)
+        if isinstance(result.spec, specs.Train):
+            told += f", {result.spec.dataset}"
+        print(f"{result.key[:12]}  {when}  {size:>9.0f} KiB  {told}")
     print(f"{len(found)} results in {store.path}")
     for part in unfinished.parts(store.path):
         told = f"{part.what}: {part.done} of {part.epochs} epochs"

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from helpers import StudyError, data
-from helpers.data.names import is_path, parse
+from helpers.data.names import is_path, is_text, parse
 
 if TYPE_CHECKING:
     from helpers.experiments import Scale
 
-MODELS = ("proxy", "target", "models", "more_proxies", "panel_models", "families")
+MODELS = ("proxy", "target", "models", "more_proxies", "quick_proxy", "panel_models", "families")
+
+# Notebooks that alone train what these name.
+TRAINED_BY = {"panel_models": "03", "families": "02"}
+# How the names of networks and recipes for texts begin; the others are for images.
+OF_TEXTS = ("fasttext", "vdcnn", "text")
 
 
-def check_data(name: str) -> None:
-    """Refuse a data set that does not exist, or a slice of more rows than it has.
+def check_data(name: str, own_batch: int = 0) -> None:
+    """Refuse a data set that does not exist, or has fewer rows than its slice or a batch asks for.
+
+    Args:
+        name: Of the data set.
+        own_batch: The parameter of that name; 0 for none.
 
     Raises:
         ValueError: If the name is unknown, its folder or file is not there, or it is too small.
@@ -25,8 +35,8 @@ def check_data(name: str) -> None:
     path = base.partition(":")[2]
     if is_path(base) and not os.path.exists(path):
         raise ValueError(f"dataset {name}: there is no {path}")
-    if rows:
-        data.check(name)
+    if (rows or own_batch) and own_batch > (n := data.check(name)):
+        raise ValueError(f"own_batch must be at most {n}, the training rows, got {own_batch}")
 
 
 def check_models(scale: Scale) -> None:
@@ -44,9 +54,39 @@ def check_models(scale: Scale) -> None:
             known.add(model)
 
 
-def _asked(scale: Scale) -> list[tuple[str, str]]:
+def check_kinds(scale: Scale, number: str, known: Collection[str]) -> None:
+    """Refuse networks and a recipe for texts where a notebook has images, and the reverse.
+
+    Args:
+        scale: What the notebook is run with.
+        number: The notebook's ("03"): what it does not train may be of either kind.
+        known: Its parameters.
+
+    Raises:
+        ValueError: Naming the parameter, the network or recipe, and the data set.
+    """
+    trained = [p for p in (*MODELS, "recipe") if TRAINED_BY.get(p, number) == number]
+    for parameter, name in _asked(scale, trained):
+        if name and parameter in known:
+            check_kind(scale.dataset, parameter, name)
+
+
+def check_kind(dataset: str, parameter: str, name: str) -> None:
+    """Refuse a network or recipe for texts beside images, and the reverse.
+
+    Raises:
+        ValueError: Naming the parameter, the network or recipe, and the data set.
+    """
+    kinds = ("images", "texts")
+    needed, held = name.startswith(OF_TEXTS), is_text(parse(dataset)[0])
+    if needed != held:
+        what = f"the data set {dataset} holds {kinds[held]}"
+        raise StudyError(f"{parameter}: {name} is for {kinds[needed]}, {what}")
+
+
+def _asked(scale: Scale, parameters: Sequence[str] = MODELS) -> list[tuple[str, str]]:
     """Return every network of a scale with the parameter that names it."""
-    names = [field.name for field in fields(scale) if field.name in MODELS]
+    names = [field.name for field in fields(scale) if field.name in parameters]
     values = {name: getattr(scale, name) for name in names}
     return [
         (name, model)

@@ -56,6 +56,7 @@ class Profile:
         parameters: For every notebook that has the parameter.
         notebooks: Number ("03") to parameters for that notebook alone.
         only: Numbers of the notebooks that run unless others are asked for; () = all.
+        claims: Ids of the claims made on data like the profile's; () = all of them.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Profile:
     parameters: dict[str, Any] = field(default_factory=dict)
     notebooks: dict[str, dict[str, Any]] = field(default_factory=dict)
     only: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
 
 
 def profiles(path: Path) -> dict[str, Profile]:
@@ -83,20 +85,22 @@ def profiles(path: Path) -> dict[str, Profile]:
             raise ValueError(f"profile {name}: unknown key {unknown[0]}; keys: {_join(allowed)}")
         given = {key: value for key, value in (block or {}).items() if value is not None}
         own = {str(k).zfill(2): v or {} for k, v in given.pop("notebooks", {}).items()}
-        only = _numbers(name, given.pop("only", []))
-        found[str(name)] = Profile(str(name), notebooks=own, only=only, **given)
+        only, about = (_listed(name, key, given.pop(key, [])) for key in ("only", "claims"))
+        numbers = tuple(number.zfill(2) for number in only)
+        found[str(name)] = Profile(str(name), notebooks=own, only=numbers, claims=about, **given)
     return found
 
 
-def _numbers(name: str, only: Any) -> tuple[str, ...]:
-    """Return the notebooks' numbers that a block lists under ``only``.
+def _listed(name: str, key: str, asked: Any) -> tuple[str, ...]:
+    """Return what a block lists under a key.
 
     Raises:
         ValueError: If it is not a list.
     """
-    if not isinstance(only, list):
-        raise ValueError(f'profile {name}: only must be a list such as ["01", "06"], got {only!r}')
-    return tuple(str(number).zfill(2) for number in only)
+    example = {"only": '["01", "06"]', "claims": "[svp-01]"}[key]
+    if not isinstance(asked, list):
+        raise ValueError(f"profile {name}: {key} must be a list such as {example}, got {asked!r}")
+    return tuple(str(one) for one in asked)
 
 
 def profile(name: str, folders: Folders | None = None) -> Profile:
@@ -122,7 +126,8 @@ def settings(
         Number to the parameters that papermill passes, for the notebooks in ``only``.
 
     Raises:
-        ValueError: For an unknown parameter (naming the valid ones) or a wrong type.
+        ValueError: For an unknown parameter (naming the valid ones), one that no notebook of the
+            profile reads, or a wrong type.
     """
     known = {number: inspect(path) for number, path in notebooks.items()}
     shared = absolute(chosen.parameters, ROOT)
@@ -130,6 +135,10 @@ def settings(
     _refuse(extra, _union(known[number] for number in only), "-p")
     _refuse(chosen.notebooks, known, f"profile {chosen.name}, notebooks")
     _refuse(dict.fromkeys(chosen.only), known, f"profile {chosen.name}, only")
+    read = _union(known[number] for number in chosen.only or known)
+    if unread := [name for name in shared if name not in read]:
+        which = f"only: {_join(chosen.only)}"
+        raise ValueError(f"profile {chosen.name}, {which}: no notebook reads {_plain(unread)}")
     found = {}
     for number, names in known.items():
         own = absolute(chosen.notebooks.get(number, {}), ROOT)

@@ -8,9 +8,10 @@ import re
 from helpers import StudyError
 from helpers.recipe import Recipe
 
-# Endings of a recipe's name that change it: a lower rate, other batches.
+# Endings of a recipe's name that change it: a lower rate, no mirroring, precision, other batches.
 GENTLE = "-gentle"
-NAMED = re.compile(rf"(?P<plain>.+?)(?P<ending>(?P<gentle>{GENTLE})?(-b(?P<batch>\d+))?)")
+KEPT = rf"(?P<gentle>{GENTLE})?(?P<upright>-upright)?(-(?P<precision>float32|mixed))?"
+NAMED = re.compile(rf"(?P<plain>.+?)(?P<ending>(?P<kept>{KEPT})(-b(?P<batch>0|[1-9]\d*))?)")
 
 
 def _sprints() -> tuple[Recipe, Recipe]:
@@ -124,6 +125,7 @@ RECIPES = {
             warm_up=1,
             pad=4,
             flip=True,
+            precision="mixed",
         ),
         Recipe(
             "svp-slides",
@@ -136,6 +138,7 @@ RECIPES = {
             (0.1, 0.01, 1e-3, 1e-4),
             pad=4,
             flip=True,
+            precision="mixed",
         ),
         Recipe(
             "budgeted",
@@ -145,6 +148,7 @@ RECIPES = {
             0.001,
             "steps",
             weight_decay=5e-4,
+            precision="mixed",
         ),
         Recipe(
             "geda",
@@ -156,6 +160,7 @@ RECIPES = {
             weight_decay=1e-4,
             pad=4,
             flip=True,
+            precision="mixed",
         ),
         Recipe(
             "adonis",
@@ -223,9 +228,10 @@ def get(name: str, epochs: int | None = None, model: str = "") -> Recipe:
     """Look up a recipe; `epochs` stretches or shortens its schedule in proportion.
 
     A name may end in what changes the recipe, in this order: `-gentle` takes three tenths of its
-    rate, for networks without batch norm; `-b256` takes batches of 256 and scales the rate with
-    the batch. With the name of the `model` it is what the recipe puts `instead` of itself for
-    that network, the endings kept.
+    rate, for networks without batch norm; `-upright` mirrors no image, for signs to be read;
+    `-mixed` or `-float32` sets the precision; `-b256` takes batches of 256 and scales the rate
+    with the batch. With the name of the `model` it is what the recipe puts `instead` of itself
+    for that network, the endings kept.
 
     Raises:
         StudyError: If the name is unknown, a batch is below 2 or `epochs` is below 1.
@@ -256,10 +262,20 @@ def gentle(name: str) -> str:
     return name if asked["gentle"] else f"{asked['plain']}{GENTLE}{asked['ending']}"
 
 
+def plain(name: str) -> str:
+    """Return the name of a recipe without its endings."""
+    return NAMED.fullmatch(name)["plain"]
+
+
+def like(name: str, other: str) -> str:
+    """Return the name of another recipe with the endings of this one, its own batch kept."""
+    return other + NAMED.fullmatch(name)["kept"]
+
+
 def with_batch(name: str, batch: int) -> str:
     """Return the name of a recipe with batches of so many examples, its rate in proportion."""
     asked = NAMED.fullmatch(name)
-    return f"{asked['plain']}{asked['gentle'] or ''}-b{batch}"
+    return f"{asked['plain']}{asked['kept']}-b{batch}"
 
 
 def _changed(recipe: Recipe, asked: re.Match[str]) -> Recipe:
@@ -273,5 +289,11 @@ def _changed(recipe: Recipe, asked: re.Match[str]) -> Recipe:
         raise StudyError(f"a recipe's batch must be 2 or more, got {asked[0]!r}")
     if not asked["ending"]:
         return recipe
-    rate = (0.3 if asked["gentle"] else 1.0) * recipe.rate * (batch / recipe.batch)
-    return dataclasses.replace(recipe, name=recipe.name + asked["ending"], batch=batch, rate=rate)
+    return dataclasses.replace(
+        recipe,
+        name=recipe.name + asked["ending"],
+        batch=batch,
+        rate=(0.3 if asked["gentle"] else 1.0) * recipe.rate * (batch / recipe.batch),
+        flip=recipe.flip and not asked["upright"],
+        precision=asked["precision"] or recipe.precision,
+    )

@@ -13,6 +13,14 @@ from helpers.store import NotStored, Result, Store
 SURE_S, OWN_SHARE = 3.0, 0.9
 
 
+class NotRun(StudyError):
+    """Results are asked for that were not computed yet, while nothing may be computed."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Give IPython one line: nothing in the notebook is wrong."""
+        return [str(self)]
+
+
 def _fresh_since() -> float:
     since = os.environ.get("STUDY_FRESH") or "0"
     try:
@@ -82,14 +90,14 @@ def compute(
 
     Raises:
         StudyError: If runs failed (all others are stored first, unless the store itself cannot be
-            written), or if `$STUDY_OFFLINE` is set and something is missing.
+            written); `NotRun` if `$STUDY_OFFLINE` is set and something is missing.
     """
     todo = missing(wanted)
     if todo and os.environ.get("STUDY_OFFLINE"):
         absent = {specs.key(spec) for spec in todo} & {specs.key(spec) for spec in wanted}
         profile = os.environ.get("STUDY_PROFILE")
         command = "python -m helpers study" + (f" --profile {profile}" if profile else "")
-        raise StudyError(
+        raise NotRun(
             f"{len(absent)} of {len(set(wanted))} results are neither stored nor published "
             f"(the first: {specs.describe(todo[0])}); {command} computes them"
         )
@@ -156,13 +164,15 @@ def machine_busy() -> bool:
 
 
 def starved(wall: float, own: float) -> bool:
-    """Tell whether a process that computes on CPUs had to wait for one.
+    """Tell whether what computes on CPUs had to wait for one.
 
     The load average lags behind by a minute and does not see the other guests of a machine.
 
     Args:
         wall: Seconds that passed.
-        own: Seconds of CPU that the process had meanwhile, all threads together.
+        own: Seconds of CPU that the thread which computes had meanwhile. Among several threads
+            it waits for the slowest, so that it is short of time too where they share a core: a
+            network trained by two threads on one core had half of `wall`, the process all of it.
     """
     return wall > SURE_S and own < OWN_SHARE * wall
 
@@ -180,9 +190,9 @@ def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
     key, store, crowded = specs.key(spec), Store(), machine_busy() or not alone
     if isinstance(spec, specs.Train):
         unfinished.begin(store.path, key, crowded, _fresh_since())
-    began, worked = time.perf_counter(), time.process_time()
+    began, worked = time.perf_counter(), time.thread_time()
     metrics, arrays = steps.run(spec, get, device)
-    wall, own = time.perf_counter() - began, time.process_time() - worked
+    wall, own = time.perf_counter() - began, time.thread_time() - worked
     crowded = crowded or machine_busy() or (metrics.get("device") == "cpu" and starved(wall, own))
     metrics["alone"] = bool(metrics.get("alone", True) and not crowded)
     # Where another process stored it meanwhile, whoever reads it there must not see it go.

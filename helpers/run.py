@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers import preflight, readme
+from helpers import kernels, preflight, readme
 from helpers.kernels import CellFailed, Execution, plain
 from helpers.parameters import parameters_of
 from helpers.profiles import (
@@ -120,9 +120,11 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
     # numbers no run could use and data that are not there are better known now
     scale = scale_for(chosen, options.parameters)
     if not options.offline:
-        preflight.check_data(scale.dataset)
+        preflight.check_data(scale.dataset, scale.own_batch)
         for number in numbers:
-            preflight.check_models(scale_for(chosen, options.parameters, number))
+            asked = scale_for(chosen, options.parameters, number)
+            preflight.check_models(asked)
+            preflight.check_kinds(asked, number, parameters_of(found[number]))
     executed, figures = folders.executed(chosen.name), folders.figures(chosen.name)
     if chosen.name == TEMPORARY_PROFILE:
         base = Path(tempfile.gettempdir()) / f"study-{chosen.name}-{os.getpid()}"
@@ -199,9 +201,10 @@ def _run_one(
     failed = what.executed / f"{notebook.stem}.failed.ipynb"
     execution = Execution(notebook, beside, scratch / f"{number}.log")
     progress = scratch / f"{number}.jsonl"
-    kernel = _kernel_variables(environment(what, progress, began))
+    kernel = kernels.variables(environment(what, progress, began), ROOT)
     try:
-        _watch(execution, what.parameters[number], kernel, progress, screen, title)
+        watched = (what.parameters[number], kernel, progress, screen, title)
+        told = _missing(what, execution, began, watched)
         os.replace(beside, what.executed / notebook.name)
         failed.unlink(missing_ok=True)
     except CellFailed as error:
@@ -211,16 +214,27 @@ def _run_one(
         raise NotebookFailed(f"{where}\n{error.report}") from None
     finally:
         beside.unlink(missing_ok=True)
-    screen.say(f"{title} done in {duration(time.monotonic() - started)}")
+    screen.say(f"{title} {told or f'done in {duration(time.monotonic() - started)}'}")
 
 
-def _kernel_variables(variables: dict[str, str]) -> dict[str, str]:
-    """Add what any kernel of ours needs to the environment of this process."""
-    # notebooks import helpers even where they are not installed
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    inline = "module://matplotlib_inline.backend_inline"
-    base = {name: value for name, value in os.environ.items() if name != "STUDY_FRESH"}
-    return {**base, "PYTHONPATH": path, "MPLBACKEND": inline, **variables}
+def _missing(what: Plan, execution: Execution, began: float, watched: tuple) -> str:
+    """Run a notebook; where it cannot go on without results, say so and keep its figures' places.
+
+    Returns:
+        What is missing, "" if the notebook ended. A copy to be published must have ended.
+    """
+    try:
+        _watch(execution, *watched)
+        return ""
+    except CellFailed as error:
+        if error.kind != "NotRun" or what.options.publish:
+            raise
+        missing = str(error).partition(": ")[2]
+    from helpers import plots
+
+    with variables_set(environment(what)):
+        plots.keep_places(execution.figures, began)
+    return missing
 
 
 def _watch(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import experiments as ex
+from helpers import experiments as ex, results
 from helpers.experiments import bills, partial
 from helpers.experiments.table import COLUMNS
 from helpers.specs import Train, rounds
@@ -149,6 +149,12 @@ def test_offline_only_what_is_there(monkeypatch):
     assert list(partial.table([]).columns) == list(COLUMNS)
     assert len(partial.table(wanted)) == 1
     assert found[0].metrics["test_acc"] == 0.9
+    assert (partial.table([])["kept"] + 1.5).dtype == float
+    assert partial.whole_seeds(wanted)[0] == wanted[1:]
+    small = [ex.depth_run(SCALE, SCALE.proxy, seed) for seed in SCALE.seeds]
+    plant(small[0])
+    with pytest.raises(results.NotRun, match="^2 of 4 results"):
+        partial.whole_seeds([*wanted, *small])
     monkeypatch.delenv("STUDY_OFFLINE")
     asked = []
 

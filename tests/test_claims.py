@@ -1,10 +1,11 @@
+import dataclasses
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import StudyError
+from helpers import StudyError, profiles
 from helpers.claims import ledger, rules
 from helpers.claims.evidence import EVIDENCE, PAPERS, paper_table
 from helpers.claims.verdicts import (
@@ -444,8 +445,25 @@ def test_scale_below_the_claims_is_not_decidable_but_shows_our_number():
 
 
 def test_scale_none_is_never_decidable():
-    answer = ledger.decide(BY_ID["svp-25"], {"differences": [0.0, 0.0, 0.01]}, "paper").answer
+    claim = dataclasses.replace(BY_ID["svp-25"], scale="none")
+    answer = ledger.decide(claim, {"differences": [0.0, 0.0, 0.01]}, "paper").answer
     assert answer.verdict == NOT_DECIDABLE
+
+
+def test_data_that_only_some_claims_are_about_judge_those():
+    first, second = (claim for claim in ledger.load_ledger() if claim.id in ("svp-08", "svp-09"))
+    found = {name: lambda scale: {"differences": [[1.0] * 5]} for name in ("svp_08", "svp_09")}
+    rows = ledger.decide_all([first, second], None, "paper", found, ["svp-09"])
+    assert [row.answer.verdict for row in rows] == [NOT_DECIDABLE, HOLDS]
+    assert rows[0].answer.note.startswith(f"needs other data, or more; at this scale: {HOLDS}")
+    with pytest.raises(StudyError, match="no claim svp-99 in the ledger"):
+        ledger.decide_all([first, second], None, "paper", found, ["svp-99"])
+
+
+def test_every_profile_names_claims_of_the_ledger():
+    ids = {claim.id for claim in ledger.load_ledger()}
+    for profile in profiles.profiles(profiles.Folders().notebooks / "profiles.yml").values():
+        assert set(profile.claims) <= ids, profile.name
 
 
 def test_times_that_shared_the_machine_are_not_decidable():

@@ -96,11 +96,32 @@ def test_list_and_verify_report_what_is_stored(capsys):
     store = Store()
     key = store.write(RUN, {"seconds": 1.0}, {})
     assert main(["results", "list"]) == 0
-    assert re.match(rf"{key[:12]}  .* KiB  measure lp-time", said(capsys)[0])
+    train = specs.Train("digits@40+10", "resnet8", "digits", 2, 0)
+    store.write(train, {}, {})
+    listed = said(capsys)[0]
+    assert re.match(rf"{key[:12]}  .* KiB  measure lp-time", listed)
+    assert main(["results", "list"]) == 0
+    assert "KiB  train resnet8 seed 0, 2 epochs, digits@40+10" in said(capsys)[0]
+    store.prune({key})
     assert main(["results", "verify"]) == 0
     (store.folder(key) / "metrics.json").write_text("{}")
     assert main(["results", "verify"]) == 1
     assert "1 results checked, 1 damaged" in said(capsys)[0]
+
+
+def test_a_profile_that_judges_no_claim_says_so_in_one_line(capsys, monkeypatch):
+    assert main(["claims", "--profile", "amazon-ratings-small"]) == 0
+    *recounts, line = said(capsys)[0].splitlines()
+    assert all(re.search(r"ours: [\d.]+ .*Recount", told) for told in recounts)
+    assert re.match(r"profile amazon-ratings-small: none of the \d+ claims is judged by it", line)
+    rows = overview.decided(profiles.profile("digits"))
+    answer = dataclasses.replace(rows[0].answer, value=1.5)
+    rows[0] = dataclasses.replace(rows[0], answer=answer)
+    monkeypatch.setattr(overview, "decided", lambda *_: rows[:2])
+    assert main(["claims", "--profile", "amazon-ratings-small"]) == 0
+    first, last = said(capsys)[0].splitlines()
+    assert "ours: 1.5" in first
+    assert last.endswith("1 have a number")
 
 
 @pytest.fixture
@@ -190,6 +211,7 @@ class Scale:
     n: int = 2
     shares: tuple[float, ...] = (0.1, 0.3)
     dataset: str = "digits"
+    own_batch: int = 0
 
 
 @pytest.fixture
@@ -227,16 +249,47 @@ def test_dry_run_counts_what_is_missing(capsys, fake):
         ("dataset=folder:nowhere", "there is no "),
         ("dataset=text:nowhere.csv", "there is no "),
         ("dataset=digits@5000+100", "the slice asks for 5000 + 100 rows, the data set has 1347"),
+        ("proxy=fasttext", "proxy: fasttext is for texts, the data set digits holds images"),
+        ("recipe=text-b64", "recipe: text-b64 is for texts, the data set digits holds images"),
+        ("own_batch=1348", "own_batch must be at most 1347, the training rows, got 1348"),
+        ("recipe=digits-b064", "unknown recipe 'digits-b064'"),
         ("proxy=resnt8", "proxy: unknown model 'resnt8'; there are "),
         ("panel_models=[resnet8-w8, alexnt]", "panel_models: unknown model 'alexnt'"),
     ],
 )
 def test_values_no_run_could_use_are_refused_before_a_kernel_starts(capsys, given, said_of):
-    number = "03" if "panel" in given else "04"
+    number = {"panel_models": "03", "own_batch": "06"}.get(given.partition("=")[0], "04")
     assert main(["study", "--only", number, "-p", given]) == 2
     error = said(capsys)[1]
     assert said_of in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_networks_and_recipes_for_images_are_refused_for_texts(capsys, tmp_path):
+    rows = "".join(f"{i % 2},review {i}\n" for i in range(40))
+    (tmp_path / "r.csv").write_text("label,text\n" + rows)
+    asked = ["study", "--dry-run", "--only", "02", "-p", f"dataset=text:{tmp_path / 'r.csv'}"]
+    assert main(asked) == 2
+    assert "models: resnet8-w8 is for images, the data set text:" in said(capsys)[1]
+    asked += ["-p", "models=[fasttext]", "-p", "recipe=text"]
+    assert main([*asked, "-p", "families=[vgg11-w8]"]) == 2
+    assert "families: vgg11-w8 is for images" in said(capsys)[1]
+
+
+def test_every_profile_has_the_networks_and_recipes_that_its_data_ask_for():
+    from helpers import experiments, models, preflight, recipes
+
+    known = [field.name for field in dataclasses.fields(experiments.Scale)]
+    for one in profiles.profiles(profiles.Folders().notebooks / "profiles.yml").values():
+        for number in one.only or experiments.ALL:
+            preflight.check_kinds(profiles.scale_for(one, None, number), number, known)
+    for name in ("fasttext-b10", "vdcnn9", "resnet8", "vgg11", "sprint"):
+        reads = getattr(models.build(name, 10, 1), "reads_text", False)
+        assert name.startswith(preflight.OF_TEXTS) == bool(reads), name
+    named = {name for name in recipes.RECIPES if name.startswith(preflight.OF_TEXTS)}
+    crops = {name for name, one in recipes.RECIPES.items() if one.pad or one.crop or one.flip}
+    assert named.isdisjoint({*crops, "digits"})
+    assert named >= {other for one in recipes.RECIPES.values() for _, other in one.instead}
 
 
 @pytest.mark.usefixtures("experiments")

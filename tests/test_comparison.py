@@ -105,6 +105,21 @@ def test_active_learning_beside_table_1():
     assert speed["ours"].isna().all()  # no round is stored
 
 
+def test_the_speed_ups_of_a_row_are_worked_out_once(monkeypatch):
+    budgets, asked = (0.1, 0.2, 0.3, 0.4, 0.5), []
+
+    def speed_ups(scale, method, by):
+        asked.append((method, by))
+        return np.arange(5.0)[:, None] + np.zeros(scale.n_seeds)
+
+    monkeypatch.setattr(comparison_svp, "speed_ups", speed_ups)
+    scale = ex.Scale(dataset="digits@300+100", label_budgets=budgets)
+    table = comparison_svp.svp_table_1(scale)
+    speed = table[table["quantity"] == comparison_svp.SPEED]
+    assert speed["ours"].tolist() == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
+    assert len(asked) == len(set(asked)) == 2
+
+
 def test_stops_stand_for_the_printed_length_they_are_nearest_to():
     scale = ex.Scale(dataset="digits@300+100", epochs=181, stops=(50, 100))
     stops = [comparison_svp.stop_for(scale, length) for length in (181, 100, 50)]
@@ -137,6 +152,7 @@ TEXTS = ex.Scale(
 )  # fmt: skip
 FULL = ex.Scale(**{**vars(TEXTS), "dataset": "amazon-ratings"})
 PICTURES = ex.Scale(dataset="folder:somewhere")
+HOUSES = ex.Scale(dataset="svhn")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +162,7 @@ PICTURES = ex.Scale(dataset="folder:somewhere")
         (TEXTS, "Amazon Review Polarity", 30, 12),
         (FULL, "Amazon Review Full", 30, 12),
         (PICTURES, "ImageNet", 20, 15),
+        (HOUSES, "", 0, 0),
     ],
 )
 def test_the_data_nearest_in_kind_stand_beside_ours(scale, printed, table_1, table_4):

@@ -313,7 +313,8 @@ def test_parquet_slice_decodes_only_its_rows(tmp_path):
         ({"labels": [0, 1, 10**12]}, ["label 1000000000000"]),
         ({"labels": [0, -1, 1]}, ["row 1 has label -1"]),
         ({"labels": [0.0, 1.0, 1.0]}, ["column label is double", "integer"]),
-        ({"labels": ["a", "b", "b"]}, ["column label is string", "integer"]),
+        ({"labels": [True, False, True]}, ["column label is bool", "integer"]),
+        ({"labels": ["a", "b", "b"]}, ["test row 0 has label 0", "a..b"]),
         ({"labels": [0, None, 1]}, ["1 empty values"]),
         ({"labels": [], "images": [], "label_type": "int64"}, ["no training rows"]),
         ({"labels": [0, 1, 1], "images": [None] * 3, "binary": True}, ["row 0", "no bytes"]),
@@ -325,6 +326,25 @@ def test_bad_parquet_labels_and_images(tmp_path, options, words):
     write_parquet(tmp_path / "p" / "train.parquet", **options)
     message = error_of(f"parquet:{tmp_path / 'p'}", tmp_path)
     assert all(word in message for word in words), message
+
+
+def test_names_in_the_label_column_are_sorted_classes(tmp_path):
+    labels = ["cat", "Ant", "bee"] * 10
+    write_parquet(tmp_path / "one.parquet", [picture(row) for row in range(30)], labels)
+    made = load(f"parquet:{tmp_path / 'one.parquet'}", tmp_path)
+    assert made.class_names == ("Ant", "bee", "cat")
+    names = np.array(made.class_names)
+    for inputs, found in (
+        (made.train_inputs, made.train_labels),
+        (made.test_inputs, made.test_labels),
+    ):
+        assert names[found].tolist() == [labels[row] for row in inputs[:, 0, 0, 0]]
+    for split in ("train", "test"):
+        write_parquet(tmp_path / "p" / f"{split}.parquet", [picture(0)] * 3, ["b", "a", "b"])
+    made = load(f"parquet:{tmp_path / 'p'}", tmp_path)
+    assert made.test_labels.tolist() == made.train_labels.tolist() == [1, 0, 1]
+    write_parquet(tmp_path / "p" / "test.parquet", [picture(0)] * 3, ["b", "a", "x"])
+    assert "test row 2 has label x" in error_of(f"parquet:{tmp_path / 'p'}", tmp_path)
 
 
 def test_parquet_without_the_columns(tmp_path):

@@ -355,12 +355,39 @@ def test_a_test_label_that_was_never_trained(tmp_path):
     assert words in error_of(f"text:{tmp_path}", tmp_path / "root")
 
 
+def test_names_are_sorted_classes(tmp_path):
+    labels = ["good", "bad", "1", "bad"] * 5
+    records = [(label, f"text {row}") for row, label in enumerate(labels)]
+    write_csv(tmp_path / "a.csv", records, ("label", "text"))
+    columns = {"label": labels, "text": [text for _, text in records]}
+    write_parquet(tmp_path / "a.parquet", columns)
+    for file in ("a.csv", "a.parquet"):
+        made = load(f"text:{tmp_path / file}", tmp_path / "root")
+        assert made.class_names == ("1", "bad", "good")
+        rows = [int(text.split()[1]) for text in texts_of(made.train_inputs)]
+        assert [made.class_names[i] for i in made.train_labels] == [labels[row] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        ([("x", "a")], "test row 0 has label x, expected one of the training labels bad..good"),
+        ([("1", "a")], "test row 0 has label 1, expected one of the training labels bad..good"),
+        ([("good", "a"), ("", "b")], "test.csv line 3: no label"),
+    ],
+)
+def test_names_that_no_training_row_has(tmp_path, test, words):
+    write_csv(tmp_path / "train.csv", [("good", "a"), ("bad", "b")], ("label", "text"))
+    write_csv(tmp_path / "test.csv", test, ("label", "text"))
+    assert words in error_of(f"text:{tmp_path}", tmp_path / "root")
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
         ({"text": ["a", "b"]}, "has the columns text, expected text and label"),
         ({"label": [0, 1], "body": ["a", "b"]}, "has the columns label, body"),
-        ({"label": ["no", "yes"], "text": ["a", "b"]}, "column label is string"),
+        ({"label": [True, False], "text": ["a", "b"]}, "column label is bool"),
         ({"label": [0, None], "text": ["a", "b"]}, "1 empty values"),
         ({"label": [0, 1], "text": [1, 2]}, "column text is int64, expected text"),
         ({"label": [0, 1], "text": ["a", "b"], "title": [1, 2]}, "column title is int64"),

@@ -312,3 +312,22 @@ def test_svhn_is_decided_where_the_data_are_there():
     np.testing.assert_allclose(again["differences"], 3.0)
     assert verdict("svp-slides-14", again) == "holds"
     assert "note" not in again
+
+
+def test_only_imagenet_answers_for_imagenet():
+    scale = dataclasses.replace(SCALE, budgets=(0.4, 0.8))
+    for seed in SCALE.seeds:
+        plant(ex.depth_run(scale, scale.target, seed), 0.70)
+        plant(ex.depth_run(scale, scale.proxy, seed))
+        for budget, method in itertools.product(scale.budgets, ("random", "forgetting")):
+            chosen = ex.choice(scale, method, budget, seed)
+            plant(ex.subset_run(scale, scale.target, chosen), 0.6 + 0.02 * (method != "random"))
+    metrics = {"seconds": 1.0, "alone": True, "test_acc": 0.5, "n_train": 1_281_167}
+    first = ex.depth_run(scale, scale.proxy, scale.seeds[0])
+    Store().write(first, metrics, {"labels": np.arange(10)})
+    assert EVIDENCE["svp_23"](scale) is None
+    Store().write(first, metrics, {"labels": np.arange(1000)})
+    found = EVIDENCE["svp_23"](scale)
+    np.testing.assert_allclose(found["random"]["differences"], np.full((2, 3), 2.0))
+    np.testing.assert_allclose(found["loss"]["differences"], 8.0)
+    assert verdict("svp-23", found) == "holds"

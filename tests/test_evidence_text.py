@@ -96,8 +96,28 @@ def test_the_ledger_shows_our_number_but_decides_nothing():
     for name in ("svp_12", "svp_25", "svp_slides_10"):
         assert answers[name].verdict == "not decidable at this scale", name
         assert np.isfinite(answers[name].value)
-        assert "needs data we do not hold; at this scale:" in answers[name].note
+        assert "needs other data, or more; at this scale:" in answers[name].note
     assert answers["svp_25"].value == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "n_classes", "answered"),
+    [
+        (3_600_000, 2, {"svp_11", "svp_12", "svp_25", "svp_slides_10"}),
+        (3_000_000, 5, {"svp_13", "svp_26"}),
+        (3_599_999, 2, set()),
+        (3_600_000, 5, set()),
+    ],
+)
+def test_texts_at_a_path_count_as_the_data_that_they_are_as_large_as(rows, n_classes, answered):
+    scale = dataclasses.replace(SCALE, dataset="text:/somewhere")
+    assert evidence_text.svp_25(scale) is None  # nothing is stored: nobody knows the size
+    plant_all(scale)
+    spec = ex.depth_run(scale, scale.proxy, scale.seeds[0])
+    metrics = {"seconds": 1.0, "alone": True, "test_acc": 0.5, "n_train": rows, "device": "cpu"}
+    metrics |= {"threads": 1, "history": {"seconds": [1.0]}}
+    Store().write(spec, metrics, {"labels": np.arange(10) % n_classes})
+    assert {name for name in NAMES if EVIDENCE[name](scale)} == answered
 
 
 def test_other_data_and_a_study_without_a_network_between_give_no_answer():

@@ -15,7 +15,7 @@ from helpers import (
     results,
     specs,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Scale, bills
 from helpers.selection.registry import METHODS
 from helpers.specs import Measure, Select, Train
 
@@ -52,7 +52,7 @@ def test_all_has_a_list_for_each_notebook():
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_asks_valid_runs_and_each_seed(name):
     scale = Scale(n_seeds=2, first_seed=10, more_proxies=("resnet20-w8",), recipe="svp",
-                  own_batch=64, paid_share=0.6)  # fmt: skip
+                  own_batch=64, paid_share=0.6, quick_proxy="sprint-w8")  # fmt: skip
     asked = getattr(experiments, name)(scale)
     assert asked
     seeds = {spec.seed for spec in asked if isinstance(spec, Train)}
@@ -81,7 +81,7 @@ def test_every_question_asks_valid_runs_and_each_seed(name):
     "name", sorted(set(QUESTIONS) - {"extra_runs", "online_runs", "sweep_runs"})
 )
 def test_a_question_asks_nothing_twice(name):
-    more = {"recipe": "svp", "own_batch": 64, "paid_share": 0.6}
+    more = {"recipe": "svp", "own_batch": 64, "paid_share": 0.6, "quick_proxy": "sprint-w8"}
     asked = getattr(experiments, name)(Scale(more_proxies=("resnet20-w8",), **more))
     assert len({specs.key(spec) for spec in asked}) == len(asked)
 
@@ -199,7 +199,9 @@ def test_scale_refuses_rounds_and_stops_that_cannot_be(changed, message):
 
 def test_what_only_larger_scales_ask_for_is_not_asked_on_the_digits():
     plain = Scale()
-    for of in (experiments.own_batch_runs, experiments.paid_runs, experiments.replicated_runs):
+    larger = (experiments.own_batch_runs, experiments.paid_runs, experiments.replicated_runs,
+              experiments.quick_runs)  # fmt: skip
+    for of in larger:
         assert of(plain) == []
     asked = experiments.own_batch_runs(Scale(own_batch=128, budgets=(0.5, 0.25)))
     assert {run.subset.budget for run in asked} == {0.25}
@@ -210,6 +212,19 @@ def test_what_only_larger_scales_ask_for_is_not_asked_on_the_digits():
     assert [len(run.subset.of) for run in paid] == [1, 3] * 3
     assert {run.subset.budget for run in paid} == {0.6}
     assert len(experiments.paid_runs(Scale(paid_share=0.6, n_seeds=2))) == 2
+    quick = experiments.quick_runs(Scale(quick_proxy="sprint-w8", n_proxy_budgets=2))
+    assert [run.subset.budget for run in quick] == [0.1, 0.25] * 3
+    (proxy,) = quick[0].subset.of
+    assert (proxy.model, proxy.recipe, proxy.epochs) == ("sprint-w8", "sprint", 8)
+    assert {(run.recipe, run.epochs, run.model) for run in quick} == {("digits", 6, "resnet14-w8")}
+
+
+def test_the_replication_changes_the_recipe_and_nothing_else():
+    upright = Scale(recipe="svp-upright-float32-b64")
+    assert experiments.replicated_run(Scale(recipe="svp"), 0).recipe == "svp-slides"
+    assert {run.recipe for run in experiments.replicated_runs(upright)} == {
+        "svp-slides-upright-float32"
+    }
 
 
 def test_data_name_follows_the_copy_on_disk(monkeypatch, tmp_path):
@@ -261,6 +276,19 @@ def test_frame_tells_a_selector_with_another_batch(tiny):
     assert frame["options"].tolist() == ["", "recipe=digits-b64"]
     assert set(frame["selector"]) == {tiny.proxy}
     assert set(frame["method"]) == {"least-confidence"}
+
+
+def test_frame_and_bill_of_a_proxy_made_for_speed(tiny):
+    scale = dataclasses.replace(tiny, quick_proxy="sprint-w8")
+    asked = experiments.quick_runs(scale)
+    frame = experiments.frame(asked, results.compute(asked, device="cpu"))
+    assert frame["options"].tolist() == ["recipe=sprint"]
+    assert frame["selector"].tolist() == ["sprint-w8"]
+    assert frame["selector_epochs"].tolist() == [8]
+    charged, _ = bills.charged(scale, frame, asked)
+    # eight epochs of the proxy on all 200 rows, and one pass over them to score
+    passed = experiments.costs.weight(scale, "sprint-w8") * (8 + 1 / 3) * 200
+    assert charged["work"][0] == pytest.approx(passed + frame["backward"][0], rel=0.01)
 
 
 def test_frame_wants_a_result_for_each_spec(tiny):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers import forecast, specs
+from helpers import experiments, forecast, profiles, specs
 from helpers.forecast import GUESSED, HOW, LIKE, SCALED
 from helpers.models.work import multiply_adds
 from helpers.overview import _how
@@ -109,3 +109,25 @@ def test_a_network_that_cannot_be_built_here_still_has_a_guess():
     cost = told(Train(DATA, "removed-since", "digits", 1, 0))
     assert cost.seconds > 0
     assert cost.how == {GUESSED: 1}
+
+
+def test_the_hour_profile_is_an_hours_work_and_says_its_epochs_and_seeds():
+    profile = profiles.profile("cifar10-hour")
+    asked, known = {}, forecast.Past([], Store())
+
+    def visit(spec):
+        if specs.key(spec) not in asked:
+            asked[specs.key(spec)] = spec
+            for need in specs.needs(spec):
+                visit(need)
+
+    for number, of in experiments.ALL.items():
+        for spec in of(profiles.scale_for(profile, notebook=number)):
+            visit(spec)
+    runs = [spec for spec in asked.values() if isinstance(spec, Train)]
+    passed = [known.passes(run) * known.n_rows(run.dataset) for run in runs]
+    adds = [forecast.arithmetic(run.model) for run in runs]
+    work = 2 * forecast.STEP * sum(p * a for p, a in zip(passed, adds, strict=True))
+    assert 0.5 < work / (25e12 * 3600) < 0.8  # at 25 TFLOP/s, with time to start and to select
+    scale = profiles.scale_for(profile)
+    assert f"{scale.epochs} epochs, {scale.n_seeds} seeds" in profile.about

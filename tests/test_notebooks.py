@@ -1,11 +1,14 @@
 """Every notebook, end to end, on the smoke profile; then once more from stored results."""
 
+import json
+import re
 import tempfile
 
 import pytest
 
-from helpers import profiles
+from helpers import experiments, profiles, results
 from helpers.__main__ import main
+from helpers.claims import ledger
 
 READY = list(profiles.Folders().notebooks.glob("[0-9][0-9]-*.ipynb"))
 
@@ -20,3 +23,38 @@ def test_smoke_study_runs_and_redraws_offline(tmp_path, monkeypatch, capfd):
     drawn = {path.name for path in (written / "figures").iterdir()}
     assert {name[:2] for name in drawn} == {path.name[:2] for path in READY}
     assert main(["figures", "--profile", "smoke"]) == 0, capfd.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not READY, reason="the notebooks are not written yet")
+def test_what_was_not_run_keeps_its_place(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    depths = experiments.depth_runs(profiles.scale_for("smoke"))
+    results.compute([run for run in depths if run.seed == 0])
+    assert main(["figures", "--profile", "smoke", "--only", "01,02,06"]) == 0
+    said = capfd.readouterr().out
+    assert "01-proxy-training done" in said
+    assert "02-ranking-correlations done" in said
+    assert re.search(r"06-comparison-tables (\d+) of \1 results are neither stored", said)
+    written = next(tmp_path.glob("study-smoke-*")) / "figures"
+    asked = {
+        name for path in READY for name in re.findall(r'save\(fig, \\"(\S+)\\"', path.read_text())
+    }
+    drawn = {path.stem for path in written.iterdir()}
+    assert drawn == {name for name in asked if name[:2] in ("01", "02", "06")}
+
+
+def test_every_claim_on_proxies_with_evidence_is_named_by_the_notebook_whose_runs_answer_it():
+    named = set()
+    for number in ("01", "02", "06"):
+        (path,) = (path for path in READY if path.name.startswith(number))
+        top = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+        (said,) = re.findall(r"[Ff]eeds (?:the )?claims(.*?)(?:\n\n|\Z)", top, re.DOTALL)
+        document = ""
+        for key, first, last in re.findall(
+            r"`?(svp-slides|svp|)-(\d\d)`?(?:\s+to\s+`?[a-z-]*-(\d\d)`?)?", said
+        ):
+            document = key or document
+            named |= {f"{document}-{i:02d}" for i in range(int(first), int(last or first) + 1)}
+    claims = [claim for claim in ledger.load_ledger() if claim.document.startswith("svp")]
+    assert named == {claim.id for claim in claims if claim.evidence}

@@ -292,9 +292,15 @@ def test_rows_sent_hold_until_the_next_but_one():
 def test_only_a_gpu_can_be_too_small_for_data(monkeypatch):
     assert memory.has_room(CPU, 10**15)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 5000))
+    held = {"memory_reserved": 700, "memory_allocated": 700}
+    for name in held:
+        monkeypatch.setattr(torch.cuda, name, lambda device, name=name: held[name])
     gpu = torch.device("cuda")
     assert memory.has_room(gpu, 400)
     assert not memory.has_room(gpu, 600)
+    held["memory_allocated"] = 400  # an earlier run let go of 300
+    assert memory.has_room(gpu, 600)
+    assert not memory.has_room(gpu, 660)
 
 
 def test_out_of_memory_advice_works_for_data_on_the_host(full_device, monkeypatch):

@@ -69,6 +69,26 @@ def test_paired_differences_show_both_intervals():
     assert "3 seeds" in fig.get_supxlabel()
 
 
+def test_difference_to_random_has_both_intervals():
+    gains = np.array([1.0, 4.0, 2.0, 0.5, 3.0])
+    rows = [
+        {"method": name, "budget": 0.5, "seed": seed, "kept": 50, "test_error": 20 - gain}
+        for seed, gained in enumerate(gains)
+        for name, gain in {"random": 0, "entropy": gained}.items()
+    ]
+    fig = plots.difference_to_random(pd.DataFrame(rows))
+    wide, near, mean = (tuple(line.get_xdata()) for line in fig.axes[0].lines[1:])
+    np.testing.assert_allclose(wide, t_interval(gains)[1:])
+    np.testing.assert_allclose(near, bootstrap_interval(gains)[1:])
+    np.testing.assert_allclose(mean, gains.mean())
+    assert fig.get_supxlabel().endswith("5 seeds; 95 %: thick bootstrap, thin Student's t")
+    few = plots.difference_to_random(pd.DataFrame(rows[:6]))
+    near = few.axes[0].lines[2].get_xdata()
+    np.testing.assert_allclose(near, (1.0, 4.0))  # as the axis says
+    assert "bootstrap (up to 3 seeds: their range)" in few.get_supxlabel()
+    assert bootstrap_interval(gains[:4])[1] > gains[:4].min()  # four are no longer their range
+
+
 def test_one_pair_has_no_interval():
     pairs = pd.DataFrame({"panel": ["a"], "name": ["b"], "method": ["margin"], "difference": [1]})
     lines = plots.paired_differences(pairs, "points").axes[0].lines
@@ -108,6 +128,11 @@ def costs():
     return pd.DataFrame(rows)
 
 
+def texts_of(legend):
+    """Return what a legend names."""
+    return [text.get_text() for text in legend.get_texts()]
+
+
 def test_worth_of_choosing():
     families = {"By scores": ["entropy", "margin"], "By places": ["k-centers"], "None": ["geda"]}
     fig = plots.worth_of_choosing(costs(), families, "total seconds")
@@ -119,12 +144,17 @@ def test_worth_of_choosing():
     assert named == [label("repeated-random") + " 10%", label("repeated-random") + " 50%",
                      label("full")]  # fmt: skip
     assert any("not run yet" in text.get_text() for text in panels[2].texts)
-    legend = [text.get_text() for text in panels[0].get_legend().get_texts()]
-    assert legend == ["Entropy"]
+    assert texts_of(panels[0].get_legend()) == ["Entropy"]
+    assert len(texts_of(top.get_legend())) == 4  # the opponents, no other bill here
+    paid = costs().query("method == 'entropy'").assign(method="three-proxies")
+    paid = pd.concat([costs(), paid, paid.assign(method="quick-proxy", cost=paid["cost"] / 2)])
+    beside = plots.worth_of_choosing(paid, families, "total seconds").axes[-1]
+    assert texts_of(beside.get_legend())[-2:] == [label("three-proxies"), label("quick-proxy")]
+    awaited = plots.worth_of_choosing(costs(), families, "total seconds", ["own-batch"]).axes[-1]
+    assert texts_of(awaited.get_legend())[4:] == [label("own-batch") + ": not run yet"]
     absent = costs()[costs()["method"] != "random-longer"]
     top = plots.worth_of_choosing(absent, families, "total seconds").axes[-1]
-    names = [text.get_text() for text in top.get_legend().get_texts()]
-    assert label("random-longer") + ": not run yet" in names
+    assert label("random-longer") + ": not run yet" in texts_of(top.get_legend())
     limits = {(ax.get_xlim(), ax.get_ylim()) for ax in fig.axes}
     assert len(limits) == 1
     with pytest.raises(StudyError, match="cost"):

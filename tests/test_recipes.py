@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from helpers import StudyError, recipes
+from helpers import StudyError, experiments, profiles, recipes, specs
 
 
 def test_every_recipe_names_its_source_and_itself():
@@ -89,9 +89,29 @@ def test_a_batch_of_its_own_scales_the_rate_with_it():
     assert (text.batch, text.name) == (64, "fasttext-small-b64")
 
 
+def test_precision_and_mirroring_are_endings_too():
+    plain = recipes.get("small")
+    for name, field, value in [
+        ("small-mixed", "precision", "mixed"),
+        ("small-float32", "precision", "float32"),
+        ("small-upright", "flip", False),
+    ]:
+        assert recipes.get(name) == dataclasses.replace(plain, **{"name": name, field: value})
+    every = recipes.get("svp-gentle-upright-float32-b64")
+    assert (every.flip, every.precision, every.batch) == (False, "float32", 64)
+    assert every.rate == pytest.approx(0.3 * 0.5 * recipes.get("svp").rate)
+    assert recipes.with_batch("small-mixed", 256) == "small-mixed-b256"
+    assert recipes.gentle("small-mixed-b256") == "small-gentle-mixed-b256"
+    assert recipes.plain("svp-slides-upright-b256") == "svp-slides"
+    assert recipes.like("svp-upright-float32-b256", "svp-slides") == "svp-slides-upright-float32"
+    assert recipes.get("text-mixed", 3, "fasttext-b16").name == "fasttext-mixed"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("small-b256-mixed", "unknown recipe 'small-b256-mixed'"),
+        ("small-half", "unknown recipe 'small-half'"),
         ("small-b1", "batch must be 2 or more, got 'small-b1'"),
         ("small-b256-gentle", "unknown recipe 'small-b256-gentle'"),
         ("small-b", "unknown recipe 'small-b'"),
@@ -127,6 +147,23 @@ def test_epochs_below_one_are_refused(epochs):
 def test_a_recipe_that_would_silently_mean_something_else_is_refused(changed):
     with pytest.raises(StudyError):
         dataclasses.replace(recipes.get("digits"), **changed)
+
+
+CPU = ("digits", "smoke", "cifar10-small", "imagenette-small", "amazon-small",
+       "amazon-ratings-small")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", profiles.profiles(profiles.Folders().notebooks / "profiles.yml"))
+def test_profiles_for_a_gpu_train_in_bf16_and_those_for_a_cpu_as_they_were_stored(name):
+    profile = profiles.profile(name)
+    asked = {
+        (run.recipe, run.model)
+        for number in profile.only or experiments.ALL
+        for run in experiments.ALL[number](profiles.scale_for(profile, notebook=number))
+        if isinstance(run, specs.Train)
+    }
+    found = {recipes.get(recipe, model=model).precision for recipe, model in asked}
+    assert found == {"float32" if name in CPU else "mixed"}
 
 
 @pytest.mark.parametrize(

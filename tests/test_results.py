@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -194,13 +195,19 @@ def test_seconds_of_starved_runs_are_marked(ran, monkeypatch):
             pass
         return {"device": "cpu"}, {}
 
+    def held_up(spec, get, device):
+        other = threading.Thread(target=working, args=(spec, get, device))
+        other.start()
+        other.join()
+        return {"device": "cpu"}, {}
+
     found = []
-    for spec, run in zip(RANDOM[:2], (waiting, working), strict=True):
+    for spec, run in zip(RANDOM[:3], (waiting, working, held_up), strict=True):
         monkeypatch.setattr(steps, "run", run)
         monkeypatch.setattr(results, "OWN_SHARE", 0.3)  # other tests may take their share
         results.execute(spec)
         found.append(results.load(spec).metrics["alone"])
-    assert found == [False, True]
+    assert found == [False, True, False]
 
 
 def test_a_run_without_its_needs_is_refused():

@@ -162,6 +162,11 @@ def test_a_profile_names_the_notebooks_that_run_unless_others_are_asked_for(fold
     [
         ('"02"', "profile part: only must be a list such as"),
         ('["02", "09"]', "profile part, only: unknown parameter 09; valid: 01, 02"),
+        ('["02"], claims: svp-01', "profile part: claims must be a list such as [svp-01]"),
+        (
+            '["02"], parameters: {n: 1, keep: 0.1}',
+            "profile part, only: 02: no notebook reads parameter keep",
+        ),
     ],
 )
 def test_a_profile_cannot_name_what_there_is_not(folders, only, says):
@@ -228,6 +233,28 @@ def test_failing_cell_stops_the_study_with_its_error_last(folders, capsys):
     assert "\x1b" not in "".join(said)
     kept = folders.executed("digits")
     assert [p.name for p in kept.iterdir()] == ["01-one.failed.ipynb"]
+
+
+def test_a_notebook_that_lacks_results_says_so_and_keeps_the_places_of_its_figures(folders, capsys):
+    early = 'plots.save(plots.empty_place("here"), "01-early")'
+    asked = "from helpers import results\nfrom helpers.specs import Measure\n"
+    asked += "results.compute([Measure('lp-time')])"
+    late = 'fig = None\nplots.save(fig, "01-late")'
+    write(
+        folders.notebooks, "01-one.ipynb", FIRST, "from helpers import plots\n" + early, asked, late
+    )
+    assert main(["figures", "--only", "1,2"], folders) == 0
+    said = capsys.readouterr().out
+    assert "[1/2] 01-one 1 of 1 results are neither stored nor published" in said
+    assert "[2/2] 02-two done" in said
+    assert sorted(path.name for path in folders.figures("digits").iterdir()) == [
+        "01-early.png", "01-late.png",
+    ]  # fmt: skip
+    copies = folders.executed("digits")
+    assert sorted(path.name for path in copies.iterdir()) == ["01-one.ipynb", "02-two.ipynb"]
+    assert "Traceback" not in (copies / "01-one.ipynb").read_text()
+    assert main(["figures", "--only", "1", "--publish"], folders) == 1  # half a copy is no copy
+    assert not folders.published("notebooks", "digits").exists()
 
 
 def test_failed_copy_goes_when_the_notebook_passes_and_killed_kernels_are_named(folders, capsys):

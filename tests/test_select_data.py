@@ -16,7 +16,7 @@ from PIL import Image
 from helpers import data, progress, results, scores, specs, steps, trace_scores
 from helpers.__main__ import main
 from helpers.data.folders import ENDINGS
-from helpers.select import outputs, places, proxies
+from helpers.select import from_data, outputs, places, proxies
 from helpers.selection import registry
 from helpers.store import Store
 from tests.test_report import Outline
@@ -104,7 +104,7 @@ def test_a_folder_becomes_rows_files_record_and_page(here, digits, capsys, monke
     assert "a fifth of each class, only test the proxy" in out
     dataset = data.load(f"folder:{digits}")
     n, k = dataset.n, round(dataset.n / 2)
-    stem = f"digits-forgetting-{k}"
+    stem = f"digits-forgetting-{k}-resnet8-w8-2-epochs"
     kinds = (".npy", ".csv", "-files.txt", ".html", ".json")
     assert {path.name for path in here.iterdir()} == {stem + kind for kind in kinds}
     rows, record = np.load(f"{stem}.npy"), json.loads(Path(f"{stem}.json").read_text())
@@ -325,6 +325,12 @@ FAULTS = [
     ("folder:{digits} --method el2n --k 5 --out mine", "mine-files.txt exists and is in no record"),
     ("folder:{digits} --method el2n --k 5 --proxy resnet9", "unknown model 'resnet9'"),
     ("folder:{digits} --method el2n --k 5 --recipe none", "unknown recipe 'none'"),
+    ("folder:{digits} --method el2n --k 5 --recipe small-b064", "unknown recipe 'small-b064'"),
+    ("folder:{digits} --method el2n --k 5 --recipe text-b64", "--recipe: text-b64 is for texts"),
+    ("folder:{digits} --method el2n --k 5 --proxy fasttext", "--proxy: fasttext is for texts"),
+    ("folder:{digits} --method el2n --k 05", "--k: must be a whole number from 0 upwards, got 05"),
+    ("folder:{digits} --method el2n --keep 0_5", "--keep: must lie in (0, 1], got 0_5"),
+    ("folder:{digits} --method el2n --kee 0.5", "one of the arguments --k --keep is required"),
     ("folder:{digits} --method el2n --k 5 --epochs 0", "--epochs: must be a whole number from 1"),
     ("folder:{digits} --method el2n --k 5 --device tpu", "--device: tpu is not one of"),
     ("folder:{digits} --method k-centers --k 5 --proxies 2", "k-centers takes one"),
@@ -397,12 +403,42 @@ def test_rows_of_a_single_parquet_file_are_named(tmp_path, here, digits, capsys)
     name = f"parquet:{tmp_path / 'd.parquet'}"
     code, _, err = call(capsys, f"--data {name} --method el2n --k 20 {QUICK}")
     assert code == 0, err
-    dataset, rows = data.load(name), np.load("d-el2n-20.npy")
-    places = [int(row["source_row"]) for row in table("d-el2n-20.csv")]
+    dataset, rows = data.load(name), np.load("d-el2n-20-resnet8-w8-2-epochs.npy")
+    places = [int(row["source_row"]) for row in table("d-el2n-20-resnet8-w8-2-epochs.csv")]
     assert labels[places].tolist() == dataset.train_labels[rows].tolist()
     kept = np.asarray(Image.open(files[places[0]]))
     assert (kept == dataset.train_inputs[rows[0], 0]).all()
-    assert Path("d-el2n-20-source-rows.txt").read_text().split() == [str(p) for p in places]
+    assert Path("d-el2n-20-resnet8-w8-2-epochs-source-rows.txt").read_text().split() == [
+        str(p) for p in places
+    ]
+
+
+def test_strings_are_classes_that_the_record_and_the_page_name(tmp_path, here, capsys):
+    words = {"hübsch": "good bright fine", "arg": "bad awful dull"}
+    lines = [f"{label},film {i} is {words[label]}" for i, label in enumerate([*words] * 30)]
+    place = tmp_path / "Müller-Filme.csv"
+    place.write_text("label,text\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    for more in ("", " --recipe text-small-b8", " --proxy fasttext-b10"):
+        code, _, err = call(capsys, f"--data text:{place} --method margin --k 20 --epochs 1{more}")
+        assert code == 0, err
+    stem = "Müller-Filme-margin-20"
+    stems = {f"{stem}-1-epochs", f"{stem}-text-small-b8-1-epochs", f"{stem}-fasttext-b10-1-epochs"}
+    assert {path.stem for path in Path().glob("*.html")} == stems
+    record = json.loads(Path(f"{stem}-1-epochs.json").read_text())
+    assert [row["class"] for row in record["per_class"]] == ["arg", "hübsch"]
+    assert "hübsch" in Path(f"{stem}-1-epochs.html").read_text(encoding="utf-8")
+    rows, labels = table(f"{stem}-1-epochs.csv"), data.load(f"text:{place}").train_labels
+    for row in rows:
+        word = lines[int(row["source_row"])].partition(",")[0]
+        assert sorted(words)[labels[int(row["row"])]] == word
+
+
+def test_a_name_written_with_a_sign_of_its_own_for_the_umlaut_is_the_same_name():
+    assert (
+        from_data.default_out("folder:/a/Mu\u0308ller & Co", "el2n", 5) == "M\u00fcller-Co-el2n-5"
+    )
+    assert from_data.default_out("folder:/a/写真", "el2n", 5) == "写真-el2n-5"
+    assert from_data.default_out("folder:/a/&", "el2n", 5, ["sigma=0.5"]) == "data-el2n-5-sigma-0-5"
 
 
 def test_texts_are_read_by_a_proxy_for_texts(tmp_path, here, capsys):
@@ -413,9 +449,9 @@ def test_texts_are_read_by_a_proxy_for_texts(tmp_path, here, capsys):
     code, out, err = call(capsys, line)
     assert code == 0, err
     assert "proxy: fasttext, recipe fasttext-small, 3 epochs" in out
-    for row in table("t-margin-20.csv"):
+    for row in table("t-margin-20-3-epochs.csv"):
         assert int(row["source_row"]) < 100
-    page = Path("t-margin-20.html").read_text()
+    page = Path("t-margin-20-3-epochs.html").read_text()
     assert "&lt;b&gt;" in page
     assert "<img" not in page
     assert Outline(page).text.count("film ") == 36

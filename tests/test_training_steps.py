@@ -1,5 +1,6 @@
 """Recorded steps, and devices that run out of memory, played on a CPU."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -240,6 +241,22 @@ def test_evaluation_halves_its_batch_until_it_fits():
     assert model.training
     with pytest.raises(torch.OutOfMemoryError):
         probing.outputs(Greedy(1), images, mean, std)
+
+
+@pytest.mark.parametrize("in_hardware", [False, True])
+def test_the_papers_recipe_computes_in_bf16_only_where_that_is_fast(
+    digits, monkeypatch, in_hardware
+):
+    monkeypatch.setattr(device, "bfloat16_pays", lambda where: in_hardware)
+    mixed, exact = (
+        fit(digits, recipe=dataclasses.replace(recipes.get(name, 1), pad=0))
+        for name in ("svp", "svp-float32")
+    )
+    same = [
+        torch.equal(a, b)
+        for a, b in zip(mixed.model.parameters(), exact.model.parameters(), strict=True)
+    ]
+    assert all(same) != in_hardware
 
 
 def test_evaluation_in_mixed_precision_keeps_a_float32_classifier():

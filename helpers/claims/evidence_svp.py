@@ -14,7 +14,9 @@ from helpers import experiments as ex, rankings_of_runs as rankings, scores
 from helpers.claims.stored import (
     BySeed,
     Evidence,
+    Missing,
     Unfit,
+    data_size,
     each_seed,
     error,
     error_at,
@@ -33,6 +35,8 @@ from helpers.specs import Measure
 from helpers.steps import softmax
 from helpers.store import Result
 
+# Training rows and classes of ILSVRC 2012, Russakovsky et al. 2015 (arXiv:1409.0575) table 2.
+IMAGENET = (1_281_167, 1000)
 ORACLES = ("forgetting", "entropy", "k-centers")
 
 
@@ -194,6 +198,24 @@ def svp_27(scale: Scale) -> Evidence:
             "k-centers": lambda: blocks(scale, centre_matrix(scale, False)),
         }
     )
+
+
+@measured
+def svp_23(scale: Scale) -> Evidence:
+    """Error of random less forgetting's, (shares, seeds); at 80 % kept less the full set's."""
+    if data_size(scale) != IMAGENET:
+        raise Missing("the claim is about ImageNet")
+
+    def lost(method: str, budget: float) -> np.ndarray:
+        return error(scale, on_choice(scale, method, budget))
+
+    def loss() -> Evidence:
+        need(scale.budgets, 0.8)
+        return {"differences": lost("forgetting", 0.8) - error(scale, full(scale, scale.target))}
+
+    gains = [lost("random", share) - lost("forgetting", share) for share in scale.budgets]
+    labels = [f"{share:g}" for share in scale.budgets]
+    return parts(random=lambda: {"differences": gains, "labels": labels}, loss=loss)
 
 
 @measured

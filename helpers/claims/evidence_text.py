@@ -1,8 +1,8 @@
 """Evidence for the claims of `svp` and `svp-slides` about the two Amazon data sets.
 
-They need millions of reviews, so no profile decides them; on the few thousand that we hold, the
-ledger shows our number beside "not decidable". Each function takes the study's scale; what it
-returns stands in its first line, with the shapes that the claim's rule expects: seeds last,
+They need millions of reviews, which a user may have (profile `amazon`); on the few thousand that we
+hold, the ledger shows our number beside "not decidable". Each function takes the study's scale;
+what it returns stands in its first line, with the shapes that the claim's rule expects: seeds last,
 differences in percentage points. Other data than the claim's count as not measured.
 """
 
@@ -12,17 +12,32 @@ import numpy as np
 
 from helpers import experiments as ex
 from helpers.claims.evidence_active import gaps, labelled, shares, speed_ups
+from helpers.claims.evidence_proxies import by_share
 from helpers.claims.evidence_svp import on_choice
-from helpers.claims.stored import BySeed, Evidence, Missing, error, full, measured, need, parts
+from helpers.claims.stored import (
+    BySeed,
+    Evidence,
+    Missing,
+    data_size,
+    error,
+    full,
+    measured,
+    need,
+    parts,
+)
 from helpers.experiments import Scale
 
 POLARITY, RATINGS = "amazon-reviews", "amazon-ratings"
+# Training rows and classes of Amazon Review Polarity and Full, Zhang et al. 2015
+# (arXiv:1509.01626) table 3: by these a user's `text:PATH` is known.
+SIZES = {POLARITY: (3_600_000, 2), RATINGS: (3_000_000, 5)}
 ASKED = "least-confidence"
 
 
 def need_data(scale: Scale, name: str) -> None:
-    """Raise `Missing` unless the scale's data are those a claim is about, or a slice of them."""
-    if scale.dataset.partition("@")[0] != name:
+    """Raise `Missing` unless the scale's data are those a claim is about, or stand for them."""
+    given = scale.dataset.startswith("text:") and data_size(scale) == SIZES[name]
+    if not given and scale.dataset.partition("@")[0] != name:
         raise Missing(f"the claim is about {name}")
 
 
@@ -60,7 +75,10 @@ def svp_11(scale: Scale) -> Evidence:
 
 @measured
 def svp_12(scale: Scale) -> Evidence:
-    """Error where VDCNN9 labels less where the target does, (budgets, seeds); its speed-up."""
+    """Error where the network between labels less where the target does; its speed-up.
+
+    The first by label budget, (budgets, seeds), the second as the mean over them, (seeds,).
+    """
     need_data(scale, POLARITY)
     by = between(scale)
 
@@ -110,13 +128,10 @@ def svp_26(scale: Scale) -> Evidence:
 def svp_slides_10(scale: Scale) -> Evidence:
     """Error on random rows less error on what fastText's entropy chooses, (shares, seeds)."""
     need_data(scale, POLARITY)
-    return {
-        "differences": [gain_of_entropy(scale, budget, scale.proxy) for budget in scale.budgets],
-        "labels": shares(scale.budgets),
-    }
+    return by_share(scale.budgets, lambda budget: gain_of_entropy(scale, budget))
 
 
-def gain_of_entropy(scale: Scale, budget: float, by: str) -> np.ndarray:
+def gain_of_entropy(scale: Scale, budget: float, by: str = "") -> np.ndarray:
     """Return error on random rows less error on what a network's entropy chooses, (seeds,)."""
     chance, chosen = (on_choice(scale, name, budget, by) for name in ("random", "entropy"))
     return gain(scale, chance, chosen)

@@ -1,7 +1,7 @@
 """The ledger: one row a claim, and the verdict its rule gives on our evidence."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,11 +107,18 @@ def decide(claim: Claim, evidence: dict | None, profile_scale: str) -> Row:
     answer = apply(claim.rule, evidence, claim.numbers)
     if _reached(claim.scale, profile_scale):
         return Row(claim, answer)
-    note = f"needs scale {claim.scale}" if claim.scale != "none" else "needs data we do not hold"
+    note = _needed(claim.scale, profile_scale)
     if answer.verdict not in (NOT_DECIDABLE, NOT_MEASURED):
         note = f"{note}; at this scale: {answer.verdict}"
     note = "; ".join(text for text in (note, answer.note) if text)
     return Row(claim, Verdict(NOT_DECIDABLE, *_number(answer), answer.unit, note))
+
+
+def _needed(scale: str, profile_scale: str) -> str:
+    """Say what a claim needs that a profile does not reach."""
+    if scale == "none":
+        return "needs data we do not hold"
+    return "needs other data, or more" if profile_scale == "none" else f"needs scale {scale}"
 
 
 def _number(answer: Verdict) -> tuple[float, float, float, int]:
@@ -126,7 +133,13 @@ def _reached(scale: str, profile_scale: str) -> bool:
     return SCALES.index(profile_scale) >= SCALES.index(scale)
 
 
-def decide_all(claims: list[Claim], scale, profile_scale: str, sources: dict[str, Callable]):
+def decide_all(
+    claims: list[Claim],
+    scale,
+    profile_scale: str,
+    sources: dict[str, Callable],
+    about: Collection[str] = (),
+) -> list[Row]:
     """Decide every claim from stored results.
 
     Args:
@@ -135,13 +148,23 @@ def decide_all(claims: list[Claim], scale, profile_scale: str, sources: dict[str
         profile_scale: One of `SCALES`, or "none".
         sources: Evidence name -> function(scale) -> dict or None; `evidence.EVIDENCE`. Names it
             lacks count as not measured.
+        about: Ids of the claims made on data like the study's; () = all of them.
 
     Returns:
         One `Row` a claim, in order. Each evidence function is called once.
+
+    Raises:
+        StudyError: If about names a claim that the ledger lacks.
     """
+    if unknown := sorted(set(about) - {claim.id for claim in claims}):
+        raise StudyError(f"claims: no claim {', '.join(unknown)} in the ledger")
     names = {claim.evidence for claim in claims} & set(sources)
     found = {name: sources[name](scale) for name in sorted(names)}
-    return [decide(claim, found.get(claim.evidence), profile_scale) for claim in claims]
+
+    def reached(claim: Claim) -> str:
+        return profile_scale if not about or claim.id in about else "none"
+
+    return [decide(claim, found.get(claim.evidence), reached(claim)) for claim in claims]
 
 
 def table(rows: list[Row]) -> pd.DataFrame:

@@ -133,6 +133,12 @@ def full(scale: Scale, model: str) -> BySeed:
     return lambda seed: depth_run(scale, model, seed)
 
 
+def data_size(scale: Scale) -> tuple[int, int]:
+    """Return training rows and classes, as a run of the proxy on everything was stored with."""
+    run = load(full(scale, scale.proxy)(scale.seeds[0]))
+    return run.metrics["n_train"], len(np.unique(run.arrays["labels"]))
+
+
 def history(result: Result, name: str) -> np.ndarray:
     """Return a run's curve over epochs, shape (epochs,)."""
     return np.asarray(result.metrics["history"][name], dtype=float)

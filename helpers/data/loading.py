@@ -14,8 +14,8 @@ from helpers.data.names import (
     DEFAULT_ROOT,
     DOWNLOADS,
     GIVEN,
-    TEXTS,
     copy_folder,
+    is_text,
     kept_rows,
     parse,
     resolve,
@@ -44,13 +44,16 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
     return _load(resolved, folder, path, cache.stamp(files))
 
 
-def check(name: str) -> None:
+def check(name: str) -> int:
     """Refuse a data set that `load` would refuse by its names, labels or slice; decode nothing.
 
     A download is not asked for: how many rows it has is known.
 
     Args:
         name: As for `load`.
+
+    Returns:
+        Number of training rows.
 
     Raises:
         StudyError: As `load` does.
@@ -59,11 +62,10 @@ def check(name: str) -> None:
     base, rows = parse(resolved)
     path = _path_of(base)
     if path:
-        _reader(base).encoded(resolved, path, rows)
-    elif base in DOWNLOADS:
-        kept_rows(resolved, rows, *downloads.ROWS[base])
-    else:
-        load_digits(resolved, rows)
+        return len(_reader(base).encoded(resolved, path, rows)[0]["train"].labels)
+    if base in DOWNLOADS:
+        return kept_rows(resolved, rows, *downloads.ROWS[base])[0]
+    return load_digits(resolved, rows).n
 
 
 @lru_cache(maxsize=4)
@@ -101,7 +103,7 @@ def _files_of(name: str, base: str, path: Path) -> list[Path]:
 
 def _reader(base: str):
     """The module that reads what is behind a base with a path."""
-    if base in TEXTS or base.startswith("text:"):
+    if is_text(base):
         return text
     return folders if base.startswith("folder:") else parquet
 

@@ -53,6 +53,11 @@ def is_path(base: str) -> bool:
     return kind in PATHS and bool(path)
 
 
+def is_text(base: str) -> bool:
+    """Whether a base holds texts and not images."""
+    return base in TEXTS or base.startswith("text:")
+
+
 def resolve(name: str, root: str | Path | None = None) -> str:
     """Name the copy of a data set that `load` would read here.
 

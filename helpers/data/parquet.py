@@ -1,8 +1,9 @@
 """Parquet files in the Hugging Face image layout.
 
 Column `image` is a struct with `bytes` (an encoded JPEG, PNG, ...), or plain binary; column
-`label` is an integer class index. Class names come from the schema metadata (`label_names`, a JSON
-list, or `huggingface`), else classes are numbered. Rows keep the order of the file.
+`label` is an integer class index, or the name of a class: names are sorted. Those of numbers come
+from the schema metadata (`label_names`, a JSON list, or `huggingface`), else classes are numbered.
+Rows keep the order of the file.
 
 A folder holds `train.parquet` and `test.parquet` (or `val.parquet`; with both, `val` is the
 validation set). A single file is split 80/20 per class by hashes of its row numbers.
@@ -10,7 +11,7 @@ validation set). A single file is split 80/20 per class by hashes of its row num
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -70,7 +71,12 @@ def encoded(
     """
     files = find(name, path)
     labels = {split: _labels(file) for split, file in files.items()}
-    class_names = _class_names(next(iter(files.values())), next(iter(labels.values())))
+    first = next(iter(labels.values()))
+    if first.dtype.kind == "U":
+        class_names = tuple(np.unique(first).tolist())
+        labels = {key: indices(name, key, found, class_names) for key, found in labels.items()}
+    else:
+        class_names = _class_names(next(iter(files.values())), first)
     if "all" in files:
         check_labels(name, "training", labels["all"], class_names)
         chosen = rows_by_hash(name, labels["all"])
@@ -109,7 +115,7 @@ def read_labels(file: Path, column: str = "label", whole_floats: bool = False) -
         whole_floats: Whether floating-point numbers will do that are whole.
 
     Returns:
-        int64, shape (n,).
+        int64, or the names of classes where the column holds text, shape (n,).
 
     Raises:
         StudyError: If a value is empty or the numbers are not whole.
@@ -118,20 +124,54 @@ def read_labels(file: Path, column: str = "label", whole_floats: bool = False) -
 
     parquet = opened(file)
     kind = parquet.schema_arrow.field(column).type
-    if not pa.types.is_integer(kind) and not (whole_floats and pa.types.is_floating(kind)):
-        raise StudyError(f"{file}: column {column} is {kind}, expected integer class indices")
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    is_text = not whole_floats and (pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if (
+        not is_text
+        and not pa.types.is_integer(kind)
+        and not (whole_floats and pa.types.is_floating(kind))
+    ):
+        expected = "integer class indices or names"
+        raise StudyError(f"{file}: column {column} is {kind}, expected {expected}")
     with readable(file):
         values = parquet.read(columns=[column])[column]
     if values.null_count:
         raise StudyError(
             f"{file}: column {column} has {values.null_count} empty values, expected 0"
         )
+    if is_text:
+        return np.array(values.cast(pa.string()).to_pylist(), dtype=str)
     numbers = values.to_numpy()
     if whole_floats and (broken := np.flatnonzero(numbers != np.rint(numbers))).size:
         row = broken[0]
         raise StudyError(f"{file} row {row}: {column} {numbers[row]}, expected a whole number")
     # An unsigned index that leaves int64 becomes negative here and is then out of range.
     return numbers.astype(np.int64)
+
+
+def indices(name: str, split: str, labels: np.ndarray, known: Sequence) -> np.ndarray:
+    """Return the places of labels among those of the training rows.
+
+    Args:
+        name: Data set, for the message.
+        split: "train", "test" or "valid".
+        labels: Whole numbers or names, shape (n,).
+        known: Those that stand for the classes, ascending, shape (c,).
+
+    Returns:
+        Class indices, int64, shape (n,).
+
+    Raises:
+        StudyError: If a label is none of them.
+    """
+    is_known = labels.dtype.kind == np.asarray(known).dtype.kind and np.isin(labels, known)
+    unknown = np.flatnonzero(~np.broadcast_to(is_known, labels.shape))
+    if len(unknown):
+        raise StudyError(
+            f"{name}: {split} row {unknown[0]} has label {labels[unknown[0]]}, "
+            f"expected one of the training labels {known[0]}..{known[-1]}"
+        )
+    return np.searchsorted(known, labels).astype(np.int64)
 
 
 def stated_names(file: Path) -> tuple[str, ...] | None:

@@ -11,7 +11,8 @@ those of the file.
   Amazon reviews (label 1..c, title, review, with backslash and n for a line break).
 
 Where a file has a `title` it stands before the text on a line of its own, as it does there.
-Labels are whole numbers 0..c-1 or 1..c; the smallest training label says which. Files are
+Labels are whole numbers 0..c-1 or 1..c; the smallest training label says which. Or they are names
+of classes, which are sorted; a CSV with such has a header. Files are
 `train.*` with `test.*` or `val.*` in a folder (with both, `val` is the validation set), or a
 single one, which is split 80/20 per class by hashes of its row numbers. Rows keep their order.
 
@@ -108,7 +109,7 @@ def encoded(
     first = next(iter(labels))
     known, class_names = _classes(name, files[first], labels[first], column)
     for split, values in labels.items():
-        labels[split] = _indices(name, split, values, known)
+        labels[split] = parquet.indices(name, split, values, known)
         if split == first:
             check_labels(name, "training", labels[split], class_names)
     chosen = {split: np.arange(len(values)) for split, values in labels.items()}
@@ -176,7 +177,7 @@ def _parquet_texts(file: Path) -> Iterator[str]:
 
 
 def _labels(file: Path, column: str) -> np.ndarray:
-    """Labels as they stand in the file, int64 (n,), after checking that the columns are there."""
+    """Labels as they stand in the file, (n,), after checking that the columns are there."""
     if file.suffix.lower() == ".csv":
         return csv_labels(file)
     import pyarrow as pa
@@ -201,6 +202,9 @@ def _classes(
     if column != "label":
         known = np.unique(labels)
         return known, tuple(f"{value} star{'s' * (value != 1)}" for value in known.tolist())
+    if labels.dtype.kind == "U":
+        known = np.unique(labels)
+        return known, tuple(known.tolist())
     names = parquet.stated_names(file) if file.suffix.lower() == ".parquet" else None
     if names:
         return np.arange(len(names)), names
@@ -212,14 +216,3 @@ def _classes(
     # More classes than rows cannot all have a row: one too few, and the check says which.
     known = np.arange(first, min(last, first + len(labels)) + 1)
     return known, tuple(str(value) for value in known)
-
-
-def _indices(name: str, split: str, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Class indices of the labels, int64 (n,)."""
-    unknown = np.flatnonzero(~np.isin(labels, known))
-    if len(unknown):
-        raise StudyError(
-            f"{name}: {split} row {unknown[0]} has label {labels[unknown[0]]}, "
-            f"expected one of the training labels {known[0]}..{known[-1]}"
-        )
-    return np.searchsorted(known, labels).astype(np.int64)

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,19 +54,27 @@ def layout_of(file: Path) -> Layout:
 
 
 def csv_labels(file: Path) -> np.ndarray:
-    """Read the labels as they stand in the file, int64, shape (n,).
+    """Read the labels as they stand in the file, shape (n,).
+
+    Returns:
+        int64 where the first one is a whole number, else the names of classes.
 
     Raises:
-        StudyError: As `layout_of`; or a record lacks a column or its label is no whole number.
+        StudyError: As `layout_of`; or a record lacks a column, or its label is missing or no whole
+            number where the first one is.
     """
     layout = layout_of(file)
-    labels = []
+    labels, is_whole = [], True
     for where, record in _rows(file, layout):
-        cell = record[layout.label]
-        if not _WHOLE.fullmatch(cell):
+        cell = record[layout.label].strip()
+        if not cell:
+            raise StudyError(f"{where}: no label, expected a whole number or the name of a class")
+        is_number = _WHOLE.fullmatch(cell) is not None
+        is_whole = is_whole and (is_number or bool(labels))
+        if is_whole and not is_number:
             raise StudyError(f"{where}: label {_short(cell)}, expected a whole number")
-        labels.append(int(cell))
-    return np.array(labels, dtype=np.int64)
+        labels.append(int(cell) if is_whole else sys.intern(cell))
+    return np.array(labels, dtype=np.int64 if is_whole else str)
 
 
 def csv_texts(file: Path) -> Iterator[str]:

@@ -78,6 +78,8 @@ from helpers.experiments.proxies import (
     own_batch_runs,
     proxy_budgets,
     proxy_runs,
+    quick_choice,
+    quick_runs,
     selectors,
     single_runs,
 )
@@ -144,6 +146,8 @@ __all__ = [
     "paid_runs",
     "proxy_budgets",
     "proxy_runs",
+    "quick_choice",
+    "quick_runs",
     "recorded",
     "repeated_run",
     "replicated_run",
@@ -190,6 +194,7 @@ ALL: dict[str, Callable[[Scale], list[Spec]]] = {
         *cost_runs(s),
         *paid_runs(s),
         *own_batch_runs(s),
+        *quick_runs(s),
         *replicated_runs(s),
     ],
 }

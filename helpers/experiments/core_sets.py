@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from helpers import specs
+from helpers import recipes, specs
 from helpers.experiments.scale import Scale, recorded
 from helpers.selection.registry import METHODS
 from helpers.specs import Measure, Select, Train
@@ -28,12 +28,14 @@ def depth_runs(scale: Scale) -> list[Train]:
 def replicated_run(scale: Scale, seed: int) -> Train:
     """Return training of the target on everything by the recipe of `svp-slides`, equal epochs."""
     run = depth_run(scale, scale.target, seed)
-    return dataclasses.replace(run, recipe="svp-slides", record_at=())
+    recipe = recipes.like(scale.recipe, "svp-slides")
+    return dataclasses.replace(run, recipe=recipe, record_at=())
 
 
 def replicated_runs(scale: Scale) -> list[Train]:
     """Return these with every seed, where the target trains by the paper's recipe otherwise."""
-    return [replicated_run(scale, seed) for seed in scale.seeds if scale.recipe == "svp"]
+    is_svp = recipes.plain(scale.recipe) == "svp"
+    return [replicated_run(scale, seed) for seed in scale.seeds if is_svp]
 
 
 def choice(

@@ -8,21 +8,43 @@ from collections.abc import Sequence
 import pandas as pd
 
 from helpers import results
-from helpers.experiments.table import frame
-from helpers.specs import Train
+from helpers.experiments.table import COLUMNS, frame
+from helpers.specs import Spec, Train
 from helpers.store import Result
 
-
-def table(wanted: Sequence[Train], alone: bool = False) -> pd.DataFrame:
-    """Return `experiments.frame` of the runs that are `available`."""
-    return frame(*available(wanted, alone))
+TEXTS = ("question", "method", "label", "model", "selector", "options")
 
 
-def available(wanted: Sequence[Train], alone: bool = False) -> tuple[list[Train], list[Result]]:
-    """Return the runs that have results, and these.
+def table(wanted: Sequence[Train], alone: bool = False, question: str = "") -> pd.DataFrame:
+    """Return `experiments.frame` of the `available` runs, with columns of numbers without any."""
+    found = frame(*available(wanted, alone), question)
+    kinds = {name: bool if name == "alone" else float for name in COLUMNS if name not in TEXTS}
+    return found if len(found) else found.astype(kinds)
+
+
+def whole_seeds(wanted: Sequence[Train], alone: bool = False) -> tuple[list[Train], list[Result]]:
+    """Return the runs of those seeds for which all of them are `available`, and their results.
 
     Args:
         wanted: Training runs, as asked for.
+        alone: As for `results.compute`.
+
+    Raises:
+        StudyError: `results.NotRun` if there is no such seed.
+    """
+    found = dict(zip(*available(wanted, alone), strict=True))
+    lacking = {run.seed for run in wanted if run not in found}
+    kept = [run for run in wanted if run.seed not in lacking]
+    if not kept:
+        results.compute(wanted)
+    return kept, [found[run] for run in kept]
+
+
+def available(wanted: Sequence[Spec], alone: bool = False) -> tuple[list[Spec], list[Result]]:
+    """Return the specs that have results, and these.
+
+    Args:
+        wanted: Runs and selections, as asked for.
         alone: As for `results.compute`.
 
     Returns:

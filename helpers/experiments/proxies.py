@@ -12,6 +12,7 @@ from helpers.specs import Select, Train
 BRIEF_METHODS = ("forgetting", "entropy")
 UNCERTAINTIES = ("least-confidence", "margin", "entropy")
 ENSEMBLE_SIZES = (2, 3)
+SPRINT = "sprint"  # the recipe of `scale.quick_proxy`
 
 
 def selectors(scale: Scale) -> tuple[str, ...]:
@@ -177,6 +178,33 @@ def own_batch_runs(scale: Scale) -> list[Train]:
             choice(scale, "least-confidence", budget, seed),
             own_batch_choice(scale, budget, seed),
         )
+    ]
+
+
+def quick_choice(scale: Scale, budget: float, seed: int) -> Select:
+    """Return a selection by entropy of a proxy made for speed, a few epochs of its own recipe.
+
+    Args:
+        scale: The study's parameters; `quick_proxy` is that network.
+        budget: Share of the training rows.
+        seed: Of the proxy's run and of ties.
+
+    Source: ours; `svp` asks how cheap a proxy may be, cifar10-airbench (arXiv:2404.00498) how
+        soon a network is trained.
+    """
+    epochs = recipes.get(SPRINT).epochs
+    made = (scale.quick_proxy, SPRINT, epochs, seed)
+    run = Train(scale.data_name, *made, record_at=recorded(epochs))
+    return Select(scale.data_name, "entropy", budget, seed, (run,))
+
+
+def quick_runs(scale: Scale) -> list[Train]:
+    """Return the target on what the proxy made for speed selects, where the scale has one."""
+    return [
+        subset_run(scale, scale.target, quick_choice(scale, budget, seed))
+        for seed in scale.seeds
+        for budget in proxy_budgets(scale)
+        if scale.quick_proxy
     ]
 
 

@@ -57,6 +57,8 @@ class Scale:
             trains none.
         paid_share: Share whose whole bill, chosen by entropy, is held against full training
             (`svp-slides`: 0.6 of CIFAR-10, 0.5 of SVHN); 0 asks for none.
+        quick_proxy: A network that selects too, trained by the recipe `sprint` in as many epochs
+            as that has; "" for none.
     """
 
     dataset: str = "digits"
@@ -93,6 +95,7 @@ class Scale:
     n_proxy_budgets: int = 1
     own_batch: int = 0
     paid_share: float = 0.0
+    quick_proxy: str = ""
 
     def __post_init__(self) -> None:
         """Give lists and whole numbers the types that specs are hashed with."""

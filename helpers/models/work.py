@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from helpers import models
+from helpers.models.text import MOST_BYTES
 
-# The example that is counted; a ratio of two networks hardly depends on its size.
-N_CLASSES, CHANNELS, PIXELS, LETTERS = 10, 3, 32, 256
+# The example that is counted; a ratio of two networks hardly depends on an image's size.
+N_CLASSES, CHANNELS, PIXELS = 10, 3, 32
 
 
 @lru_cache
@@ -22,7 +23,7 @@ def multiply_adds(name: str) -> int:
 
     Returns:
         Multiplications with an addition in convolutions and matrix products, for an image of
-        3x32x32 and 10 classes, or a text of 256 bytes.
+        3x32x32 and 10 classes, or a text that fills all bytes which the network reads.
 
     Raises:
         StudyError: If there is no such network.
@@ -47,6 +48,6 @@ def multiply_adds(name: str) -> int:
 def _example(network: nn.Module) -> Tensor:
     """Return one blank image, or a text as the network reads it."""
     if getattr(network, "reads_text", False):
-        text = torch.full((1, LETTERS), ord("a"), dtype=torch.uint8)
+        text = torch.full((1, MOST_BYTES), ord("a"), dtype=torch.uint8)
         return network.encode(text) if hasattr(network, "encode") else text
     return torch.zeros(1, CHANNELS, PIXELS, PIXELS)

@@ -22,6 +22,7 @@ from helpers.plots.online import (
     acceptance_over_training,
     adonis_mechanism,
     empty_place,
+    keep_places,
     share_by_difficulty,
 )
 from helpers.plots.paired import paired_differences
@@ -70,6 +71,7 @@ __all__ = [
     "figure_path",
     "gallery",
     "gap_heatmap",
+    "keep_places",
     "label_curves",
     "label_of",
     "ladder",

@@ -14,7 +14,6 @@ from helpers.plots.base import (
     centre_and_interval,
     centre_and_spread,
     colour_of,
-    interval_text,
     label_of,
     marker_of,
     mean_and_sd,
@@ -23,6 +22,7 @@ from helpers.plots.base import (
     new_figure,
 )
 from helpers.plots.labels import direct_labels, legend_above
+from helpers.plots.paired import two_intervals, two_intervals_text
 
 LINES = ("-", "--", ":", "-.")
 
@@ -171,8 +171,8 @@ def difference_to_random(frame: pd.DataFrame) -> Figure:
             budget and seed and, where the columns are there, by model and epochs.
 
     Returns:
-        One panel a budget, one dot a method: mean difference in points with its 95 % t interval
-        (hollow and without one: a single pair).
+        One panel a budget, one dot a method: mean difference in points; thick, its 95 % bootstrap
+        interval; thin, Student's (hollow and without them: a single pair).
 
     Raises:
         StudyError: If there is nothing to draw, a column is missing or no run can be paired.
@@ -196,7 +196,7 @@ def difference_to_random(frame: pd.DataFrame) -> Figure:
     axes[0, 0].set_yticks(range(len(shown)), [name for _, name in shown])
     axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
     counts = pairs[pairs["method"] != "random"].groupby(["method", "budget"])["seed"].nunique()
-    fig.supxlabel(f"accuracy less random's (points), {interval_text(counts)}", fontsize=10)
+    fig.supxlabel(f"accuracy less random's (points)\n{two_intervals_text(counts)}", fontsize=10)
     return fig
 
 
@@ -223,15 +223,16 @@ def _dots(ax: Axes, pairs: pd.DataFrame, shown: list[tuple[str, str]]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(4))
     rows = {(method, name): rows for method, name, _, rows in series(pairs)}
     for place, one in enumerate(shown):
-        if one in rows:
-            interval_dot(ax, rows[one]["difference"], place, colour_of(one[0]), marker_of(one[0]))
+        values = rows[one]["difference"].dropna().to_numpy() if one in rows else ()
+        if len(values):
+            two_intervals(ax, values, place, one[0])
 
 
-def interval_dot(ax: Axes, values, place: float, colour: str, marker: str = "o") -> None:
+def interval_dot(ax: Axes, values, place: float, colour: str) -> None:
     """Draw mean and 95 % interval of `values` at height `place`; hollow with one value."""
     mean, half = centre_and_interval(values)
     known = np.isfinite(half)
     if known:
         ax.plot([mean - half, mean + half], [place, place], color=colour, linewidth=1.4)
     face = colour if known else "white"
-    ax.plot(mean, place, marker, color=colour, markerfacecolor=face, markersize=6.5)
+    ax.plot(mean, place, "o", color=colour, markerfacecolor=face, markersize=6.5)

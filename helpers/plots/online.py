@@ -1,13 +1,22 @@
 """Figures of ADONIS: what it sees of the losses, and how much it lets through."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers import StudyError
-from helpers.plots.base import COLOURS, colours_for, label_of, need, new_figure, thick_and_thin
+from helpers.plots.base import (
+    COLOURS,
+    colours_for,
+    figure_path,
+    label_of,
+    need,
+    new_figure,
+    save,
+    thick_and_thin,
+)
 from helpers.plots.correlations import seeds_by_epoch
 from helpers.plots.labels import direct_labels
 
@@ -172,6 +181,19 @@ def empty_place(reason: str) -> Figure:
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color="#cccccc", linestyle="--")
     return fig
+
+
+def keep_places(names: Iterable[str], since: float) -> None:
+    """Save an empty place for every figure that was not drawn since a moment.
+
+    Args:
+        names: As for `save`.
+        since: Seconds since 1970.
+    """
+    for name in names:
+        path = figure_path(name)
+        if not path.exists() or path.stat().st_mtime < since:
+            save(empty_place(f"{name}: not run yet in this profile"), name)
 
 
 def write_reason(ax: Axes, reason: str) -> None:

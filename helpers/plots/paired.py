@@ -1,5 +1,8 @@
 """Figure of paired differences with two intervals: one setting's error less another's."""
 
+from collections.abc import Iterable
+
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -37,10 +40,24 @@ def paired_differences(pairs: pd.DataFrame, x_label: str) -> Figure:
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
     known = pairs.dropna(subset="difference").groupby(["panel", "name"]).size()
-    seeds = seeds_text(known) if len(known) else "no seeds"
-    text = f"{x_label}\n{seeds}; 95 %: thick bootstrap, thin Student's t"
-    fig.supxlabel(text, fontsize=10)
+    fig.supxlabel(f"{x_label}\n{two_intervals_text(known)}", fontsize=10)
     return fig
+
+
+def two_intervals_text(counts: Iterable[int]) -> str:
+    """Say at an axis what `two_intervals` draws of so many pairs.
+
+    Note: of two or three pairs more than a fortieth of all resamples repeat the smallest one, so
+        that the bootstrap's ends are the smallest and the largest pair.
+    """
+    counts = list(counts)
+    if not counts:
+        return "no seeds"
+    text = seeds_text(counts)
+    if max(counts) == 1:
+        return text
+    few = " (up to 3 seeds: their range)" if any(1 < n < 4 for n in counts) else ""
+    return f"{text}; 95 %: thick bootstrap{few}, thin Student's t"
 
 
 def _row(ax: Axes, rows: pd.DataFrame, place: float) -> None:
@@ -51,12 +68,16 @@ def _row(ax: Axes, rows: pd.DataFrame, place: float) -> None:
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
                 transform=ax.get_yaxis_transform())  # fmt: skip
         return
-    colour, mean = colour_of(rows["method"].iloc[0]), values.mean()
-    if len(values) > 1:
+    two_intervals(ax, values, place, rows["method"].iloc[0])
+
+
+def two_intervals(ax: Axes, values: np.ndarray, place: float, method: str) -> None:
+    """Draw the mean of pairs (m,) at a height: thin Student's interval, thick the bootstrap's."""
+    colour, several = colour_of(method), len(values) > 1
+    if several:
         _, *wide = t_interval(values)
         _, *near = bootstrap_interval(values)
         ax.plot(wide, [place, place], color=colour, linewidth=1.0)
         ax.plot(near, [place, place], color=colour, linewidth=3.6, alpha=0.55)
-    face = colour if len(values) > 1 else "white"
-    look = {"color": colour, "markerfacecolor": face, "markersize": 6.5, "linestyle": "none"}
-    ax.plot(mean, place, marker=marker_of(rows["method"].iloc[0]), **look)
+    look = {"color": colour, "markerfacecolor": colour if several else "white", "markersize": 6.5}
+    ax.plot(values.mean(), place, marker=marker_of(method), linestyle="none", **look)

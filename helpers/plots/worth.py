@@ -23,6 +23,8 @@ from helpers.plots.online import write_reason
 
 # What selecting has to beat: chance, chance with the same work, chance anew, and everything.
 OPPONENTS = ("random", "random-longer", "repeated-random", "full")
+# Bills of other proxies than the study's one, named where a profile has them.
+BESIDE = ("three-proxies", "own-batch", "quick-proxy")
 FRONT = "#d9b26a"
 
 
@@ -42,7 +44,10 @@ def cheapest_front(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 
 def worth_of_choosing(
-    frame: pd.DataFrame, families: Mapping[str, Sequence[str]], x_label: str
+    frame: pd.DataFrame,
+    families: Mapping[str, Sequence[str]],
+    x_label: str,
+    awaited: Sequence[str] = (),
 ) -> Figure:
     """Draw test error against the total cost of choosing and training.
 
@@ -52,18 +57,20 @@ def worth_of_choosing(
             `repeated-random` and `full`.
         families: Panel title -> keys of the methods drawn there.
         x_label: What cost is, with its unit.
+        awaited: Those of `BESIDE` that are named though the frame has none of them.
 
     Returns:
-        Above, everything in grey with the front of lowest error for its cost, labelled; below,
-        a panel a family with the opponents and the same front. Both axes are logarithmic;
-        means over seeds, below with the standard deviation of the error.
+        Above, everything in grey, the opponents and `BESIDE` in colour, and the front of lowest
+        error for its cost, labelled; below, a panel a family with the opponents and the same
+        front. Both axes are logarithmic; means over seeds, below with the standard deviation of
+        the error.
 
     Raises:
         StudyError: If there is nothing to draw or a column is missing.
     """
     need_columns(frame, ("method", "budget", "seed", "test_error", "cost"), "the frame of runs")
     points = _means(frame)
-    fig, axes = new_figure(2, len(families), (11.0, 8.6), height_ratios=(1.15, 1))
+    fig, axes = new_figure(2, len(families), (11.0, 9.0), height_ratios=(1.15, 1))
     grid = axes[0, 0].get_gridspec()
     for ax in axes[0]:
         ax.remove()
@@ -72,7 +79,8 @@ def worth_of_choosing(
     front = points.iloc[cheapest_front(points["cost"].to_numpy(), points["error"].to_numpy())]
     for ax in (top, *panels):
         _prepare(ax, points, front)
-    _front(top, points, front)
+    known = {*points["method"], *awaited}
+    _front(top, points, front, (*OPPONENTS, *(key for key in BESIDE if key in known)))
     for ax, (title, methods) in zip(panels, families.items(), strict=True):
         _family(ax, points, title, [m for m in methods if m in set(points["method"])])
     for ax in panels[1:]:
@@ -107,10 +115,10 @@ def _prepare(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
     ax.step(x, y, where="post", color=FRONT, linewidth=5, alpha=0.45, zorder=1)
 
 
-def _front(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
-    """Draw all points in grey, the opponents in colour, and name the points of the front."""
+def _front(ax: Axes, points: pd.DataFrame, front: pd.DataFrame, named: Sequence[str]) -> None:
+    """Draw all points in grey, the named methods in colour, and name the points of the front."""
     ax.plot(points["cost"], points["error"], "o", color="#c9c9c9", markersize=4, zorder=2)
-    for key in OPPONENTS:
+    for key in named:
         rows = points[points["method"] == key]
         name = label_of(key) + ("" if len(rows) else ": not run yet")
         ax.plot(rows["cost"], rows["error"], label=name, **_look(key))
@@ -120,7 +128,7 @@ def _front(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
             ax.plot(*at, marker_of(key), color=colour_of(key), markersize=8, zorder=4)
     _names(ax, front)
     ax.set_title("Every method and share; the band is the lowest error for its cost")
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=4)
 
 
 def _names(ax: Axes, front: pd.DataFrame) -> None:
@@ -161,4 +169,6 @@ def _look(key: str) -> dict[str, object]:
         return look | {"marker": "*", "markersize": 13, "linestyle": "none", "color": COLOURS[key]}
     dashes = {"random": "-", "random-longer": "--", "repeated-random": ":"}
     width = 2.4 if key in OPPONENTS else 1.4
+    if key in BESIDE:
+        look["markersize"] = 7
     return look | {"linestyle": dashes.get(key, "-"), "linewidth": width}

@@ -1,12 +1,16 @@
 """Body of ``python -m helpers select``: pick a subset from arrays on disk, or from data."""
 
 import argparse
+import re
 from fractions import Fraction
 
 from helpers import StudyError, arguments
 from helpers.select import common, inputs, method_options
 from helpers.selection import registry
 
+# Numbers as they are usually written: Python also takes 0_5 and the digits of other scripts.
+WHOLE = re.compile(r"0|[1-9]\d*", re.ASCII)
+SHARE = re.compile(r"[\d.]+(e-?\d+|/\d+)?", re.ASCII | re.IGNORECASE)
 # Flags that say how a proxy is trained, and make no sense without --data.
 OF_PROXIES = ("proxy", "recipe", "epochs", "proxies", "device", "report")
 
@@ -102,18 +106,14 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 
 def _whole(text: str) -> int:
     """Read a whole number from 0 upwards."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
+    if not WHOLE.fullmatch(text):
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 upwards, got {text}")
-    return number
+    return int(text)
 
 
 def _positive(text: str) -> int:
     """Read a whole number from 1 upwards."""
-    if not text.isdecimal() or int(text) < 1:
+    if not WHOLE.fullmatch(text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 upwards, got {text}")
     return int(text)
 
@@ -124,7 +124,7 @@ def _share(text: str) -> Fraction:
         share = Fraction(text)
     except (ValueError, ZeroDivisionError):
         share = Fraction(0)
-    if not 0 < share <= 1:
+    if not 0 < share <= 1 or not SHARE.fullmatch(text):
         raise argparse.ArgumentTypeError(f"must lie in (0, 1], got {text}")
     return share
 

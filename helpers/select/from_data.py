@@ -8,13 +8,15 @@ import os
 import re
 import sys
 import time
+import unicodedata
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from helpers import StudyError, data, specs
+from helpers import StudyError, data, preflight, specs
 from helpers.select import common, method_options, outputs, proxies, report
 from helpers.select.answer import Answer
 from helpers.select.places import Places, absolute, places_of
@@ -54,8 +56,8 @@ def _run(args: argparse.Namespace, method: registry.Method, options: dict[str, A
     dataset = common.flagged("data", _loaded, name)
     places = common.flagged("data", places_of, name)
     k = counted(args.k, args.keep, dataset.n)
-    out = args.out or default_out(name, method.key, k)
-    out = outputs.check_out(out, [], args.force, places.column)
+    args.out = args.out or default_out(name, method.key, k, _told_apart(args))
+    out = outputs.check_out(args.out, [], args.force, places.column)
     page = outputs.check_report(args.report, out, args.force)
     if not method_options.needs_proxy(method, options):
         n_proxies = 0
@@ -105,12 +107,27 @@ def counted(k: int | None, keep: Fraction | None, n: int) -> int:
     return common.counted(k, keep, n)
 
 
-def default_out(name: str, method: str, k: int) -> str:
-    """Return what the files are named where --out says nothing: the data, the method, k."""
+def default_out(name: str, method: str, k: int, more: Sequence[str] = ()) -> str:
+    """Return what the files are named where --out says nothing: the data, the method, k, `more`."""
     base = Path(name.partition(":")[2] or name).name
     base = base.removesuffix(".parquet").removesuffix(".csv")
-    readable = re.sub(r"[^\w-]+", "-", base, flags=re.ASCII).strip("-") or "data"
-    return f"{readable}-{method}-{k}"
+    return "-".join([_readable(base) or "data", method, str(k), *map(_readable, more)])
+
+
+def _readable(text: str) -> str:
+    """Return a text without what a file's name should not hold; letters of any script stay.
+
+    Some systems write an umlaut as two signs; one stands for both here.
+    """
+    return re.sub(r"[^\w-]+", "-", unicodedata.normalize("NFC", text)).strip("-")
+
+
+def _told_apart(args: argparse.Namespace) -> list[str]:
+    """Return what the user set of the proxies and the method, so that no run replaces another's."""
+    given = [args.proxy, args.recipe, *args.option]
+    counted = {"epochs": args.epochs, "proxies": args.proxies, "seed": args.seed or None}
+    given += [f"{count}-{name}" for name, count in counted.items() if count is not None]
+    return list(filter(None, given))
 
 
 def _plan(
@@ -123,7 +140,7 @@ def _plan(
 ) -> proxies.Plan:
     """Describe the runs, with what the user left open chosen by the data."""
     recipe = args.recipe or proxies.recipe_for(dataset)
-    return proxies.plan(
+    plan = proxies.plan(
         dataset.name,
         args.proxy or proxies.model_for(dataset),
         recipe,
@@ -134,6 +151,10 @@ def _plan(
         args.seed,
         options,
     )
+    for run in plan.proxies[:1]:
+        preflight.check_kind(dataset.name, "--proxy", run.model)
+        preflight.check_kind(dataset.name, "--recipe", run.recipe)
+    return plan
 
 
 def _announce(

@@ -19,11 +19,15 @@ SHARE = 0.5
 
 
 def has_room(device: torch.device, n_bytes: int) -> bool:
-    """Tell whether so many bytes of data can stay on the device beside what trains on them."""
+    """Tell whether so many bytes of data can stay on the device beside what trains on them.
+
+    What torch keeps of memory that nobody holds any more, as after an earlier run, counts as free.
+    """
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
-    return n_bytes <= SHARE * free
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return n_bytes <= SHARE * (free + kept)
 
 
 def largest_batch(attempt: Callable[[int], None], batch: int) -> int:
