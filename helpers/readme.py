@@ -50,7 +50,8 @@ def refresh(folders: Folders | None = None) -> Path:
     if BEGIN not in text or END not in text:
         raise StudyError(f"{path} needs the lines {BEGIN} and {END}")
     published = [p.name for p in (folders.root / "notebooks" / "published").glob("*") if p.is_dir()]
-    names = sorted(published, key=lambda name: (name != "digits", name))
+    judging = [name for name in published if profile(name).scale != "none"]
+    names = sorted(judging, key=lambda name: (name != "digits", name))
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
     path.write_text(f"{before}{BEGIN}\n{verdict_table(names)}\n{END}{after}", encoding="utf-8")

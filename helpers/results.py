@@ -170,9 +170,8 @@ def starved(wall: float, own: float) -> bool:
 
     Args:
         wall: Seconds that passed.
-        own: Seconds of CPU that the thread which computes had meanwhile. Among several threads
-            it waits for the slowest, so that it is short of time too where they share a core: a
-            network trained by two threads on one core had half of `wall`, the process all of it.
+        own: Seconds of CPU that each thread which computes had meanwhile. A process of two threads
+            on one core has all of `wall`, and each of them half.
     """
     return wall > SURE_S and own < OWN_SHARE * wall
 
@@ -190,9 +189,11 @@ def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
     key, store, crowded = specs.key(spec), Store(), machine_busy() or not alone
     if isinstance(spec, specs.Train):
         unfinished.begin(store.path, key, crowded, _fresh_since())
-    began, worked = time.perf_counter(), time.thread_time()
+    began, worked, threaded = time.perf_counter(), time.process_time(), time.thread_time()
     metrics, arrays = steps.run(spec, get, device)
-    wall, own = time.perf_counter() - began, time.thread_time() - worked
+    wall, own = time.perf_counter() - began, time.thread_time() - threaded
+    # Several threads decode images before the first epoch, while this one waits for them.
+    own = max(own, (time.process_time() - worked) / metrics.get("threads", 1))
     crowded = crowded or machine_busy() or (metrics.get("device") == "cpu" and starved(wall, own))
     metrics["alone"] = bool(metrics.get("alone", True) and not crowded)
     # Where another process stored it meanwhile, whoever reads it there must not see it go.

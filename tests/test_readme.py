@@ -22,7 +22,8 @@ def test_the_table_counts_every_claim_of_every_document_once():
 
 
 def test_refresh_replaces_only_what_stands_between_the_markers(tmp_path):
-    (tmp_path / "notebooks" / "published" / "digits").mkdir(parents=True)
+    for name in ("digits", "amazon-small"):  # the second judges no claim
+        (tmp_path / "notebooks" / "published" / name).mkdir(parents=True)
     readme_path = tmp_path / "README.md"
     readme_path.write_text(f"above\n{readme.BEGIN}\nstale text\n{readme.END}\nbelow\n")
     readme.refresh(Folders(tmp_path))
@@ -31,6 +32,7 @@ def test_refresh_replaces_only_what_stands_between_the_markers(tmp_path):
     assert text.endswith("\nbelow\n")
     assert "stale text" not in text
     assert "| `digits` | `svp` |" in text
+    assert "amazon-small" not in text
 
 
 def test_refresh_without_markers_says_so(tmp_path):

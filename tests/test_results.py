@@ -195,19 +195,22 @@ def test_seconds_of_starved_runs_are_marked(ran, monkeypatch):
             pass
         return {"device": "cpu"}, {}
 
-    def held_up(spec, get, device):
+    def decoding(spec, get, device):
         other = threading.Thread(target=working, args=(spec, get, device))
         other.start()
         other.join()
         return {"device": "cpu"}, {}
 
+    def sharing(spec, get, device):  # all the time that four threads had is that of one
+        return decoding(spec, get, device)[0] | {"threads": 4}, {}
+
     found = []
-    for spec, run in zip(RANDOM[:3], (waiting, working, held_up), strict=True):
+    for spec, run in zip(RANDOM[:4], (waiting, working, decoding, sharing), strict=True):
         monkeypatch.setattr(steps, "run", run)
         monkeypatch.setattr(results, "OWN_SHARE", 0.3)  # other tests may take their share
         results.execute(spec)
         found.append(results.load(spec).metrics["alone"])
-    assert found == [False, True, False]
+    assert found == [False, True, True, False]
 
 
 def test_a_run_without_its_needs_is_refused():

@@ -196,6 +196,6 @@ def keep_places(names: Iterable[str], since: float) -> None:
             save(empty_place(f"{name}: not run yet in this profile"), name)
 
 
-def write_reason(ax: Axes, reason: str) -> None:
-    """Say in the middle of a panel why there is nothing to draw."""
-    ax.text(0.5, 0.5, reason, ha="center", va="center", transform=ax.transAxes, color="#555555")
+def write_reason(ax: Axes, reason: str, height: float = 0.5) -> None:
+    """Say in a panel, at a share of its height, why there is nothing to draw."""
+    ax.text(0.5, height, reason, ha="center", va="center", transform=ax.transAxes, color="#555555")

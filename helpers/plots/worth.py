@@ -109,10 +109,15 @@ def _prepare(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
     plain_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(_short))
     x = [*front["cost"], high * 1.4]
     y = [*front["error"], front["error"].iloc[-1]]
     ax.step(x, y, where="post", color=FRONT, linewidth=5, alpha=0.45, zorder=1)
+
+
+def _short(value: float, _: int) -> str:
+    """Write a tick's number short enough for narrow panels."""
+    return f"{value:g}" if value < 1000 else f"{value / 1000:,g}k"
 
 
 def _front(ax: Axes, points: pd.DataFrame, front: pd.DataFrame, named: Sequence[str]) -> None:
@@ -159,7 +164,7 @@ def _family(ax: Axes, points: pd.DataFrame, title: str, methods: Sequence[str]) 
     if methods:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     else:
-        write_reason(ax, "not run yet in this profile")
+        write_reason(ax, "not run yet in this profile", height=0.95)  # above the opponents
 
 
 def _look(key: str) -> dict[str, object]:
