@@ -18,7 +18,7 @@ from helpers import StudyError, specs
 from helpers.store import ROOT, Arrays, Result, Store, packed
 
 # What figures and claims read stays; what only a new selection would read is dropped.
-DROPPED = ("features", "weights")
+DROPPED = ("features", "weights", "confidence", "margin", "el2n")
 INDEX, ARRAYS = "pack.json", "pack.npz"
 
 
