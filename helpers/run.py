@@ -120,7 +120,8 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
     # numbers no run could use and data that are not there are better known now
     scale = scale_for(chosen, options.parameters)
     if not options.offline:
-        preflight.check_data(scale.dataset, scale.own_batch)
+        reads = {name for number in numbers for name in parameters_of(found[number])}
+        preflight.check_data(scale.dataset, scale.own_batch if "own_batch" in reads else 0)
         for number in numbers:
             asked = scale_for(chosen, options.parameters, number)
             preflight.check_models(asked)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import StudyError, comparison, comparison_svp, experiments as ex, plots
+from helpers.comparison_slides import slides_table
 from helpers.store import Store
 
 SCALE = ex.Scale(dataset="digits@300+100", n_seeds=3)
@@ -30,6 +31,7 @@ def planted(spec, accuracy, seconds=10.0, alone=True):
         (comparison.adonis_table_a1, 18),
         (comparison_svp.svp_table_1, 35),
         (comparison_svp.svp_table_3, 18),
+        (slides_table, 13),
     ],
 )
 def test_tables_stand_without_any_result(table, n_rows):
@@ -143,6 +145,32 @@ def test_brief_proxies_beside_table_3():
     np.testing.assert_allclose(ours.loc["Entropy, 50 of 181 epochs (ours 2 of 6)"], 4.0)
     np.testing.assert_allclose(ours.loc["Entropy, 181 of 181 epochs (ours 6 of 6)"], 2.0)
     assert len(ours) == 2
+
+
+def test_whole_brief_and_combined_proxies_beside_the_slides():
+    scale = ex.Scale(dataset="digits@300+100", budgets=(0.4, 0.6), stops=(2,))
+    for seed in scale.seeds:
+        planted(ex.depth_run(scale, scale.target, seed), 0.95)
+        for chosen, accuracy in (
+            (ex.brief_choice(scale, "entropy", 0.6, seed, after=2), 0.91),
+            (ex.choice(scale, "entropy", 0.6, seed), 0.93),
+            (ex.choice(scale, "entropy", 0.6, seed, scale.target), 0.94),
+            (ex.ensemble_choice(scale, "entropy", 0.6, seed, 3), 0.90),
+            (ex.choice(scale, "random", 0.4, seed), 0.85),
+        ):
+            planted(ex.subset_run(scale, scale.target, chosen), accuracy)
+    ours = slides_table(scale).dropna(subset="ours").set_index(["group", "name"])["ours"]
+    assert {name: round(value, 9) for (_, name), value in ours.items()} == {
+        "Random": 10.0,
+        "Entropy by three proxies": 5.0,
+        "Entropy by the proxy, stopped early": 4.0,
+        "Entropy by the proxy": 2.0,
+        "Entropy by the target": 1.0,
+    }
+    houses = slides_table(HOUSES)
+    brief = houses[houses["name"] == "Entropy by the proxy, stopped early"]
+    assert len(houses) == 8
+    np.testing.assert_allclose(brief["paper"], (0.08, -0.07))
 
 
 TEXTS = ex.Scale(

@@ -85,7 +85,7 @@ def test_difference_to_random_has_both_intervals():
     few = plots.difference_to_random(pd.DataFrame(rows[:6]))
     near = few.axes[0].lines[2].get_xdata()
     np.testing.assert_allclose(near, (1.0, 4.0))  # as the axis says
-    assert "bootstrap (up to 3 seeds: their range)" in few.get_supxlabel()
+    assert "bootstrap\n(up to 3 seeds: their range)" in few.get_supxlabel()
     assert bootstrap_interval(gains[:4])[1] > gains[:4].min()  # four are no longer their range
 
 

@@ -273,7 +273,7 @@ def svp_slides_08(scale: Scale) -> Evidence:
     """Error with one less with three proxies; three proxies near 60 % less the full set."""
 
     def lost() -> Evidence:
-        kept = scale.paid_share or near(scale, 0.6)
+        kept = 0.6 if scale.paid_share == 0.6 else near(scale, 0.6)
         together = error(scale, on_ensemble(scale, kept, 3))
         harm = together - error(scale, full(scale, scale.target))
         return {"differences": harm, "note": f"{kept:.0%} kept"}

@@ -12,6 +12,7 @@ from helpers.claims.evidence_proxies import by_share, on_brief, stops
 from helpers.claims.evidence_svp import metric_correlations, on_choice, times_saved
 from helpers.claims.evidence_text import gain, gain_of_entropy
 from helpers.claims.stored import (
+    ABSENT,
     Evidence,
     Missing,
     Unfit,
@@ -30,7 +31,6 @@ from helpers.experiments import Scale
 from helpers.ranking import pearson
 from helpers.store import Result
 
-ABSENT = "data absent"
 NO_SVHN = f"SVHN itself: not decidable, {ABSENT}"
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from helpers import experiments as ex, rankings_of_runs as rankings, scores
 from helpers.claims.stored import (
+    ABSENT,
     BySeed,
     Evidence,
-    Missing,
     Unfit,
     data_size,
     each_seed,
@@ -204,7 +204,7 @@ def svp_27(scale: Scale) -> Evidence:
 def svp_23(scale: Scale) -> Evidence:
     """Error of random less forgetting's, (shares, seeds); at 80 % kept less the full set's."""
     if data_size(scale) != IMAGENET:
-        raise Missing("the claim is about ImageNet")
+        raise Unfit(f"{ABSENT}: the claim is about ImageNet, not {scale.dataset}")
 
     def lost(method: str, budget: float) -> np.ndarray:
         return error(scale, on_choice(scale, method, budget))
@@ -213,9 +213,12 @@ def svp_23(scale: Scale) -> Evidence:
         need(scale.budgets, 0.8)
         return {"differences": lost("forgetting", 0.8) - error(scale, full(scale, scale.target))}
 
-    gains = [lost("random", share) - lost("forgetting", share) for share in scale.budgets]
-    labels = [f"{share:g}" for share in scale.budgets]
-    return parts(random=lambda: {"differences": gains, "labels": labels}, loss=loss)
+    def gains() -> Evidence:
+        shares = scale.budgets
+        gained = [lost("random", share) - lost("forgetting", share) for share in shares]
+        return {"differences": gained, "labels": [f"{share:g}" for share in shares]}
+
+    return parts(random=gains, loss=loss)
 
 
 @measured

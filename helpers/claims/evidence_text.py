@@ -15,9 +15,11 @@ from helpers.claims.evidence_active import gaps, labelled, shares, speed_ups
 from helpers.claims.evidence_proxies import by_share
 from helpers.claims.evidence_svp import on_choice
 from helpers.claims.stored import (
+    ABSENT,
     BySeed,
     Evidence,
     Missing,
+    Unfit,
     data_size,
     error,
     full,
@@ -35,10 +37,10 @@ ASKED = "least-confidence"
 
 
 def need_data(scale: Scale, name: str) -> None:
-    """Raise `Missing` unless the scale's data are those a claim is about, or stand for them."""
+    """Raise `Unfit` unless the scale's data are those a claim is about, or stand for them."""
     given = scale.dataset.startswith("text:") and data_size(scale) == SIZES[name]
     if not given and scale.dataset.partition("@")[0] != name:
-        raise Missing(f"the claim is about {name}")
+        raise Unfit(f"{ABSENT}: the claim is about {name}, not {scale.dataset}")
 
 
 def between(scale: Scale) -> str:

@@ -18,6 +18,8 @@ from helpers.experiments import Scale, depth_run, seconds_of_choice
 from helpers.specs import Select, Spec, Train
 from helpers.store import Result, Store
 
+ABSENT = "data absent"  # why a claim about other data is not decidable
+
 BySeed = Callable[[int], Spec]
 Evidence = dict[str, object]
 

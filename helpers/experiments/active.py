@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers import StudyError, specs
-from helpers.experiments.core_sets import METHOD_OPTIONS, choice, subset_run
+from helpers.experiments.core_sets import METHOD_OPTIONS, choice, compared_methods, subset_run
 from helpers.experiments.proxies import selectors
 from helpers.experiments.scale import Scale
 from helpers.selection import registry
@@ -101,7 +101,8 @@ def active_run(scale: Scale, method: str, budget: float, seed: int, by: str = ""
 def active_runs(scale: Scale) -> list[Train]:
     """Return the target on what every proxy and itself label, and on random rows (Table 1)."""
     cells = [("random", "")]
-    cells += [(method, by) for method in ACTIVE_METHODS for by in selectors(scale)]
+    asked = [method for method in ACTIVE_METHODS if method in compared_methods(scale)]
+    cells += [(method, by) for method in asked for by in selectors(scale)]
     return [
         active_run(scale, method, budget, seed, by)
         for seed in scale.seeds

@@ -67,6 +67,11 @@ def compared_methods(scale: Scale) -> list[str]:
     ]
 
 
+def ranked_by(scale: Scale) -> list[str]:
+    """Return those of the three methods of `svp` Table 2 that the scale compares."""
+    return [key for key in ("entropy", "forgetting", "k-centers") if key in compared_methods(scale)]
+
+
 def core_set_runs(scale: Scale) -> list[Train]:
     """Return the target on what each method selects from the proxy (`svp` Table 2)."""
     return [
@@ -82,7 +87,7 @@ def oracle_runs(scale: Scale) -> list[Train]:
     return [
         subset_run(scale, scale.target, choice(scale, method, budget, seed, scale.target))
         for seed in scale.seeds
-        for method in ("entropy", "forgetting", "k-centers")
+        for method in ranked_by(scale)
         for budget in scale.budgets
     ]
 
@@ -113,6 +118,7 @@ def extra_runs(scale: Scale) -> list[Train]:
 def centre_orders(scale: Scale, same_start: bool) -> list[Select]:
     """Return k-centers rankings of all rows by every depth run (`svp` figures 3c and 10)."""
     start = (("n_initial", scale.n_initial),)
+    ranking = depth_runs(scale) if "k-centers" in compared_methods(scale) else []
     return [
         Select(
             run.dataset,
@@ -122,7 +128,7 @@ def centre_orders(scale: Scale, same_start: bool) -> list[Select]:
             (run,),
             options=start,
         )
-        for i, run in enumerate(depth_runs(scale))
+        for i, run in enumerate(ranking)
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from helpers import StudyError, recipes
-from helpers.experiments.core_sets import choice, depth_run, subset_run
+from helpers.experiments.core_sets import choice, depth_run, ranked_by, subset_run
 from helpers.experiments.scale import Scale, recorded
 from helpers.specs import Select, Train
 
@@ -32,7 +32,7 @@ def proxy_runs(scale: Scale) -> list[Train]:
         for seed in scale.seeds
         for by in selectors(scale)
         if by not in (scale.proxy, scale.target)
-        for method in ("entropy", "forgetting", "k-centers")
+        for method in ranked_by(scale)
         for budget in proxy_budgets(scale)
     ]
 
@@ -193,7 +193,7 @@ def quick_choice(scale: Scale, budget: float, seed: int) -> Select:
         soon a network is trained.
     """
     epochs = recipes.get(SPRINT).epochs
-    made = (scale.quick_proxy, SPRINT, epochs, seed)
+    made = (scale.quick_proxy, recipes.like(scale.recipe, SPRINT), epochs, seed)
     run = Train(scale.data_name, *made, record_at=recorded(epochs))
     return Select(scale.data_name, "entropy", budget, seed, (run,))
 

@@ -29,7 +29,7 @@ def paired_differences(pairs: pd.DataFrame, x_label: str) -> Figure:
     """
     need_columns(pairs, ("panel", "name", "method", "difference"), "the frame of pairs")
     panels, names = list(pairs["panel"].unique()), list(pairs["name"].unique())
-    size = (min(11.0, 2.4 + 2.7 * len(panels)), 1.2 + 0.3 * len(names))
+    size = (min(11.0, 2.4 + 2.7 * len(panels)), 1.4 + 0.3 * len(names))
     fig, axes = new_figure(1, len(panels), size, sharey=True)
     for ax, panel in zip(axes[0], panels, strict=True):
         ax.axvline(0, color="#8c8c8c", linewidth=1.6)
@@ -56,7 +56,7 @@ def two_intervals_text(counts: Iterable[int]) -> str:
     text = seeds_text(counts)
     if max(counts) == 1:
         return text
-    few = " (up to 3 seeds: their range)" if any(1 < n < 4 for n in counts) else ""
+    few = "\n(up to 3 seeds: their range)" if any(1 < n < 4 for n in counts) else ""
     return f"{text}; 95 %: thick bootstrap{few}, thin Student's t"
 
 

@@ -1,0 +1,92 @@
+"""The table that `svp-slides` reports with our numbers beside it: core-sets by entropy.
+
+Rows and columns are those of `helpers.comparison`; ours is NaN where the scale has no such
+setting or nothing is stored.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from helpers.claims.evidence import paper_table
+from helpers.claims.evidence_proxies import on_brief, on_ensemble
+from helpers.claims.evidence_svp import on_choice
+from helpers.claims.stored import BySeed, Missing
+from helpers.comparison import LOST, as_rows, lost, ours, svp_data
+from helpers.comparison_svp import KEPT, stop_for
+from helpers.experiments import Scale
+
+LENGTHS = (180, 181, 5)  # epochs of selectors that the slides train to their end
+SVHN_BRIEF = 10  # and on SVHN, where 50 are the whole, those of one that is stopped
+
+
+def slides_data(scale: Scale) -> str:
+    """Return the data set of the slides whose rows stand beside ours, as they call it."""
+    return "SVHN" if scale.dataset.startswith("svhn") else svp_data(scale)
+
+
+def slides_table(scale: Scale) -> pd.DataFrame:
+    """Core-sets of 40, 60 and 80 % by entropy and by chance, points lost against the full set.
+
+    Source: `svp-slides`, the table of reported errors.
+
+    Note: the slides combine three proxies stopped after 50 epochs, we combine whole ones.
+    """
+    table = paper_table("svp-slides-reported")
+    table = table[table["dataset"] == slides_data(scale)]
+    full_error = table.loc[table["selector"] == "none", "err_100"]
+    rows = []
+    for row in table.to_dict("records"):
+        for percent in KEPT:
+            base = {"document": "svp-slides", "group": f"svp-slides, {percent} % kept",
+                    "name": _name(row), "method": _method(row), "quantity": LOST}  # fmt: skip
+            printed = {"paper": row[f"err_{percent}"] - full_error.iloc[0]}
+            rows.append(base | printed | ours(_lost(scale, row, percent / 100)))
+    found = as_rows(rows)
+    known = found[found["paper"].notna()]
+    return known.sort_values("group", kind="stable", ignore_index=True)
+
+
+def _method(row: dict) -> str:
+    return "random" if row["selector"] == "none" else "entropy"
+
+
+def _is_brief(row: dict) -> bool:
+    """Tell whether the selector was stopped before the end of its training."""
+    epochs = row["selector_epochs"]
+    return epochs == SVHN_BRIEF if row["dataset"] == "SVHN" else epochs not in LENGTHS
+
+
+def _name(row: dict) -> str:
+    """Return how a row is named."""
+    selector = row["selector"]
+    if selector == "none":
+        return "Random"
+    if "ResNet164" in selector:
+        return "Entropy by the target"
+    if selector.startswith("3x"):
+        return "Entropy by three proxies"
+    return "Entropy by the proxy" + (", stopped early" if _is_brief(row) else "")
+
+
+def _run(scale: Scale, row: dict, share: float) -> BySeed:
+    """Return our runs that stand for a row.
+
+    Raises:
+        Missing: If the scale stops no proxy there, or has too few seeds.
+    """
+    name = _name(row)
+    if name == "Entropy by three proxies":
+        return on_ensemble(scale, share, 3)
+    if _is_brief(row) and row["selector"] != "none":
+        stop = min(scale.stops, default=None) if row["dataset"] == "SVHN" else stop_for(scale, 50)
+        if stop is None or stop >= scale.epochs:
+            raise Missing("no such stop")
+        return on_brief(scale, "entropy", share, stop)
+    by = scale.target if name == "Entropy by the target" else ""
+    return on_choice(scale, _method(row), share, by)
+
+
+def _lost(scale: Scale, row: dict, share: float):
+    """Return a function of points lost (seeds,) by a row's setting."""
+    return lambda: lost(scale, _run(scale, row, share), scale.target)
