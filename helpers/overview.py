@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from helpers.forecast import Cost
     from helpers.run import Plan
     from helpers.specs import Spec
+    from helpers.store import Result
 
 GIB = 2**30
 
@@ -171,11 +172,20 @@ def prune(folders: Folders, sure: bool) -> int:
     doomed = [key for key in store.keys() if key not in used]  # noqa: SIM118 - not a dict
     if not sure:
         size = sum(store.size(key) for key in doomed) / GIB
-        print(f"{len(doomed)} results ({size:.3f} GiB) serve no profile; --yes deletes them")
+        own = sum(_is_own(found) for key in doomed if (found := store.read(key)) is not None)
+        told = f", {own} of them proxies and selections of your own files" if own else ""
+        print(f"{len(doomed)} results ({size:.3f} GiB) serve no profile{told}; --yes deletes them")
         return 0
     count, size = store.prune(set(used))
     print(f"deleted {count} folders, {size / GIB:.3f} GiB")
     return 0
+
+
+def _is_own(found: Result) -> bool:
+    """Tell whether a result is of data that the user gave by a path."""
+    from helpers.data import names  # numpy is not needed for --help
+
+    return names.is_path(getattr(found.spec, "dataset", "").partition("@")[0])
 
 
 def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = False) -> int:

@@ -50,7 +50,7 @@ def check_models(scale: Scale) -> None:
     known = {model for _, model in _asked(type(scale)())}
     for parameter, model in _asked(scale):
         if model not in known:
-            _build(parameter, model)
+            check_model(parameter, model)
             known.add(model)
 
 
@@ -95,7 +95,12 @@ def _asked(scale: Scale, parameters: Sequence[str] = MODELS) -> list[tuple[str, 
     ]
 
 
-def _build(parameter: str, model: str) -> None:
+def check_model(parameter: str, model: str) -> None:
+    """Refuse a network that cannot be built here.
+
+    Raises:
+        ValueError: Naming the parameter and the network.
+    """
     from helpers import models
 
     try:

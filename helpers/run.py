@@ -117,11 +117,10 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
     if not options.only and chosen.only:
         numbers = [number for number in found if number in chosen.only]
     values = settings(found, chosen, options.parameters, numbers)
-    # numbers no run could use and data that are not there are better known now
-    scale = scale_for(chosen, options.parameters)
+    scale = scale_for(chosen, options.parameters)  # refuses numbers that no run could use
     if not options.offline:
-        reads = {name for number in numbers for name in parameters_of(found[number])}
-        preflight.check_data(scale.dataset, scale.own_batch if "own_batch" in reads else 0)
+        reads = any("own_batch" in parameters_of(found[number]) for number in numbers)
+        preflight.check_data(scale.dataset, scale.own_batch if reads else 0)
         for number in numbers:
             asked = scale_for(chosen, options.parameters, number)
             preflight.check_models(asked)

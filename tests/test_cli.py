@@ -136,9 +136,12 @@ def test_prune_counts_first_and_deletes_with_yes(capsys):
     store = Store()
     kept = store.write(RUN, {}, {})
     store.write(specs.Measure("other", 1), {}, {})
+    store.write(specs.Select("folder:/photos", "random", 0.1), {}, {})
     assert main(["results", "prune"]) == 0
-    assert said(capsys)[0].startswith("1 results")
-    assert len(store.keys()) == 2
+    told = said(capsys)[0]
+    assert told.startswith("2 results")
+    assert "1 of them proxies and selections of your own files" in told
+    assert len(store.keys()) == 3
     assert main(["results", "prune", "--yes"]) == 0
     assert store.keys() == [kept]
 

@@ -80,7 +80,10 @@ def test_polarity():
 def test_ratings():
     plant_all(RATINGS)
     found = {name: EVIDENCE[name](RATINGS) for name in NAMES}
-    assert {name for name, one in found.items() if "not_decidable" not in one} == {"svp_13", "svp_26"}
+    assert {name for name, one in found.items() if "not_decidable" not in one} == {
+        "svp_13",
+        "svp_26",
+    }
     gains = np.repeat([2.0, 5.0, 5.0], 2)[:, None]
     np.testing.assert_allclose(found["svp_13"]["differences"], gains.repeat(3, axis=1))
     # the network between is compared at the smallest share only

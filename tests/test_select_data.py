@@ -395,6 +395,45 @@ def test_a_report_elsewhere_and_an_earlier_one(here, digits, capsys):
     assert call(capsys, f"{line} --report pages/all.html")[0] == 0
 
 
+def test_other_data_of_the_same_name_replace_nothing(tmp_path, here, capsys):
+    for place, n in (("one", 60), ("two", 80)):
+        write_digits(tmp_path / place / "photos", n)
+        assert (
+            main(
+                f"select --data folder:{tmp_path / place / 'photos'} --method random --k 9".split()
+            )
+            == 0
+        )
+    first, second = sorted(here.glob("*.json"), key=lambda path: len(path.name))
+    assert first.name == "photos-random-9.json"
+    record = json.loads(second.read_text())
+    assert second.stem == f"photos-random-9-{record['data']['fingerprint'][:8]}"
+    again = f"select --data folder:{tmp_path / 'one' / 'photos'} --method random --k 9"
+    assert main(again.split()) == 0
+    assert len(list(here.glob("*.json"))) == 2
+    capsys.readouterr()
+    assert main(f"{again} --out other --report photos-random-9.html".split()) == 2
+    assert "is the page of an earlier selection" in capsys.readouterr().err
+
+
+def test_rsync_takes_no_name_for_a_comment(tmp_path, here):
+    write_digits(tmp_path / "photos", 60, "#{}")
+    assert main(f"select --data folder:{tmp_path / 'photos'} --method random --k 9".split()) == 0
+    lines = (here / "photos-random-9-files.txt").read_text().splitlines()
+    assert len(lines) == 9
+    for line in lines:
+        assert line.startswith("./#")
+        assert (tmp_path / "photos" / line).is_file()
+
+
+def test_a_network_that_there_is_not_is_told_before_training(here, digits, capsys):
+    asked = f"select --data folder:{digits} --method entropy --k 9 --proxy nope"
+    assert main(asked.split()) == 2
+    told = capsys.readouterr()
+    assert "--proxy: unknown model" in told.err
+    assert "epochs" not in told.out
+
+
 def test_rows_of_a_single_parquet_file_are_named(tmp_path, here, digits, capsys):
     files = sorted(path for path in digits.rglob("*") if path.suffix in ENDINGS)[::3]
     labels = np.array([int(file.parent.name) for file in files])

@@ -68,7 +68,9 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="FILE",
         help=".npy (weights apart, in FILE-weights.npy), .csv (row[,weight][,file]), or no suffix "
-        "for both; a .json beside it says what was done (default with --data: DATA-METHOD-K)",
+        "for both; a .json beside it says what was done (default with --data: DATA-METHOD-K). Rows "
+        "count the training rows; of a single file, FILE-source-rows.txt and the column source_row "
+        "count its own",
     )
     parser.add_argument(
         "--force",

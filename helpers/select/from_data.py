@@ -56,7 +56,9 @@ def _run(args: argparse.Namespace, method: registry.Method, options: dict[str, A
     dataset = common.flagged("data", _loaded, name)
     places = common.flagged("data", places_of, name)
     k = counted(args.k, args.keep, dataset.n)
-    args.out = args.out or default_out(name, method.key, k, _told_apart(args))
+    if not args.out:
+        out = default_out(name, method.key, k, _told_apart(args))
+        args.out = outputs.of_these_data(out, dataset.fingerprint)
     out = outputs.check_out(args.out, [], args.force, places.column)
     page = outputs.check_report(args.report, out, args.force)
     if not method_options.needs_proxy(method, options):
@@ -152,6 +154,7 @@ def _plan(
         options,
     )
     for run in plan.proxies[:1]:
+        preflight.check_model("--proxy", run.model)
         preflight.check_kind(dataset.name, "--proxy", run.model)
         preflight.check_kind(dataset.name, "--recipe", run.recipe)
     return plan

@@ -85,6 +85,20 @@ def check_out(out: str, inputs: Iterable[Path], force: bool = False, column: str
     return path
 
 
+def of_these_data(out: str, fingerprint: str) -> str:
+    """Return a name for files, marked where an earlier selection from other data has that name.
+
+    Args:
+        out: The name, without a suffix.
+        fingerprint: Of the data (`Dataset.fingerprint`).
+    """
+    try:
+        record = json.loads(Path(f"{out}.json").read_text(encoding="utf-8"))
+        return out if record["data"]["fingerprint"] == fingerprint else f"{out}-{fingerprint[:8]}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return out
+
+
 def check_report(report: str | None, out: Path, force: bool = False) -> Path:
     """Return where the report goes, beside `out` by default, where it can be written.
 
@@ -102,7 +116,13 @@ def check_report(report: str | None, out: Path, force: bool = False) -> Path:
     _check_folder("report", path.parent)
     if path.is_dir():
         raise StudyError(f"--report: {path} is a folder")
+    other = path.with_suffix("")
     if path.exists() and not force:
+        if _earlier(other) and other.resolve() != out.with_name(stem_of(out)).resolve():
+            raise StudyError(
+                f"--report: {path} is the page of an earlier selection, {other}.json; "
+                "take another name, or --force"
+            )
         with path.open("rb") as handle:
             if MADE_BY.encode() not in handle.read(HEAD_BYTES):
                 raise StudyError(
@@ -233,8 +253,13 @@ def _writer(
     if name.endswith(".npy"):
         return partial(_write_array, values=rows)
     if name.endswith(".txt"):
-        return partial(_write_text, text="".join(f"{value}\n" for value in sources.values))
+        return partial(_write_text, text="".join(f"{_listed(value)}\n" for value in sources.values))
     return partial(_write_table, rows=rows, weights=weights, sources=sources)
+
+
+def _listed(value: str) -> str:
+    """Return a line of a list; rsync takes lines that begin with # or ; for comments."""
+    return f"./{value}" if value[:1] in ("#", ";") else value
 
 
 def _write_array(part: Path, values: np.ndarray) -> dict[str, object]:
