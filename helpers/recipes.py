@@ -125,7 +125,6 @@ RECIPES = {
             warm_up=1,
             pad=4,
             flip=True,
-            precision="mixed",
         ),
         Recipe(
             "svp-slides",
@@ -138,7 +137,6 @@ RECIPES = {
             (0.1, 0.01, 1e-3, 1e-4),
             pad=4,
             flip=True,
-            precision="mixed",
         ),
         Recipe(
             "budgeted",
@@ -148,7 +146,6 @@ RECIPES = {
             0.001,
             "steps",
             weight_decay=5e-4,
-            precision="mixed",
         ),
         Recipe(
             "geda",
@@ -160,7 +157,6 @@ RECIPES = {
             weight_decay=1e-4,
             pad=4,
             flip=True,
-            precision="mixed",
         ),
         Recipe(
             "adonis",
