@@ -194,7 +194,9 @@ def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
     wall, own = time.perf_counter() - began, time.thread_time() - threaded
     # Several threads decode images before the first epoch, while this one waits for them.
     own = max(own, (time.process_time() - worked) / metrics.get("threads", 1))
-    waited = metrics.get("device", "cpu") == "cpu" and starved(wall, own)
+    # A measurement's work may be that of processes of its own, which are not counted here.
+    here = metrics.get("device", "cpu") == "cpu" and not isinstance(spec, specs.Measure)
+    waited = here and starved(wall, own)
     crowded = crowded or machine_busy() or waited
     metrics["alone"] = bool(metrics.get("alone", True) and not crowded)
     # Where another process stored it meanwhile, whoever reads it there must not see it go.
