@@ -10,6 +10,7 @@ import pandas as pd
 
 from helpers.claims.evidence import paper_table
 from helpers.claims.evidence_proxies import on_brief, on_ensemble
+from helpers.claims.evidence_slides import on_svhn
 from helpers.claims.evidence_svp import on_choice
 from helpers.claims.stored import BySeed, Missing
 from helpers.comparison import LOST, as_rows, lost, ours, svp_data
@@ -22,7 +23,7 @@ SVHN_BRIEF = 10  # and on SVHN, where 50 are the whole, those of one that is sto
 
 def slides_data(scale: Scale) -> str:
     """Return the data set of the slides whose rows stand beside ours, as they call it."""
-    return "SVHN" if scale.dataset.startswith("svhn") else svp_data(scale)
+    return "SVHN" if on_svhn(scale) else svp_data(scale)
 
 
 def slides_table(scale: Scale) -> pd.DataFrame:

@@ -185,7 +185,7 @@ def _is_own(found: Result) -> bool:
     """Tell whether a result is of data that the user gave by a path."""
     from helpers.data import names  # numpy is not needed for --help
 
-    return names.is_path(getattr(found.spec, "dataset", "").partition("@")[0])
+    return names.is_path(getattr(found.spec, "dataset", ""))
 
 
 def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = False) -> int:

@@ -35,8 +35,10 @@ def check_data(name: str, own_batch: int = 0) -> None:
     path = base.partition(":")[2]
     if is_path(base) and not os.path.exists(path):
         raise ValueError(f"dataset {name}: there is no {path}")
-    if (rows or own_batch) and own_batch > (n := data.check(name)):
-        raise ValueError(f"own_batch must be at most {n}, the training rows, got {own_batch}")
+    if rows or own_batch:
+        n = data.check(name)
+        if own_batch > n:
+            raise ValueError(f"own_batch must be at most {n}, the training rows, got {own_batch}")
 
 
 def check_models(scale: Scale) -> None:

@@ -134,7 +134,8 @@ def test_equal_seeds_label_equal_rows_and_other_seeds_others(tmp_path, monkeypat
 
 
 def seconds_of(cell):
-    return [experiments.seconds_of_choice(step) for step in rounds_of(cell)]
+    steps = rounds_of(cell)
+    return [experiments.seconds_of_choice(*experiments.read_choice(step)) for step in steps]
 
 
 def rounds_of(cell):

@@ -15,6 +15,7 @@ from helpers.claims.stored import (
     Evidence,
     Missing,
     Unfit,
+    by_share,
     choosing_seconds,
     each_seed,
     error,
@@ -77,14 +78,6 @@ def on_ensemble(scale: Scale, budget: float, size: int) -> BySeed:
     return lambda seed: ex.subset_run(
         scale, scale.target, ex.ensemble_choice(scale, "entropy", budget, seed, size)
     )
-
-
-def by_share(budgets: tuple[float, ...], difference) -> Evidence:
-    """Return a difference of errors at every share kept, (shares, seeds), with labels."""
-    return {
-        "differences": [difference(budget) for budget in budgets],
-        "labels": [f"{budget:g}" for budget in budgets],
-    }
 
 
 def brief_seconds(scale: Scale, method: str, budget: float, after: int) -> np.ndarray:

@@ -8,18 +8,19 @@ from itertools import combinations
 import numpy as np
 
 from helpers import experiments as ex, rankings_of_runs as rankings, recipes, scores
-from helpers.claims.evidence_proxies import by_share, on_brief, stops
-from helpers.claims.evidence_svp import metric_correlations, on_choice, times_saved
-from helpers.claims.evidence_text import gain, gain_of_entropy
+from helpers.claims.evidence_proxies import on_brief, stops
+from helpers.claims.evidence_svp import gain_of, metric_correlations, on_choice, times_saved
 from helpers.claims.stored import (
     ABSENT,
     Evidence,
     Missing,
     Unfit,
+    by_share,
     each_seed,
     error,
     error_at,
     full,
+    gain,
     load,
     measured,
     need,
@@ -86,7 +87,7 @@ def svp_slides_04(scale: Scale) -> Evidence:
 @measured
 def svp_slides_05(scale: Scale) -> Evidence:
     """Error of random less error of the proxy's entropy, (shares, seeds)."""
-    return by_share(scale.budgets, lambda budget: gain_of_entropy(scale, budget))
+    return by_share(scale.budgets, lambda budget: gain_of(scale, "entropy", budget))
 
 
 @measured

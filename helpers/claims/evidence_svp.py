@@ -16,11 +16,13 @@ from helpers.claims.stored import (
     BySeed,
     Evidence,
     Unfit,
+    by_share,
     data_size,
     each_seed,
     error,
     error_at,
     full,
+    gain,
     load,
     measured,
     need,
@@ -47,6 +49,12 @@ def on_choice(
     return lambda seed: ex.subset_run(
         scale, scale.target, ex.choice(scale, method, budget, seed, by, options)
     )
+
+
+def gain_of(scale: Scale, method: str, budget: float, by: str = "") -> np.ndarray:
+    """Return error on random rows less error on what a method selects from `by`, (seeds,)."""
+    chance, chosen = (on_choice(scale, name, budget, by) for name in ("random", method))
+    return gain(scale, chance, chosen)
 
 
 def shallow_and_deep(scale: Scale) -> tuple[BySeed, BySeed]:
@@ -206,17 +214,13 @@ def svp_23(scale: Scale) -> Evidence:
     if data_size(scale) != IMAGENET:
         raise Unfit(f"{ABSENT}: the claim is about ImageNet, not {scale.dataset}")
 
-    def lost(method: str, budget: float) -> np.ndarray:
-        return error(scale, on_choice(scale, method, budget))
-
     def loss() -> Evidence:
         need(scale.budgets, 0.8)
-        return {"differences": lost("forgetting", 0.8) - error(scale, full(scale, scale.target))}
+        kept = on_choice(scale, "forgetting", 0.8)
+        return {"differences": gain(scale, kept, full(scale, scale.target))}
 
     def gains() -> Evidence:
-        shares = scale.budgets
-        gained = [lost("random", share) - lost("forgetting", share) for share in shares]
-        return {"differences": gained, "labels": [f"{share:g}" for share in shares]}
+        return by_share(scale.budgets, lambda budget: gain_of(scale, "forgetting", budget))
 
     return parts(random=gains, loss=loss)
 

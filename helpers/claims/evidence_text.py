@@ -3,26 +3,24 @@
 They need millions of reviews, which a user may have (profile `amazon`); on the few thousand that we
 hold, the ledger shows our number beside "not decidable". Each function takes the study's scale;
 what it returns stands in its first line, with the shapes that the claim's rule expects: seeds last,
-differences in percentage points. Other data than the claim's count as not measured.
+differences in percentage points. On other data than the claim's it is not decidable.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from helpers import experiments as ex
 from helpers.claims.evidence_active import gaps, labelled, shares, speed_ups
-from helpers.claims.evidence_proxies import by_share
-from helpers.claims.evidence_svp import on_choice
+from helpers.claims.evidence_svp import gain_of, on_choice
 from helpers.claims.stored import (
     ABSENT,
-    BySeed,
     Evidence,
     Missing,
     Unfit,
+    by_share,
     data_size,
     error,
     full,
+    gain,
     measured,
     need,
     parts,
@@ -52,11 +50,6 @@ def between(scale: Scale) -> str:
     if not scale.more_proxies:
         raise Missing("no network between proxy and target selects")
     return scale.more_proxies[0]
-
-
-def gain(scale: Scale, chance: BySeed, chosen: BySeed) -> np.ndarray:
-    """Return error on random rows less error on chosen ones, (seeds,)."""
-    return error(scale, chance) - error(scale, chosen)
 
 
 @measured
@@ -121,7 +114,7 @@ def svp_26(scale: Scale) -> Evidence:
         for budget in (ex.proxy_budgets(scale) if by in scale.more_proxies else scale.budgets)
     ]
     return {
-        "differences": [gain_of_entropy(scale, budget, by) for by, budget in cells],
+        "differences": [gain_of(scale, "entropy", budget, by) for by, budget in cells],
         "labels": [f"{by} {budget:g}" for by, budget in cells],
     }
 
@@ -130,10 +123,4 @@ def svp_26(scale: Scale) -> Evidence:
 def svp_slides_10(scale: Scale) -> Evidence:
     """Error on random rows less error on what fastText's entropy chooses, (shares, seeds)."""
     need_data(scale, POLARITY)
-    return by_share(scale.budgets, lambda budget: gain_of_entropy(scale, budget))
-
-
-def gain_of_entropy(scale: Scale, budget: float, by: str = "") -> np.ndarray:
-    """Return error on random rows less error on what a network's entropy chooses, (seeds,)."""
-    chance, chosen = (on_choice(scale, name, budget, by) for name in ("random", "entropy"))
-    return gain(scale, chance, chosen)
+    return by_share(scale.budgets, lambda budget: gain_of(scale, "entropy", budget))

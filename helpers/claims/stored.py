@@ -109,6 +109,19 @@ def seconds(scale: Scale, *settings: BySeed) -> np.ndarray:
     return np.array([[result.metrics["seconds"] for result in row] for row in found])
 
 
+def gain(scale: Scale, chance: BySeed, chosen: BySeed) -> np.ndarray:
+    """Return error on random rows less error on chosen ones, (seeds,)."""
+    return error(scale, chance) - error(scale, chosen)
+
+
+def by_share(budgets: tuple[float, ...], difference) -> Evidence:
+    """Return a difference of errors at every share kept, (shares, seeds), with labels."""
+    return {
+        "differences": [difference(budget) for budget in budgets],
+        "labels": [f"{budget:g}" for budget in budgets],
+    }
+
+
 def choosing_seconds(steps: Sequence[Select]) -> float:
     """Return the seconds of choices, and of the runs they read as those are stored now.
 
@@ -116,8 +129,9 @@ def choosing_seconds(steps: Sequence[Select]) -> float:
         Missing: If one of them is not stored.
         Unfit: If one of them shared its machine, or they ran on different devices.
     """
-    refuse_shared([load(spec) for step in steps for spec in (step, *step.of)])
-    return sum(seconds_of_choice(step)[0] for step in steps)
+    found = [(load(step), [load(run) for run in step.of]) for step in steps]
+    refuse_shared([result for chosen, runs in found for result in (chosen, *runs)])
+    return sum(seconds_of_choice(chosen, runs)[0] for chosen, runs in found)
 
 
 def refuse_shared(found: list[Result]) -> None:

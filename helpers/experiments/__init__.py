@@ -89,6 +89,7 @@ from helpers.experiments.scale import (
 )
 from helpers.experiments.table import (
     frame,
+    read_choice,
     seconds_of_choice,
 )
 from helpers.specs import Spec
@@ -148,6 +149,7 @@ __all__ = [
     "proxy_runs",
     "quick_choice",
     "quick_runs",
+    "read_choice",
     "recorded",
     "repeated_run",
     "replicated_run",

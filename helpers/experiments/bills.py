@@ -16,7 +16,7 @@ from helpers.experiments.active import ACTIVE_METHODS, active_choice, active_run
 from helpers.experiments.costs import FORWARD_SHARE, weight
 from helpers.experiments.proxies import selectors
 from helpers.experiments.scale import Scale
-from helpers.experiments.table import seconds_of_choice, stored, trained_for
+from helpers.experiments.table import read_choice, seconds_of_choice, stored, trained_for
 from helpers.ranking import t_interval
 from helpers.selection.registry import METHODS
 from helpers.specs import Select, Train, rounds
@@ -39,11 +39,11 @@ def choosing(scale: Scale, step: Select) -> dict[str, float]:
     Raises:
         StudyError: If one of them is neither stored nor published.
     """
-    seconds, alone = seconds_of_choice(step)
-    scored = FORWARD_SHARE * stored(step).metrics["n_pool"]
+    chosen, runs = read_choice(step)
+    seconds, alone = seconds_of_choice(chosen, runs)
+    scored = FORWARD_SHARE * chosen.metrics["n_pool"]
     work = [
-        weight(scale, run.model) * (passes(stored(run), trained_for(step)) + scored)
-        for run in step.of
+        weight(scale, run.spec.model) * (passes(run, trained_for(step)) + scored) for run in runs
     ]
     return {"seconds": seconds, "work": sum(work), "alone": alone}
 

@@ -88,15 +88,10 @@ def check_out(out: str, inputs: Iterable[Path], force: bool = False, column: str
 def of_these_data(out: str, fingerprint: str) -> str:
     """Return a name for files, marked where an earlier selection from other data has that name.
 
-    Args:
-        out: The name, without a suffix.
-        fingerprint: Of the data (`Dataset.fingerprint`).
+    The name has no suffix; the fingerprint is that of the data (`Dataset.fingerprint`).
     """
-    try:
-        record = json.loads(Path(f"{out}.json").read_text(encoding="utf-8"))
-        return out if record["data"]["fingerprint"] == fingerprint else f"{out}-{fingerprint[:8]}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return out
+    earlier = _record(Path(out)).get("data", {}).get("fingerprint", fingerprint)
+    return out if earlier == fingerprint else f"{out}-{fingerprint[:8]}"
 
 
 def check_report(report: str | None, out: Path, force: bool = False) -> Path:
@@ -172,14 +167,20 @@ def _possible(out: Path) -> set[str]:
     return names.union(*(_names(out, True, column) for column in ("file", "source_row")))
 
 
-def _earlier(out: Path) -> set[str]:
-    """Return the files of an earlier selection of the same name, by its record."""
+def _record(out: Path) -> dict:
+    """Return the record of an earlier selection of the same name, {} without one of ours."""
     record = out.parent / _names(out, weighted=False)[-1]
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
-        return {record.name, *found["outputs"]} if found["made_by"] == MADE_BY else set()
+        return found if found["made_by"] == MADE_BY else {}
     except (OSError, ValueError, KeyError, TypeError):
-        return set()
+        return {}
+
+
+def _earlier(out: Path) -> set[str]:
+    """Return the files of an earlier selection of the same name, by its record."""
+    found = _record(out)
+    return {_names(out, weighted=False)[-1], *found["outputs"]} if found else set()
 
 
 def write(
