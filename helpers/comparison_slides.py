@@ -6,6 +6,10 @@ setting or nothing is stored.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
 import pandas as pd
 
 from helpers.claims.evidence import paper_table
@@ -38,18 +42,16 @@ def slides_table(scale: Scale) -> pd.DataFrame:
     full_error = table.loc[table["selector"] == "none", "err_100"]
     rows = []
     for row in table.to_dict("records"):
+        name, run = _setting(scale, row)
+        method = "random" if name == "Random" else "entropy"
         for percent in KEPT:
             base = {"document": "svp-slides", "group": f"svp-slides, {percent} % kept",
-                    "name": _name(row), "method": _method(row), "quantity": LOST}  # fmt: skip
+                    "name": name, "method": method, "quantity": LOST}  # fmt: skip
             printed = {"paper": row[f"err_{percent}"] - full_error.iloc[0]}
-            rows.append(base | printed | ours(_lost(scale, row, percent / 100)))
+            rows.append(base | printed | ours(partial(_lost, scale, run, percent / 100)))
     found = as_rows(rows)
     known = found[found["paper"].notna()]
     return known.sort_values("group", kind="stable", ignore_index=True)
-
-
-def _method(row: dict) -> str:
-    return "random" if row["selector"] == "none" else "entropy"
 
 
 def _is_brief(row: dict) -> bool:
@@ -58,36 +60,32 @@ def _is_brief(row: dict) -> bool:
     return epochs == SVHN_BRIEF if row["dataset"] == "SVHN" else epochs not in LENGTHS
 
 
-def _name(row: dict) -> str:
-    """Return how a row is named."""
+def _setting(scale: Scale, row: dict) -> tuple[str, Callable[[float], BySeed]]:
+    """Return how a row is named, and a function from the share kept to our runs."""
     selector = row["selector"]
     if selector == "none":
-        return "Random"
+        return "Random", partial(on_choice, scale, "random")
     if "ResNet164" in selector:
-        return "Entropy by the target"
+        return "Entropy by the target", partial(on_choice, scale, "entropy", by=scale.target)
     if selector.startswith("3x"):
-        return "Entropy by three proxies"
-    return "Entropy by the proxy" + (", stopped early" if _is_brief(row) else "")
+        return "Entropy by three proxies", partial(on_ensemble, scale, size=3)
+    if _is_brief(row):
+        return "Entropy by the proxy, stopped early", partial(_on_stopped, scale, row)
+    return "Entropy by the proxy", partial(on_choice, scale, "entropy")
 
 
-def _run(scale: Scale, row: dict, share: float) -> BySeed:
-    """Return our runs that stand for a row.
+def _on_stopped(scale: Scale, row: dict, share: float) -> BySeed:
+    """Return our runs on what a stopped proxy selects.
 
     Raises:
-        Missing: If the scale stops no proxy there, or has too few seeds.
+        Missing: If the scale stops none there.
     """
-    name = _name(row)
-    if name == "Entropy by three proxies":
-        return on_ensemble(scale, share, 3)
-    if _is_brief(row) and row["selector"] != "none":
-        stop = min(scale.stops, default=None) if row["dataset"] == "SVHN" else stop_for(scale, 50)
-        if stop is None or stop >= scale.epochs:
-            raise Missing("no such stop")
-        return on_brief(scale, "entropy", share, stop)
-    by = scale.target if name == "Entropy by the target" else ""
-    return on_choice(scale, _method(row), share, by)
+    stop = min(scale.stops, default=None) if row["dataset"] == "SVHN" else stop_for(scale, 50)
+    if stop is None or stop >= scale.epochs:
+        raise Missing("no such stop")
+    return on_brief(scale, "entropy", share, stop)
 
 
-def _lost(scale: Scale, row: dict, share: float):
-    """Return a function of points lost (seeds,) by a row's setting."""
-    return lambda: lost(scale, _run(scale, row, share), scale.target)
+def _lost(scale: Scale, run: Callable[[float], BySeed], share: float) -> np.ndarray:
+    """Return points lost at a share, (seeds,)."""
+    return lost(scale, run(share), scale.target)

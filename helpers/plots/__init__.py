@@ -21,13 +21,12 @@ from helpers.plots.ladders import accuracy_by_setting, ladder, sweep
 from helpers.plots.online import (
     acceptance_over_training,
     adonis_mechanism,
-    empty_place,
-    keep_places,
     share_by_difficulty,
 )
 from helpers.plots.paired import paired_differences
 from helpers.plots.palette import COLOURS, LABELS, VERDICT_COLOURS
 from helpers.plots.papers import claims_overview, ours_against_paper
+from helpers.plots.places import empty_place, keep_places
 from helpers.plots.pools import ecdf_panels, latent_space, toy_selection
 from helpers.plots.rivals import (
     best_connected,

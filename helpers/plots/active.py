@@ -21,7 +21,7 @@ from helpers.plots.base import (
 )
 from helpers.plots.budgets import LINES
 from helpers.plots.labels import direct_labels
-from helpers.plots.online import write_reason
+from helpers.plots.places import write_reason
 
 
 def label_curves(

@@ -19,7 +19,7 @@ from helpers.plots.base import (
     need_columns,
     new_figure,
 )
-from helpers.plots.online import write_reason
+from helpers.plots.places import write_reason
 
 # What selecting has to beat: chance, chance with the same work, chance anew, and everything.
 OPPONENTS = ("random", "random-longer", "repeated-random", "full")
