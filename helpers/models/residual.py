@@ -35,12 +35,16 @@ class Block(nn.Module):
             for i, (a, b, k) in enumerate(sizes)
         )
         widening = stride != 1 or c_in != c_out
-        self.shortcut = nn.Conv2d(c_in, c_out, 1, stride, bias=False) if widening else None
+        self.shortcut = nn.Conv2d(c_in, c_out, 1, bias=False) if widening else None
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, c_in, h, w) to (b, c_out, h / stride, w / stride)."""
         out = F.relu(self.norms[0](x))
-        kept = x if self.shortcut is None else self.shortcut(out)
+        # Every stride-th pixel, then 1x1: with the stride inside the convolution, oneDNN's backward
+        # pass writes beyond its buffers (torch 2.14, AVX-512, channels last, odd batches).
+        s = self.stride
+        kept = x if self.shortcut is None else self.shortcut(out[:, :, ::s, ::s])
         out = self.convs[0](out)
         for norm, conv in zip(self.norms[1:], self.convs[1:], strict=True):
             out = conv(F.relu(norm(out)))
