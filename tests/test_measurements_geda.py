@@ -5,13 +5,13 @@ import pytest
 
 from helpers import experiments as ex
 from helpers.claims.evidence_geda import geda_25
-from helpers.measurements import geda_variants
+from helpers.measurements import geda_checks, rivals
 from helpers.store import Store
 
 
 def test_no_variant_is_closer_than_the_limit():
     options = {"n_classes": 6, "n_max": 80, "shares": (0.2, 0.5), "node_counts": (4, 5)}
-    metrics, arrays = geda_variants.geda_distance(1, **options)
+    metrics, arrays = geda_checks.geda_distance(1, **options)
     json.dumps(metrics, allow_nan=False)
     names = list(zip(metrics["variants"], metrics["within"], strict=True))
     assert len(set(names)) == len(names)
@@ -22,12 +22,12 @@ def test_no_variant_is_closer_than_the_limit():
     for values in area.values():
         assert (values >= area["limit", ""] - 1e-12).all()
     assert area["trapezoid-5", "spread"].mean() < area["random", ""].mean()
-    again = geda_variants.geda_distance(1, **options)[1]
+    again = geda_checks.geda_distance(1, **options)[1]
     np.testing.assert_array_equal(arrays["area"], again["area"])
 
 
 def test_a_stopped_cbc_is_never_better():
-    metrics, arrays = geda_variants.cbc_wrong(0, cases=((40, 5), (600, 40)), time_limit=0.4)
+    metrics, arrays = rivals.cbc_wrong(0, cases=((40, 5), (600, 40)), time_limit=0.4)
     json.dumps(metrics, allow_nan=False)
     assert metrics["claimed"] == ["Optimal", "Optimal"]
     assert metrics["n_claimed_optimal"] == metrics["n_cases"] == 2
@@ -42,11 +42,11 @@ def test_a_solver_that_finds_nothing_gets_more_time_and_then_gives_up(monkeypatc
 
     def never(norms, k, n_nodes, solver, limit):
         limits.append(limit)
-        raise geda_variants.StudyError(f"{solver} found no answer within {limit:g} s")
+        raise rivals.StudyError(f"{solver} found no answer within {limit:g} s")
 
-    monkeypatch.setattr(geda_variants.geda, "solve_milp_as_written", never)
+    monkeypatch.setattr(rivals.geda, "solve_milp_as_written", never)
     with pytest.raises(ValueError, match="found no answer within 16 s"):
-        geda_variants.cbc_wrong(0, cases=((20, 5),), time_limit=1.0)
+        rivals.cbc_wrong(0, cases=((20, 5),), time_limit=1.0)
     assert limits == [1.0, 4.0, 16.0]
 
 

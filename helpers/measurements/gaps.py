@@ -6,11 +6,10 @@ from importlib.util import find_spec
 import numpy as np
 
 from helpers import StudyError
-from helpers.measurements.clock import made_up_pool
+from helpers.measurements.table import WEIGHT, Measured, made_up_pool, measurement, share_of
 from helpers.selection import bounds, iqp, search
 from helpers.selection.kernels import gaussian_similarity
 
-WEIGHT = 0.3  # the paper's lambda
 SMALL = 1e-9  # a value closer to the optimum than this share is the optimum
 KINDS = ("random", "kernel", "distance")
 METHODS = ("lp", "power_shifted", "power", "greedy", "swap", "best")
@@ -22,9 +21,10 @@ BOUNDS = {
 N_SDP = 30  # rows up to which the semi-definite bound is computed
 
 
+@measurement("gap-table")
 def gap_table(
     seed: int, n: int = 20, share: float = 0.3, n_instances: int = 5, time_limit: float = 60.0
-) -> tuple[dict, dict]:
+) -> Measured:
     """Compare every method and every bound with the exact optimum of small programs.
 
     Args:
@@ -53,7 +53,7 @@ def gap_table(
     "power", "best" the best of all.
     """
     rng = np.random.default_rng(seed)
-    k = max(1, round(share * n))
+    k = share_of(n, share)
     has_sdp = n <= N_SDP and all(find_spec(name) is not None for name in ("cvxpy", "scs"))
     table = [
         [_compared(kind, n, k, rng, has_sdp, time_limit) for _ in range(n_instances)]
@@ -156,9 +156,10 @@ def _summary(kind: str, rows: dict[str, np.ndarray]) -> dict[str, float | int | 
     return metrics
 
 
+@measurement("swap-gain")
 def swap_gain(
     seed: int, n: int = 1000, share: float = 0.3, d: int = 16, n_instances: int = 2
-) -> tuple[dict, dict]:
+) -> Measured:
     """Compare the methods where no optimum is known: with the best found and with bounds.
 
     Args:
@@ -181,7 +182,7 @@ def swap_gain(
     large that the iteration stays at its start.
     """
     rng = np.random.default_rng(seed)
-    k = max(1, round(share * n))
+    k = share_of(n, share)
     pools = [made_up_pool(n, d, rng) for _ in range(n_instances)]
     table = [[_at_size(*pool, kind, k) for pool in pools] for kind in KINDS[1:]]
     names = list(table[0][0])

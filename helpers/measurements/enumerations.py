@@ -1,15 +1,19 @@
-"""What `budgeted` states about its program, tried on many small random instances."""
+"""Statements of `budgeted` tried on many small random instances."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
+from helpers.measurements.table import WEIGHT, Measured, measurement
 from helpers.ranking import t_interval
 from helpers.selection import iqp
+from helpers.selection.coverage_diversity import CoverageDiversity, coverage_diversity
 
-WEIGHT = 0.3  # the paper's lambda
-FALL = 1e-9  # a step lowers the objective if it falls by more than this share
+ROUNDING = 1e-9  # a fall or a gain counts beyond this share
+GREEDY = 1 - 1 / np.e  # what greedy owes for a monotone submodular function
 
 
 def _subsets(n: int, k: int) -> np.ndarray:
@@ -20,7 +24,8 @@ def _subsets(n: int, k: int) -> np.ndarray:
     return x
 
 
-def linearisation(seed: int, n_instances: int = 200, n_max: int = 12) -> tuple[dict, dict]:
+@measurement("linearisation")
+def linearisation(seed: int, n_instances: int = 200, n_max: int = 12) -> Measured:
     """Enumerate the quadratic program (7) and the linear one (10) and compare their optima.
 
     Args:
@@ -57,7 +62,8 @@ def linearisation(seed: int, n_instances: int = 200, n_max: int = 12) -> tuple[d
     return metrics, {"n": n, "k": k, "optimum": optimum}
 
 
-def rounding_gap(seed: int, n_instances: int = 500, n_max: int = 12) -> tuple[dict, dict]:
+@measurement("rounding-gap")
+def rounding_gap(seed: int, n_instances: int = 500, n_max: int = 12) -> Measured:
     """Compare the rounded LP with the optimum found by enumeration.
 
     Args:
@@ -84,7 +90,7 @@ def rounding_gap(seed: int, n_instances: int = 500, n_max: int = 12) -> tuple[di
         value = iqp.objective(utility, similarity, iqp.lp_relaxation(utility, similarity, k))
         rows.append((min(1.0, value / optimum), n, k))
     ratio, n, k = np.array(rows).T
-    below = ratio < 1 - FALL
+    below = ratio < 1 - ROUNDING
     metrics = {
         "n_instances": n_instances,
         "n_below": int(below.sum()),
@@ -100,7 +106,8 @@ def _kernel_instance(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     return rng.random(n), iqp.gaussian_similarity(rng.normal(size=(n, 2)))
 
 
-def power_monotone(seed: int, n_instances: int = 1000, n_max: int = 30) -> tuple[dict, dict]:
+@measurement("power-monotone")
+def power_monotone(seed: int, n_instances: int = 1000, n_max: int = 30) -> Measured:
     """Count steps that lower the objective: PSD, shifted indefinite, and eq. 8 as printed.
 
     Args:
@@ -137,7 +144,7 @@ def power_monotone(seed: int, n_instances: int = 1000, n_max: int = 30) -> tuple
 
 def _falls(values: np.ndarray) -> bool:
     """Say whether any step lowers the objective beyond rounding."""
-    return bool((np.diff(values) < -FALL * np.abs(values[:-1])).any())
+    return bool((np.diff(values) < -ROUNDING * np.abs(values[:-1])).any())
 
 
 def _random_start(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -168,13 +175,14 @@ def _unshifted_run(n: int, rng: np.random.Generator) -> object:
     return iqp.power_steps(utility, similarity, _random_start(n, rng), WEIGHT, shift=None)
 
 
+@measurement("power-start")
 def power_start(
     seed: int,
     n_instances: int = 640,
     sizes: Sequence[int] = (50, 100, 200, 400),
     shares: Sequence[float] = (0.2, 0.3, 0.4, 0.5),
     n_starts: int = 3,
-) -> tuple[dict, dict]:
+) -> Measured:
     """Compare truncated power from the LP's subset with the same from random subsets.
 
     Args:
@@ -200,7 +208,7 @@ def power_start(
         ends = _ends(int(n), int(k), n_starts, rng)
         best = ends[0].fun
         difference.append((best - np.mean([e.fun for e in ends[1:]])) / best)
-        gained.append(best > ends[0].objectives[0] * (1 + FALL))
+        gained.append(best > ends[0].objectives[0] * (1 + ROUNDING))
         steps_lp.append(ends[0].nit)
         steps_random.append([e.nit for e in ends[1:]])
     mean, low, high = t_interval(np.array(difference))
@@ -224,3 +232,92 @@ def _ends(n: int, k: int, n_starts: int, rng: np.random.Generator) -> list:
     starts = [iqp.lp_relaxation(utility, similarity, k, WEIGHT)]
     starts += [rng.permutation(n)[:k] for _ in range(n_starts)]
     return [iqp.power_steps(utility, similarity, start, WEIGHT, shift) for start in starts]
+
+
+@measurement("greedy-share")
+def greedy_share(
+    seed: int,
+    n_instances: int = 200,
+    n_max: int = 15,
+    weight: float = 1.0,
+    alpha: float = 0.1,
+    n_groups: int = 4,
+) -> Measured:
+    """Compare greedy coverage + diversity with the best subset found by enumeration.
+
+    Args:
+        seed: Of the instances: normal points in the plane.
+        n_instances: Random instances.
+        n_max: Largest number of examples; sizes are drawn from 4 to it.
+        weight: Of diversity against coverage.
+        alpha: Share of its similarities at which a row counts as covered.
+        n_groups: Groups of the diversity term; fewer than by default as pools are small.
+
+    Returns:
+        Metrics: n_instances, n_below (value under 1 - 1/e of the optimum), smallest_share,
+        mean_share, n_optimal, n_not_monotone and n_not_submodular (instances where some row
+        lowers the value, or brings more to a larger set; all subsets are looked at). Arrays:
+        share (greedy value / optimum, at most 1), n, k, shape (n_instances,).
+
+    Source: `budgeted` section IV-C.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n_instances):
+        n = int(rng.integers(4, n_max + 1))
+        k = int(rng.integers(1, n))
+        features = rng.normal(size=(n, 2))
+        function = CoverageDiversity(features, weight, alpha, n_groups)
+        values, sizes = all_values(function)
+        chosen = coverage_diversity(features, k, weight, alpha, n_groups)
+        share = min(1.0, values[(1 << chosen).sum()] / values[sizes == k].max())
+        rows.append((share, n, k, is_monotone(values), is_submodular(values)))
+    share, n, k, monotone, submodular = np.array(rows).T
+    metrics = {
+        "n_instances": n_instances,
+        "n_below": int((share < GREEDY).sum()),
+        "smallest_share": float(share.min()),
+        "mean_share": float(share.mean()),
+        "n_optimal": int((share > 1 - ROUNDING).sum()),
+        "n_not_monotone": int((monotone == 0).sum()),
+        "n_not_submodular": int((submodular == 0).sum()),
+    }
+    return metrics, {"share": share, "n": n.astype(int), "k": k.astype(int)}
+
+
+def all_values(function: CoverageDiversity) -> tuple[np.ndarray, np.ndarray]:
+    """Return the value and the size of every subset, shape (2^n,); bit j of its number is row j."""
+    n = function.n
+    members = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    x = members.astype(np.float64)
+    coverage = np.minimum(x @ function.rows(slice(None)), function.cap).sum(axis=1)
+    groups = np.eye(len(function.rewarded))[function.group] * function.reward[:, None]
+    diversity = np.sqrt(x @ groups).sum(axis=1)
+    values = coverage / function.largest + function.weight * diversity / function.widest
+    return values, members.sum(axis=1)
+
+
+def is_monotone(values: np.ndarray) -> bool:
+    """Say whether no row lowers the value of any subset; values of all subsets, (2^n,)."""
+    return all((_gains(values, j) >= -ROUNDING).all() for j in range(_n_rows(values)))
+
+
+def is_submodular(values: np.ndarray) -> bool:
+    """Say whether no row brings more after any other row has joined, whatever the subset.
+
+    That is enough: a larger set is reached by rows that join one at a time.
+    """
+    n = _n_rows(values)
+    second = (_gains(_gains(values, j), i) for j in range(n) for i in range(j))
+    return all((change <= ROUNDING).all() for change in second)
+
+
+def _n_rows(values: np.ndarray) -> int:
+    """Return n of a table of 2^n values."""
+    return len(values).bit_length() - 1
+
+
+def _gains(values: np.ndarray, row: int) -> np.ndarray:
+    """Return what a row brings to every subset without it, a table over the other rows."""
+    table = values.reshape(-1, 2, 2**row)
+    return (table[:, 1] - table[:, 0]).ravel()

@@ -1,16 +1,62 @@
-"""Which variant of GEDA is closest to its class, and what CBC answers when its time is up."""
+"""GEDA's end terms, and which of its variants is closest to its class, on many random classes."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
-from helpers import StudyError
+from helpers.measurements.table import Measured, measurement, share_of
 from helpers.selection import geda
 
 FAMILIES = ("gamma", "lognormal", "tied")
 
 
+@measurement("geda-end-term")
+def geda_end_term(
+    seed: int, n_instances: int = 500, n_max: int = 200, n_nodes: int = 5
+) -> Measured:
+    """Measure the trapezoid rule's end terms, which the paper takes as zero.
+
+    Args:
+        seed: Of the norms (gamma distributed, so the smallest is unique) and sizes.
+        n_instances: Random classes.
+        n_max: Largest class; sizes are drawn from 10 to it.
+        n_nodes: The paper's N.
+
+    Returns:
+        Metrics: n_instances, largest_at_largest_norm (always 0), largest_at_smallest_norm,
+        share_not_zero (at the smallest norm), n_beyond_bound (dropped term above
+        (M - m) / (2N) * max(1/n, 1/k)). Arrays: at_smallest, at_largest, dropped, bound,
+        shape (n_instances,).
+
+    Source: `geda` section 4.1.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n_instances):
+        n = int(rng.integers(10, n_max + 1))
+        k = int(rng.integers(1, n))
+        norms = rng.gamma(2, 1, n)
+        chosen = norms[geda.geda(norms, k, n_nodes)]
+        at_smallest = abs((norms <= norms.min()).mean() - (chosen <= norms.min()).mean())
+        at_largest = abs((norms <= norms.max()).mean() - (chosen <= norms.max()).mean())
+        step = np.ptp(norms) / (2 * n_nodes)
+        bound = step * max(1 / n, 1 / k)
+        rows.append((at_smallest, at_largest, step * (at_smallest + at_largest), bound))
+    at_smallest, at_largest, dropped, bound = np.array(rows).T
+    metrics = {
+        "n_instances": n_instances,
+        "largest_at_largest_norm": float(at_largest.max()),
+        "largest_at_smallest_norm": float(at_smallest.max()),
+        "share_not_zero": float((at_smallest > 0).mean()),
+        "n_beyond_bound": int((dropped > bound * (1 + 1e-12)).sum()),
+    }
+    arrays = {"at_smallest": at_smallest, "at_largest": at_largest}
+    return metrics, arrays | {"dropped": dropped, "bound": bound}
+
+
+@measurement("geda-distance")
 def geda_distance(
     seed: int,
     n_classes: int = 60,
@@ -18,7 +64,7 @@ def geda_distance(
     shares: Sequence[float] = (0.05, 0.2, 0.4, 0.6, 0.8),
     node_counts: Sequence[int] = (4, 5, 6, 10, 20, 50),
     n_nodes: int = 5,
-) -> tuple[dict, dict]:
+) -> Measured:
     """Measure how far every variant's choice lies from its class, by the exact area.
 
     Args:
@@ -45,7 +91,7 @@ def geda_distance(
         norms = _norms(FAMILIES[i % 3], n, rng)
         rows = []
         for share in shares:
-            k = max(1, round(share * n))
+            k = share_of(n, share)
             found = dict(_choices(norms, k, node_counts, n_nodes, rng))
             names = list(found)
             rows.append([geda.w1(norms, kept) / np.ptp(norms) for kept in found.values()])
@@ -97,70 +143,3 @@ def _choices(
         for within in geda.WITHIN:
             yield (name, within), geda.solve(norms, k, within=within, rng=rng, **options).indices
     yield ("limit", ""), geda.wasserstein(norms, k).indices
-
-
-def cbc_wrong(
-    seed: int,
-    cases: Sequence[Sequence[int]] = ((500, 20), (2000, 50), (5000, 50)),
-    share: float = 0.2,
-    time_limit: float = 2.0,
-) -> tuple[dict, dict]:
-    """Stop CBC on (P) as written and compare what it hands back with the optimum.
-
-    Args:
-        seed: Of the norms, gamma with shape 2 and scale 1/2.
-        cases: Class size n and N of each program.
-        share: k / n.
-        time_limit: Seconds allowed to CBC for each.
-
-    Returns:
-        Metrics: claimed (PuLP's LpStatus) and status (ours, from sol_status), lists, one a case;
-        n_cases, n_claimed_optimal, n_proven, n_worse (objective above the optimum), worst_ratio
-        (CBC's objective over the optimum). Arrays, one entry a case: n, n_nodes, time_limit,
-        objective_cbc, objective_closed (units of the norms), seconds_cbc (with the writing),
-        seconds_closed.
-
-    Raises:
-        ValueError: If CBC finds no subset at all in sixteen times the time allowed.
-
-    Source: `geda` section 5.1.3 (solved by PuLP with a branch-and-cut solver).
-    """
-    claimed, status, rows = [], [], []
-    for n, n_nodes in cases:
-        norms = np.random.default_rng(seed).gamma(2, 0.5, n)
-        k = max(1, round(share * n))
-        closed = min((geda.solve(norms, k, n_nodes) for _ in range(5)), key=lambda r: r.seconds)
-        limit, written = _stopped(norms, k, n_nodes, time_limit)
-        claimed.append(written.claimed)
-        status.append(written.status)
-        seconds = written.seconds + written.seconds_build
-        spent = (seconds, closed.seconds)
-        rows.append((n, n_nodes, limit, written.objective, closed.objective, *spent))
-    names = ("n", "n_nodes", "time_limit", "objective_cbc", "objective_closed")
-    names += ("seconds_cbc", "seconds_closed")
-    arrays = dict(zip(names, np.array(rows).T, strict=True))
-    arrays |= {name: arrays[name].astype(np.int64) for name in ("n", "n_nodes")}
-    excess = arrays["objective_cbc"] - arrays["objective_closed"]
-    metrics = {
-        "claimed": claimed,
-        "status": status,
-        "n_cases": len(rows),
-        "n_claimed_optimal": claimed.count("Optimal"),
-        "n_proven": status.count("optimal"),
-        "n_worse": int((excess > 1e-9).sum()),
-        "worst_ratio": float((arrays["objective_cbc"] / arrays["objective_closed"]).max()),
-    }
-    return metrics, arrays
-
-
-def _stopped(
-    norms: np.ndarray, k: int, n_nodes: int, time_limit: float
-) -> tuple[float, OptimizeResult]:
-    """Return CBC's answer and the limit it had; a busy machine gets four and sixteen times it."""
-    for limit in (time_limit, 4 * time_limit):
-        try:
-            return limit, geda.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)
-        except StudyError:
-            continue
-    limit = 16 * time_limit
-    return limit, geda.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)
