@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from helpers import StudyError, profiles
 from helpers.claims import ledger, rules
@@ -211,11 +212,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "settings", "evidence", "expected"), CASES)
-def test_rule_gives_the_verdict(name, settings, evidence, expected):
-    answer = rules.apply(name, evidence, settings)
-    assert answer.verdict == expected
-    assert answer.verdict in VERDICTS
+def test_rules_give_the_verdicts():
+    for name, settings, evidence, expected in CASES:
+        verdict = rules.apply(name, evidence, settings).verdict
+        assert verdict == expected, (name, settings, evidence)
 
 
 def test_every_rule_is_seen_holding_and_not_holding():
@@ -225,12 +225,8 @@ def test_every_rule_is_seen_holding_and_not_holding():
         assert wanted <= verdicts, name
 
 
-@pytest.mark.parametrize(
-    ("name", "settings", "evidence"),
-    [case[:3] for case in CASES if case[0] not in ("all_of", "each")],
-)
-@pytest.mark.parametrize("spoil", ["nan", "empty"])
-def test_missing_values_never_decide(name, settings, evidence, spoil):
+def spoilt(evidence, spoil):
+    """Evidence whose measured values are missing; what describes them stays."""
     settled = {}
     for key, value in evidence.items():
         array = np.asarray(value, dtype=float)
@@ -240,10 +236,18 @@ def test_missing_values_never_decide(name, settings, evidence, spoil):
             settled[key] = np.full_like(array, np.nan)
         else:
             settled[key] = array[..., :0] if array.ndim else np.nan
-    try:
-        assert rules.apply(name, settled, settings).verdict == UNDECIDED
-    except ValueError:
-        assert spoil == "empty"  # a shape that contradicts the settings is refused outright
+    return settled
+
+
+def test_missing_values_never_decide():
+    for name, settings, evidence, _ in CASES:
+        for spoil in ("nan", "empty") if name not in ("all_of", "each") else ():
+            try:
+                answer = rules.apply(name, spoilt(evidence, spoil), settings)
+            except ValueError:
+                assert spoil == "empty", name  # a shape that contradicts the settings is refused
+            else:
+                assert answer.verdict == UNDECIDED, (name, spoil)
 
 
 def test_one_missing_run_is_enough_to_stay_undecided():
@@ -312,39 +316,33 @@ def test_combine():
     assert combine([NOT_DECIDABLE, UNDECIDED]) == NOT_DECIDABLE
 
 
-@pytest.mark.parametrize(
-    ("name", "evidence", "settings", "message"),
-    [
-        ("better", UP, {}, "no rule 'better'"),
-        ("greater", {"values": [1]}, {}, "lacks"),
-        ("greater", {"differences": "much"}, {}, "array of numbers"),
-        ("greater", {"differences": 3.0}, {}, "dimensions"),
+def test_evidence_that_does_not_fit_is_refused():
+    for name, evidence, settings, named in [
+        ("better", UP, {}, "better"),
+        ("greater", {"values": [1]}, {}, "differences"),
+        ("greater", {"differences": "much"}, {}, "differences"),
+        ("greater", {"differences": 3.0}, {}, "differences"),
         ("at_least", {"values": [1, 2, 3]}, {"bound": 1, "statistic": "mode"}, "statistic"),
-        ("each", {"values": [1]}, {"of": "greater"}, "lacks"),
-        ("each", {"values": [[1.0]] * 3, "x": [[1.0]] * 2}, {"of": "rises_with"}, "share"),
+        ("each", {"values": [1]}, {"of": "greater"}, "differences"),
+        ("each", {"values": [[1.0]] * 3, "x": [[1.0]] * 2}, {"of": "rises_with"}, "x"),
         ("near_best", {"values": [[1.0]], "settings": [3]}, {"setting": 5, "margin": 1}, "5"),
         ("same_order", {"values": [[1.0, 2.0]]}, {}, "2 groups"),
         ("share_below_chance", {"wins": [[1]], "chance": [[1, 1]]}, {}, "shape"),
-    ],
-)
-def test_evidence_that_does_not_fit_is_refused(name, evidence, settings, message):
-    with pytest.raises(ValueError, match=message):
-        rules.apply(name, evidence, settings)
+    ]:
+        with pytest.raises(ValueError, match=named):
+            rules.apply(name, evidence, settings)
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [
+def test_numbers_that_do_not_fit_are_refused():
+    for name, settings in [
         ("greater", {"bound": 1}),
         ("non_inferior", {}),
         ("each", {"of": "non_inferior"}),
         ("each", {"of": "greater", "edge": 1}),
         ("all_of", {"parts": {"a": {"rule": "at_most"}}}),
-    ],
-)
-def test_numbers_that_do_not_fit_are_refused(name, settings):
-    with pytest.raises(ValueError, match="rule"):
-        rules.check_numbers(name, settings)
+    ]:
+        with pytest.raises(ValueError, match="rule"):
+            rules.check_numbers(name, settings)
 
 
 # The ledger
@@ -406,26 +404,21 @@ def row(**changes):
     return fields | changes
 
 
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([row(rule="better")], "svp-14: no rule 'better'"),
-        ([row(numbers={"margin": 1})], "svp-14: rule all_above"),
-        ([row(scale="huge")], "scale must be one of"),
-        ([row(document="nobody")], "document must be one of"),
-        ([row(), row()], "repeated: svp-14"),
+def test_broken_ledger_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "claims.yml"
+    for rows, named in [
+        ([row(rule="better")], "svp-14.*better"),
+        ([row(numbers={"margin": 1})], "svp-14.*all_above"),
+        ([row(scale="huge")], "scale"),
+        ([row(document="nobody")], "document"),
+        ([row(), row()], "svp-14"),
         ([{"id": "svp-99"}], "svp-99"),
         (["text"], "text"),
-    ],
-)
-def test_broken_ledger_is_refused_in_one_line(tmp_path, rows, message):
-    import yaml
-
-    path = tmp_path / "claims.yml"
-    path.write_text(yaml.safe_dump(rows))
-    with pytest.raises(StudyError, match=message) as error:
-        ledger.load_ledger(path)
-    assert "\n" not in str(error.value)
+    ]:
+        path.write_text(yaml.safe_dump(rows))
+        with pytest.raises(StudyError, match=named) as error:
+            ledger.load_ledger(path)
+        assert "\n" not in str(error.value)
 
 
 def test_scale_below_the_claims_is_not_decidable_but_shows_our_number():
@@ -527,19 +520,17 @@ def test_line_shows_number_interval_and_unit():
     assert "2 [1.5, 2.5] points, n = 3" in line
 
 
-@pytest.mark.parametrize(
-    ("unit", "shown"),
-    [("rho", "[-1, 0.5]"), ("share of training", "[0, 0.5]"), ("points", "[-3, 0.5]")],
-)
-def test_intervals_are_shown_within_what_is_possible(unit, shown):
-    answer = Verdict(UNDECIDED, 0.2, -3.0, 0.5, 3, unit)
-    row = ledger.Row(BY_ID["geda-05"], answer)
-    assert f"0.2 {shown} {unit}, n = 3" in ledger.format_line(row)
-    assert ledger.table([row])["low"].item() == float(shown[1:].split(",")[0])
-    assert row.answer.low == -3.0  # the rule's own interval stays
-    alone = ledger.Row(BY_ID["geda-05"], Verdict(HOLDS, 0.2, np.nan, np.nan, 1, unit))
-    assert f"ours: 0.2 {unit}, n = 1" in ledger.format_line(alone)
-    assert ledger.table([alone])["low"].isna().item()
+def test_intervals_are_shown_within_what_is_possible():
+    shown = {"rho": "[-1, 0.5]", "share of training": "[0, 0.5]", "points": "[-3, 0.5]"}
+    for unit, interval in shown.items():
+        answer = Verdict(UNDECIDED, 0.2, -3.0, 0.5, 3, unit)
+        one = ledger.Row(BY_ID["geda-05"], answer)
+        assert f"0.2 {interval} {unit}, n = 3" in ledger.format_line(one)
+        assert ledger.table([one])["low"].item() == float(interval[1:].split(",")[0])
+        assert one.answer.low == -3.0  # the rule's own interval stays
+        alone = ledger.Row(BY_ID["geda-05"], Verdict(HOLDS, 0.2, np.nan, np.nan, 1, unit))
+        assert f"ours: 0.2 {unit}, n = 1" in ledger.format_line(alone)
+        assert ledger.table([alone])["low"].isna().item()
 
 
 def test_settling_times_are_shares_of_training():
