@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None, folders: Folders | None = None) -> i
         return 141
     except run.NotebookFailed as error:
         sys.stdout.flush()
-        print(run.failure_text(error), file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:
         if os.environ.get(DEBUG_ENV):
@@ -105,7 +105,7 @@ def _study(options: argparse.Namespace, folders: Folders) -> int:
         from helpers import overview
 
         what = run.plan(asked, folders)
-        with run.variables_set(run.environment(what, began=time.time())):
+        with run.variables_set(run.environment(what, time.time())):
             print(overview.missing_runs(what))
         return 0
     what = run.study(asked, folders)

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from helpers.kernels import read
+from helpers.runner import read
 
 EXPECTED = {
     "bool": "true or false",

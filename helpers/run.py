@@ -6,19 +6,15 @@ starts. A finished notebook is moved into place; a failing one is kept beside it
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers import kernels, preflight, readme
-from helpers.kernels import CellFailed, Execution, plain
+from helpers import preflight, readme
 from helpers.parameters import parameters_of
 from helpers.profiles import (
     ROOT,
@@ -29,16 +25,12 @@ from helpers.profiles import (
     settings,
     variables_set,
 )
-from helpers.progress import PROGRESS_ENV, Screen, duration
+from helpers.progress import duration
+from helpers.runner import NotebookFailed, execute, saved_figures
 
 __all__ = ["Options", "NotebookFailed", "parameters_of", "scale_for", "study", "variables_set"]
 
 TEMPORARY_PROFILE = "smoke"
-POLL_S = 0.25
-
-
-class NotebookFailed(Exception):
-    """A notebook stopped at a cell; the last line of the text is that cell's error."""
 
 
 @dataclass(frozen=True)
@@ -133,14 +125,11 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
     return Plan(options, chosen, folders, picked, values, executed, figures)
 
 
-def environment(
-    what: Plan, progress: Path | None = None, began: float | None = None
-) -> dict[str, str]:
+def environment(what: Plan, began: float | None = None) -> dict[str, str]:
     """Gather the variables that tell the helpers what this run is.
 
     Args:
         what: The plan.
-        progress: File for progress lines; none outside kernels.
         began: When the study began, seconds since 1970. With ``fresh``, results stored before
             count as missing; those of this study's earlier notebooks do not. None: all count.
     """
@@ -154,8 +143,6 @@ def environment(
     }
     if os.environ.get("STUDY_DATA"):
         variables["STUDY_DATA"] = os.path.abspath(Path(os.environ["STUDY_DATA"]).expanduser())
-    if progress:
-        variables[PROGRESS_ENV] = str(progress)
     if options.fresh and began is not None:
         variables["STUDY_FRESH"] = f"{began:.3f}"
     if options.offline:
@@ -182,96 +169,33 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
     what.executed.mkdir(parents=True, exist_ok=True)
     what.figures.mkdir(parents=True, exist_ok=True)
     began = time.time()
-    with tempfile.TemporaryDirectory(prefix="study-") as scratch, Screen() as screen:
-        for place, number in enumerate(what.notebooks, start=1):
-            title = f"[{place}/{len(what.notebooks)}] {what.notebooks[number].stem}"
-            _run_one(what, number, Path(scratch), began, screen, title)
-        screen.say(f"{len(what.notebooks)} notebooks in {duration(time.time() - began)}")
+    for place, number in enumerate(what.notebooks, start=1):
+        title = f"[{place}/{len(what.notebooks)}] {what.notebooks[number].stem}"
+        _run_one(what, number, began, title)
+    print(f"{len(what.notebooks)} notebooks in {duration(time.time() - began)}", flush=True)
     if options.publish:
         publish(what, began)
     return what
 
 
-def _run_one(
-    what: Plan, number: str, scratch: Path, began: float, screen: Screen, title: str
-) -> None:
-    """Run one notebook: watch it from here while a thread executes it, then move its copy."""
-    notebook, started = what.notebooks[number], time.monotonic()
-    beside = what.executed / f".{notebook.stem}.{os.getpid()}.ipynb"
-    failed = what.executed / f"{notebook.stem}.failed.ipynb"
-    execution = Execution(notebook, beside, scratch / f"{number}.log")
-    progress = scratch / f"{number}.jsonl"
-    kernel = kernels.variables(environment(what, progress, began), ROOT)
-    try:
-        watched = (what.parameters[number], kernel, progress, screen, title)
-        told = _missing(what, execution, began, watched)
-        os.replace(beside, what.executed / notebook.name)
-        failed.unlink(missing_ok=True)
-    except CellFailed as error:
-        if beside.exists():
-            os.replace(beside, failed)
-        where = f"{notebook.name}, cell {error.cell} failed; copy so far: {failed}"
-        raise NotebookFailed(f"{where}\n{error.report}") from None
-    finally:
-        beside.unlink(missing_ok=True)
-    screen.say(f"{title} {told or f'done in {duration(time.monotonic() - started)}'}")
+def _run_one(what: Plan, number: str, began: float, title: str) -> None:
+    """Run one notebook; where it cannot go on without results, keep its figures' places.
 
-
-def _missing(what: Plan, execution: Execution, began: float, watched: tuple) -> str:
-    """Run a notebook; where it cannot go on without results, say so and keep its figures' places.
-
-    Returns:
-        What is missing, "" if the notebook ended. A copy to be published must have ended.
+    A copy to be published must have ended.
     """
+    notebook = what.notebooks[number]
+    output = what.executed / notebook.name
     try:
-        _watch(execution, *watched)
-        return ""
-    except CellFailed as error:
+        execute(notebook, output, what.parameters[number], environment(what, began), title)
+    except NotebookFailed as error:
         if error.kind != "NotRun" or what.options.publish:
             raise
-        missing = str(error).partition(": ")[2]
-    from helpers import plots
+        os.replace(error.copy, output)
+        print(f"{title} {str(error).partition('NotRun: ')[2]}", flush=True)
+        from helpers import plots
 
-    with variables_set(environment(what)):
-        plots.keep_places(execution.figures, began)
-    return missing
-
-
-def _watch(
-    execution: Execution, parameters: dict, kernel: dict, progress: Path, screen: Screen, title: str
-) -> None:
-    """Execute in a thread, so that this one can draw and be interrupted."""
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            execution.run(parameters, kernel)
-        except BaseException as error:  # handed to the thread that waits
-            failure.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    began = time.monotonic()
-    try:
-        while thread.is_alive():
-            cell = f"cell {execution.cell}/{execution.n_cells}"
-            screen.show(title, cell, last_state(progress), time.monotonic() - began)
-            thread.join(POLL_S)
-    except BaseException:
-        execution.stop()
-        thread.join(10)
-        raise
-    if failure:
-        raise failure[0]
-
-
-def last_state(progress: Path) -> dict | None:
-    """Read the newest complete line that a kernel's progress report wrote, if any."""
-    try:
-        lines = progress.read_bytes().split(b"\n")[:-1]
-        return json.loads(lines[-1]) if lines else None
-    except (OSError, ValueError):
-        return None
+        with variables_set(environment(what)):
+            plots.keep_places(saved_figures(notebook), began)
 
 
 def publish(what: Plan, began: float) -> None:
@@ -292,9 +216,3 @@ def publish(what: Plan, began: float) -> None:
                 shutil.copyfile(new, drawn / new.name)
     if what.folders.root == ROOT:
         readme.refresh(what.folders)
-
-
-def failure_text(error: NotebookFailed, stream: Any = None) -> str:
-    """Write a failure for a stream (stderr): colours only where it is a terminal."""
-    stream = stream or sys.stderr
-    return str(error) if stream.isatty() else plain(str(error))

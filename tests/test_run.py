@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from helpers import kernels, parameters, profiles, progress, run
+from helpers import parameters, profiles, progress, run, runner
 from helpers.__main__ import main
 from helpers.profiles import Folders, Profile
 
@@ -193,7 +193,7 @@ def test_kernel_settings(folders, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STUDY_DATA", "some/data")
     what = plan(folders, device="cpu", workers=2, fresh=True, offline=True)
-    found = run.environment(what, tmp_path / "p.jsonl", 12.5)
+    found = run.environment(what, 12.5)
     assert found["STUDY_DATA"] == str(tmp_path / "some" / "data")
     assert found["STUDY_FIGURES"] == str(folders.figures("digits"))
     assert found["STUDY_FRESH"] == "12.500"
@@ -345,28 +345,26 @@ def test_smoke_writes_to_a_temporary_folder(folders):
 # --- progress
 
 
-def test_progress_lines_reach_the_runner_and_the_summary_is_the_same_warm(
+def test_progress_reaches_the_runner_and_the_summary_is_the_same_warm(
     tmp_path, monkeypatch, capsys
 ):
-    path = tmp_path / "p.jsonl"
+    path = tmp_path / "progress"
     monkeypatch.setenv(progress.PROGRESS_ENV, str(path))
     with progress.report(2, "runs", stored=5) as step:
         step("resnet8 seed 0")
-        state = run.last_state(path)
+        said = path.read_text()
         step("resnet8 seed 1")
     with progress.report(0, "runs", stored=5):
         pass
-    assert (state["done"], state["total"], state["run"]) == (1, 2, "resnet8 seed 0")
-    assert set(state) == {"done", "total", "what", "run", "elapsed_s", "left_s"}
-    assert capsys.readouterr().out == "runs: 5 results ready\n" * 2
-
-
-def test_progress_says_where_it_stopped(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv(progress.PROGRESS_ENV, str(tmp_path / "p.jsonl"))
+    assert said.startswith("runs:  50%")
+    assert "1/2" in said
+    assert "resnet8 seed 0" in said
+    assert path.read_text() == ""
     with contextlib.suppress(KeyboardInterrupt), progress.report(3, "runs") as step:
         step("a")
         raise KeyboardInterrupt
-    assert capsys.readouterr().out == "runs: stopped after 1 of 3\n"
+    told = "runs: 5 results ready\n" * 2 + "runs: stopped after 1 of 3\n"
+    assert capsys.readouterr().out == told
 
 
 def test_progress_is_silent_in_plain_python(capsys):
@@ -375,34 +373,20 @@ def test_progress_is_silent_in_plain_python(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_half_written_progress_line_is_skipped(tmp_path):
-    path = tmp_path / "p.jsonl"
-    path.write_text('{"done": 1}\n{"done": 2')
-    assert run.last_state(path) == {"done": 1}
-    assert run.last_state(tmp_path / "absent") is None
-
-
-STATE = {"done": 1, "total": 4, "what": "runs", "run": "a", "elapsed_s": 5, "left_s": 15}
-
-
-def test_screen_redraws_on_a_terminal_only():
+def test_a_line_is_redrawn_on_a_terminal_and_printed_now_and_then_elsewhere():
     terminal, file = io.StringIO(), io.StringIO()
     terminal.isatty = lambda: True
     for stream in (terminal, file):
-        with progress.Screen(stream) as screen:
-            for second in range(3):
-                screen.show("[1/6] 01-one", "cell 3/9", STATE, second)
-            screen.say("[1/6] 01-one done in 3 s")
-    assert terminal.getvalue().count("\r\x1b[K[1/6] 01-one · runs") == 3
-    assert file.getvalue().splitlines() == [
-        "[1/6] 01-one · runs █████░░░░░░░░░░░░░░░ 1/4 · 5 s, 15 s left · a",
-        "[1/6] 01-one done in 3 s",
-    ]
+        with progress.Line(stream) as line:
+            for cell in range(3):
+                line.show(f"01-one · cell {cell}/9")
+            line.say("01-one done in 3 s")
+    assert terminal.getvalue().count("\r\x1b[K01-one · cell") == 3
+    assert terminal.getvalue().endswith("\r\x1b[K01-one done in 3 s\n\r\x1b[K")
+    assert file.getvalue() == "01-one · cell 0/9\n01-one done in 3 s\n"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "?"), (3.6, "4 s"), (187, "3:07 min"), (7500, "2:05 h")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(3.6, "4 s"), (187, "3:07 min"), (7500, "2:05 h")])
 def test_duration(seconds, text):
     assert progress.duration(seconds) == text
 
@@ -410,7 +394,7 @@ def test_duration(seconds, text):
 def test_error_cells_and_widgets_leave_no_random_ids():
     cell = v4.new_code_cell("n = 1", metadata={"tags": ["injected-parameters"], "papermill": {}})
     made = v4.new_notebook(cells=[cell], metadata={"widgets": {}, "papermill": {}})
-    cleaned = kernels.clean(made)
+    cleaned = runner.clean(made)
     assert cleaned.cells[0].id == "injected-parameters-0"
     assert "papermill" not in cleaned.cells[0].metadata
     assert not cleaned.metadata
