@@ -1,19 +1,27 @@
-"""The command line: ``python -m helpers study | figures | claims | results | select``."""
+"""The command line: ``data-selection study | figures | claims | results | select``."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
-import time
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers import arguments, parameters, profiles, run
-from helpers.profiles import Folders
+from helpers import arguments
+from helpers.runner import NotebookFailed
 
+# Modules that take a second to import are imported by the commands that need them.
 DEBUG_ENV = "STUDY_DEBUG"
+COMMANDS = ("study", "figures", "claims", "results", "select")
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks this process to end. Args: its number."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,38 +35,40 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} ({self.prog} --help tells more)\n")
 
 
-def main(argv: Sequence[str] | None = None, folders: Folders | None = None) -> int:
+def main(argv: Sequence[str] | None = None, folders: Any = None) -> int:
     """Run one command.
 
     Args:
         argv: Arguments after the program's name; those of this process by default.
-        folders: Where notebooks lie and outputs go; this repository by default.
+        folders: `helpers.profiles.Folders`, where notebooks lie and outputs go; this repository
+            by default.
 
     Returns:
         Exit code: 0, 1 for a failing cell or damaged results, 2 for what the user can put
-        right, 130 after Ctrl-C.
+        right, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
-    known = [*COMMANDS, "select"]
-    if not argv or (argv[0] not in known and not argv[0].startswith("-")):
+    if not argv or (argv[0] not in COMMANDS and not argv[0].startswith("-")):
         parser.print_help()
         if argv:
-            print(f"error: no command {argv[0]}; commands: {', '.join(known)}", file=sys.stderr)
+            print(f"error: no command {argv[0]}; commands: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2 if argv else 0
     try:
-        return _dispatch(parser, argv, folders or Folders())
+        with _signals():
+            return _dispatch(parser, argv, folders)
     except SystemExit as leave:  # argparse has said why
         return int(leave.code or 0)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         kept = "finished runs are stored, the same command goes on"
         kept = "nothing was written" if argv[0] == "select" else kept
-        print(f"\ninterrupted; {kept}", file=sys.stderr)
-        return 130
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(f"\ninterrupted; {kept}", file=sys.stderr)
+        return 128 + (stop.args[0] if isinstance(stop, Stopped) else signal.SIGINT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except run.NotebookFailed as error:
+    except NotebookFailed as error:
         sys.stdout.flush()
         print(error, file=sys.stderr)
         return 1
@@ -69,17 +79,49 @@ def main(argv: Sequence[str] | None = None, folders: Folders | None = None) -> i
         return 2
 
 
-def _dispatch(parser: Parser, argv: list[str], folders: Folders) -> int:
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP end a command as Ctrl-C does; what is ignored (nohup) stays so.
+
+    Once: what cleans up is not interrupted.
+    """
+    names = [n for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+    numbers = [getattr(signal, name) for name in names]
+    before = {n: signal.getsignal(n) for n in numbers}
+    caught = [n for n in numbers if before[n] != signal.SIG_IGN or n == signal.SIGTERM]
+    if threading.current_thread() is not threading.main_thread():
+        caught = []
+
+    def stop(number: int, frame: object) -> None:
+        for n in caught:
+            signal.signal(n, signal.SIG_IGN)
+        raise Stopped(number)
+
+    for n in caught:
+        signal.signal(n, stop)
+    try:
+        yield
+    finally:
+        for n in caught:
+            signal.signal(n, before[n])
+
+
+def _dispatch(parser: Parser, argv: list[str], folders: Any) -> int:
     """Parse the arguments and run the command that they name."""
     if argv[0] == "select":
         from helpers import select
 
         # its own parser: the methods need SciPy, which no other command should wait for
-        own = Parser(prog="python -m helpers select", description="Pick a subset from arrays.")
+        own = Parser(prog=f"{parser.prog} select", description="Pick a subset from arrays.")
         select.add_arguments(own)
         return select.run(own.parse_args(argv[1:]))
     options = parser.parse_args(argv)
-    return COMMANDS[options.command](options, folders)
+    from helpers import profiles
+
+    folders = folders or profiles.Folders()
+    if options.command == "results":
+        return _results(options, folders)
+    return _study(options, folders)
 
 
 def _one_line(error: Exception) -> str:
@@ -90,30 +132,27 @@ def _one_line(error: Exception) -> str:
     return text
 
 
-def _study(options: argparse.Namespace, folders: Folders) -> int:
-    asked = run.Options(
-        profile=options.profile,
-        parameters=parameters.given(options.parameter),
-        only=tuple(options.only),
-        device=options.device,
-        workers=options.workers,
-        fresh=getattr(options, "fresh", False),
-        offline=options.command == "figures",
-        publish=options.publish,
-    )
-    if getattr(options, "dry_run", False):
-        from helpers import overview
+def _study(options: argparse.Namespace, folders: Any) -> int:
+    """Run ``study``, ``figures`` or ``claims``."""
+    from helpers import overview, profiles, run
 
+    given = dict(vars(options), parameters=profiles.given(options.parameters))
+    asked = {name: given[name] for name in run.Options.__dataclass_fields__ if name in given}
+    asked["only"] = tuple(asked.get("only", ()))
+    asked = run.Options(**asked, offline=options.command != "study")
+    if options.command == "study" and not options.dry_run or options.command == "figures":
+        what = run.study(asked, folders)
+    else:
         what = run.plan(asked, folders)
-        with run.variables_set(run.environment(what, time.time())):
+    with profiles.variables_set(run.environment(what)):
+        if getattr(options, "dry_run", False):
             print(overview.missing_runs(what))
+        elif not asked.only:
+            print(overview.claims(what.profile, what.config))
+    if options.command == "claims" or getattr(options, "dry_run", False):
         return 0
-    what = run.study(asked, folders)
-    if what.whole:
-        from helpers import overview
-
-        with run.variables_set(run.environment(what)):
-            print(overview.claims(what.profile, asked.parameters))
+    if asked.publish and folders.root == profiles.ROOT:
+        overview.refresh_readme(folders)
     print(f"\nnotebooks: {_near(what.executed)}\nfigures:   {_near(what.figures)}")
     return 0
 
@@ -123,46 +162,27 @@ def _near(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _claims(options: argparse.Namespace, folders: Folders) -> int:
-    from helpers import overview
+def _results(options: argparse.Namespace, folders: Any) -> int:
+    """Run ``results list`` and the like."""
+    from helpers import overview, profiles
 
-    what = run.plan(
-        run.Options(options.profile, parameters.given(options.parameter), offline=True), folders
-    )
-    with run.variables_set(run.environment(what)):
-        print(overview.claims(what.profile, what.options.parameters))
-    return 0
-
-
-def _results(options: argparse.Namespace, folders: Folders) -> int:
-    from helpers import overview
-
-    actions: dict[str, Callable[[], int]] = {
-        "list": overview.list_results,
-        "verify": overview.verify,
-        "prune": lambda: overview.prune(folders, options.yes),
-        "export": lambda: overview.export(
-            profiles.profile(options.profile, folders),
-            options.folder,
-            options.full,
-            options.shrink,
-        ),
-        "import": lambda: overview.import_pack(options.folder),
-    }
-    return actions[options.action]()
-
-
-COMMANDS = {
-    "study": _study,
-    "figures": _study,
-    "claims": _claims,
-    "results": _results,
-}
+    if options.action == "list":
+        return overview.list_results()
+    if options.action == "verify":
+        return overview.verify()
+    if options.action == "prune":
+        return overview.prune(folders, options.yes)
+    if options.action == "import":
+        return overview.import_pack(options.folder)
+    chosen = profiles.profile(options.profile, folders)
+    return overview.export(chosen, options.folder, options.full, options.shrink)
 
 
 def _parser() -> Parser:
     """Build the parser of all commands."""
-    parser = Parser(prog="python -m helpers", description="A study of training-data selection.")
+    called = Path(sys.argv[0]).name
+    prog = called if called.startswith("data-selection") else "python -m helpers"
+    parser = Parser(prog=prog, description="A study of training-data selection.")
     commands = parser.add_subparsers(dest="command", metavar="command")
     study = commands.add_parser("study", help="run the notebooks of a profile")
     figures = commands.add_parser(
@@ -170,13 +190,26 @@ def _parser() -> Parser:
     )
     claims = commands.add_parser("claims", help="the ledger of claims with verdicts")
     for command in (study, figures, claims):
-        _add_profile(command)
+        add = command.add_argument
+        add("--profile", default="digits", metavar="P", help="block of profiles.yml (digits)")
+        add(
+            "-p",
+            dest="parameters",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="set a notebook parameter; the value is YAML; may be repeated",
+        )
     for command in (study, figures):
-        _add_run(command)
+        add = command.add_argument
+        add("--only", action="append", default=[], metavar="03", help="this notebook; repeatable")
+        add("--device", default="auto", type=arguments.device, help="auto, cpu, cuda or mps")
+        add("--workers", default=1, type=_positive, metavar="N", help="runs at once (1)")
+        add("--publish", action="store_true", help="refresh the committed notebooks and figures")
     study.add_argument("--dry-run", action="store_true", help="list what would run, run nothing")
     study.add_argument("--fresh", action="store_true", help="compute everything again")
     _add_results(commands.add_parser("results", help="the store of results"))
-    commands.add_parser("select", help="pick a subset from arrays on disk")
+    commands.add_parser("select", help="pick a subset from arrays or data of your own")
     return parser
 
 
@@ -193,39 +226,6 @@ def _add_results(command: argparse.ArgumentParser) -> None:
     export.add_argument("--shrink", action="store_true", help="also replace a pack of more results")
     import_ = actions.add_parser("import", help="put a pack's results into the store")
     import_.add_argument("folder", type=Path)
-
-
-def _add_profile(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--profile", default="digits", metavar="P", help="block of profiles.yml (default: digits)"
-    )
-    command.add_argument(
-        "-p",
-        dest="parameter",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="set a notebook parameter; the value is YAML; may be repeated",
-    )
-
-
-def _add_run(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        metavar="03",
-        help="run only this notebook; may be repeated or hold commas",
-    )
-    command.add_argument(
-        "--device", default="auto", type=arguments.device, help="auto, cpu, cuda or mps"
-    )
-    command.add_argument(
-        "--workers", default=1, type=_positive, metavar="N", help="runs at once (default: 1)"
-    )
-    command.add_argument(
-        "--publish", action="store_true", help="refresh the committed notebooks and figures"
-    )
 
 
 def _positive(text: str) -> int:

@@ -18,7 +18,7 @@ from helpers.claims import evidence_adonis as online, evidence_geda, stored
 from helpers.claims.evidence import EVIDENCE, paper_table
 from helpers.claims.evidence_budgeted import PAPER_POOL, timing
 from helpers.claims.evidence_svp import on_choice
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.ranking import t_interval
 from helpers.store import Result
 
@@ -74,7 +74,7 @@ def ours(values: Callable[[], np.ndarray]) -> dict[str, float]:
     return {"ours": mean, "low": ends[0], "high": ends[1]}
 
 
-def svp_data(scale: Scale) -> str:
+def svp_data(scale: Config) -> str:
     """Return the data set of `svp` whose rows stand beside ours, as its tables call it; or ""."""
     fitting = (name for start, name in SVP_NEAREST.items() if scale.dataset.startswith(start))
     return next(fitting, "CIFAR10")
@@ -88,7 +88,7 @@ def as_rows(rows: list[dict]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
-def svp_table_2(scale: Scale) -> pd.DataFrame:
+def svp_table_2(scale: Config) -> pd.DataFrame:
     """Core-sets on CIFAR-10 by a small proxy and by the target itself; no row beside other data.
 
     Source: `svp` Table 2, rows ResNet20 and ResNet164.
@@ -113,12 +113,12 @@ def svp_table_2(scale: Scale) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("group", kind="stable", ignore_index=True)
 
 
-def lost(scale: Scale, run: stored.BySeed, model: str) -> np.ndarray:
+def lost(scale: Config, run: stored.BySeed, model: str) -> np.ndarray:
     """Return points lost by a setting against the full set, (seeds,)."""
     return stored.accuracy(scale, stored.full(scale, model)) - stored.accuracy(scale, run)
 
 
-def geda_table_a2(scale: Scale) -> pd.DataFrame:
+def geda_table_a2(scale: Config) -> pd.DataFrame:
     """The ladder to GEDA on CIFAR-10.
 
     Source: `geda` Tables A.2 and, for the full set, 5.1.
@@ -138,7 +138,7 @@ def geda_table_a2(scale: Scale) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def adonis_table_a1(scale: Scale) -> pd.DataFrame:
+def adonis_table_a1(scale: Config) -> pd.DataFrame:
     """Online selection with ResNet18 on CIFAR-10: points lost, then train boosts.
 
     Source: `adonis` Table A1.
@@ -162,7 +162,7 @@ def adonis_table_a1(scale: Scale) -> pd.DataFrame:
     return found.sort_values("group", kind="stable", ignore_index=True)
 
 
-def _online(scale: Scale, printed: str, eta: float) -> tuple[str, stored.BySeed] | None:
+def _online(scale: Config, printed: str, eta: float) -> tuple[str, stored.BySeed] | None:
     """Return our method and runs for a printed setting; None for a peer we do not have."""
     plain = {"IDS": "ids", "RPC": "random-per-class", "RPD": "random"}
     if printed in plain:
@@ -173,7 +173,7 @@ def _online(scale: Scale, printed: str, eta: float) -> tuple[str, stored.BySeed]
     return None
 
 
-def budgeted_table_1(scale: Scale) -> pd.DataFrame:
+def budgeted_table_1(scale: Config) -> pd.DataFrame:
     """Seconds of selection at the smallest and the largest printed k, ours beside them.
 
     Returns:

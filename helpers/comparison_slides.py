@@ -19,18 +19,18 @@ from helpers.claims.evidence_svp import on_choice
 from helpers.claims.stored import BySeed, Missing
 from helpers.comparison import LOST, as_rows, lost, ours, svp_data
 from helpers.comparison_svp import KEPT, stop_for
-from helpers.experiments import Scale
+from helpers.experiments import Config
 
 LENGTHS = (180, 181, 5)  # epochs of selectors that the slides train to their end
 SVHN_BRIEF = 10  # and on SVHN, where 50 are the whole, those of one that is stopped
 
 
-def slides_data(scale: Scale) -> str:
+def slides_data(scale: Config) -> str:
     """Return the data set of the slides whose rows stand beside ours, as they call it."""
     return "SVHN" if on_svhn(scale) else svp_data(scale)
 
 
-def slides_table(scale: Scale) -> pd.DataFrame:
+def slides_table(scale: Config) -> pd.DataFrame:
     """Core-sets of 40, 60 and 80 % by entropy and by chance, points lost against the full set.
 
     Source: `svp-slides`, the table of reported errors.
@@ -60,7 +60,7 @@ def _is_brief(row: dict) -> bool:
     return epochs == SVHN_BRIEF if row["dataset"] == "SVHN" else epochs not in LENGTHS
 
 
-def _setting(scale: Scale, row: dict) -> tuple[str, Callable[[float], BySeed]]:
+def _setting(scale: Config, row: dict) -> tuple[str, Callable[[float], BySeed]]:
     """Return how a row is named, and a function from the share kept to our runs."""
     selector = row["selector"]
     if selector == "none":
@@ -74,7 +74,7 @@ def _setting(scale: Scale, row: dict) -> tuple[str, Callable[[float], BySeed]]:
     return "Entropy by the proxy", partial(on_choice, scale, "entropy")
 
 
-def _on_stopped(scale: Scale, row: dict, share: float) -> BySeed:
+def _on_stopped(scale: Config, row: dict, share: float) -> BySeed:
     """Return our runs on what a stopped proxy selects.
 
     Raises:
@@ -86,6 +86,6 @@ def _on_stopped(scale: Scale, row: dict, share: float) -> BySeed:
     return on_brief(scale, "entropy", share, stop)
 
 
-def _lost(scale: Scale, run: Callable[[float], BySeed], share: float) -> np.ndarray:
+def _lost(scale: Config, run: Callable[[float], BySeed], share: float) -> np.ndarray:
     """Return points lost at a share, (seeds,)."""
     return lost(scale, run(share), scale.target)

@@ -21,7 +21,7 @@ from helpers.claims.evidence_active import labelled, speed_ups
 from helpers.claims.evidence_proxies import on_brief
 from helpers.claims.evidence_svp import on_choice
 from helpers.comparison import LOST, SVP_FULL, SVP_METHODS, as_rows, lost, ours, svp_data
-from helpers.experiments import Scale
+from helpers.experiments import Config
 
 SPEED = "speed-up of selecting (x)"
 ACTIVE_METHODS = {
@@ -32,7 +32,7 @@ ACTIVE_METHODS = {
 LABELLED = (10, 20, 30, 40, 50)  # per cent, the columns of Table 1
 KEPT = (40, 60, 80)  # per cent, those of Table 4 that leave something out
 LENGTHS = (181, 100, 50)  # epochs of the proxy in Table 3
-# The printed networks that stand for our proxy, and those for `Scale.more_proxies`, in order.
+# The printed networks that stand for our proxy, and those for `Config.more_proxies`, in order.
 PROXIES = {
     "CIFAR10": "ResNet20",
     "ImageNet": "ResNet18",
@@ -57,7 +57,7 @@ def full_error(dataset: str) -> float:
     return float(table.loc[table["dataset"] == dataset, "err_100"].dropna().iloc[0])
 
 
-def selector(scale: Scale, printed: str) -> str | None:
+def selector(scale: Config, printed: str) -> str | None:
     """Return our network for a printed selector, `None` for one that has none here.
 
     The baseline, marked (B), is our target; networks between proxy and target are those of
@@ -74,7 +74,7 @@ def selector(scale: Scale, printed: str) -> str | None:
     return dict(between).get(name)
 
 
-def who(scale: Scale, by: str) -> str:
+def who(scale: Config, by: str) -> str:
     """Return how a row names its selector."""
     known = {"": "", scale.target: " by the target", scale.proxy: " by the proxy"}
     return known.get(by, f" by {by}")
@@ -85,7 +85,7 @@ def heading(table: int, dataset: str, cell: str) -> str:
     return f"svp Table {table}, {'' if dataset == 'CIFAR10' else dataset + ', '}{cell}"
 
 
-def printed_rows(scale: Scale, table: str) -> list[tuple[dict, str]]:
+def printed_rows(scale: Config, table: str) -> list[tuple[dict, str]]:
     """Return the printed rows on the data nearest to ours that we have a selector for, with it."""
     rows = paper_table(table)
     rows = rows[rows["dataset"] == svp_data(scale)].to_dict("records")
@@ -93,7 +93,7 @@ def printed_rows(scale: Scale, table: str) -> list[tuple[dict, str]]:
     return [(row, by) for row, by in found if by is not None]
 
 
-def svp_table_1(scale: Scale) -> pd.DataFrame:
+def svp_table_1(scale: Config) -> pd.DataFrame:
     """Active learning: points lost at each label budget, then speed-ups.
 
     Source: `svp` Table 1: rows Random, the target and the proxies that the scale has.
@@ -113,7 +113,7 @@ def svp_table_1(scale: Scale) -> pd.DataFrame:
     return as_rows(rows).sort_values(["quantity", "group"], kind="stable", ignore_index=True)
 
 
-def _known(scale: Scale, budget: float) -> None:
+def _known(scale: Config, budget: float) -> None:
     """Refuse a label budget at which the scale ends no round.
 
     Raises:
@@ -123,7 +123,7 @@ def _known(scale: Scale, budget: float) -> None:
         raise stored.Missing(f"no label budget {budget:g}")
 
 
-def _harm(scale: Scale, method: str, budget: float, by: str):
+def _harm(scale: Config, method: str, budget: float, by: str):
     """Return a function of points lost (seeds,) against the target on all labels."""
 
     def values() -> np.ndarray:
@@ -133,7 +133,7 @@ def _harm(scale: Scale, method: str, budget: float, by: str):
     return values
 
 
-def _speed(scale: Scale, gained: Callable[[], np.ndarray], budget: float):
+def _speed(scale: Config, gained: Callable[[], np.ndarray], budget: float):
     """Return a function of a proxy's speed-ups (seeds,) up to one of all label budgets."""
 
     def values() -> np.ndarray:
@@ -143,7 +143,7 @@ def _speed(scale: Scale, gained: Callable[[], np.ndarray], budget: float):
     return values
 
 
-def stop_for(scale: Scale, length: int) -> int | None:
+def stop_for(scale: Config, length: int) -> int | None:
     """Return our stop that stands for a printed length of training, None without one.
 
     Each of our stops stands for the printed length that its share of all epochs is nearest to.
@@ -160,7 +160,7 @@ def stop_for(scale: Scale, length: int) -> int | None:
     return min(gaps, key=gaps.get) if gaps else None
 
 
-def svp_table_3(scale: Scale) -> pd.DataFrame:
+def svp_table_3(scale: Config) -> pd.DataFrame:
     """Core-sets on CIFAR-10 by a proxy stopped after 181, 100 or 50 epochs, points lost.
 
     Beside other data there is no row.
@@ -184,7 +184,7 @@ def svp_table_3(scale: Scale) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("group", kind="stable", ignore_index=True)
 
 
-def _brief(scale: Scale, method: str, budget: float, stop: int | None):
+def _brief(scale: Config, method: str, budget: float, stop: int | None):
     """Return a function of points lost (seeds,) on what a stopped proxy chose."""
 
     def values() -> np.ndarray:
@@ -197,7 +197,7 @@ def _brief(scale: Scale, method: str, budget: float, stop: int | None):
     return values
 
 
-def svp_table_4(scale: Scale) -> pd.DataFrame:
+def svp_table_4(scale: Config) -> pd.DataFrame:
     """Core-sets of 40, 60 and 80 % of images or texts, points lost; no row beside CIFAR-10.
 
     Source: `svp` Table 4.

@@ -3,52 +3,45 @@
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import TYPE_CHECKING
 
-from helpers.profiles import Folders, Profile, profiles, scale_for, variables_set
+from helpers import StudyError, experiments, packs, results, specs, unfinished
+from helpers.claims import evidence, ledger, verdicts
+from helpers.config import Config
+from helpers.data import names
+from helpers.profiles import Folders, Profile, profile, profiles, variables_set
+from helpers.specs import Spec
+from helpers.store import Store
 
 if TYPE_CHECKING:
-    from helpers.claims.ledger import Row
-    from helpers.forecast import Cost
     from helpers.run import Plan
-    from helpers.specs import Spec
     from helpers.store import Result
 
 GIB = 2**30
+BEGIN, END = "<!-- verdicts -->", "<!-- /verdicts -->"
 
 
-def wanted(
-    chosen: Profile, overrides: dict[str, Any] | None = None, only: Iterable[str] = ()
-) -> dict[str, list[Spec]]:
-    """List what notebooks ask for under a profile.
+def wanted(chosen: Profile) -> dict[str, list[Spec]]:
+    """List what a profile's notebooks ask for, number ("03") to specs.
 
-    Args:
-        chosen: The profile.
-        overrides: Parameters that win over its own.
-        only: Numbers of the notebooks; by default those that the profile runs.
-
-    Returns:
-        Number ("03") to specs. Data without a copy here are named as in that profile's
-        published pack.
+    Data without a copy here are named as in the profile's published pack.
     """
-    from helpers import experiments
-
-    numbers = set(only or chosen.only or experiments.ALL)
     with variables_set({"STUDY_PROFILE": chosen.name}):
         return {
-            number: list(specs_of(scale_for(chosen, overrides, number)))
-            for number, specs_of in sorted(experiments.ALL.items())
-            if number in numbers
+            number: experiments.ALL[number](chosen.config(number=number))
+            for number in chosen.only or experiments.ALL
+            if number in experiments.ALL
         }
 
 
 def with_needs(asked: Iterable[Spec]) -> dict[str, Spec]:
     """Gather specs and everything they depend on, by key."""
-    from helpers import specs
-
     found: dict[str, Spec] = {}
     todo = list(asked)
     while todo:
@@ -64,58 +57,74 @@ def missing_runs(what: Plan) -> str:
 
     A run that several notebooks share counts where it is needed first.
     """
-    from helpers import results, specs
-    from helpers.forecast import forecast, past
-
-    known = past()
-    asked = wanted(what.profile, what.options.parameters, what.notebooks)
+    stored = Store()
+    past, sizes = _past(stored.list()), [stored.size(key) for key in stored.keys()]  # noqa: SIM118
+    size = fmean(sizes or [100_000]) / GIB
     seen: set[str] = set()
-    rows, details = [], []
-    for number, notebook in what.notebooks.items():
-        todo = [s for s in results.missing(asked.get(number, [])) if specs.key(s) not in seen]
-        seen.update(specs.key(spec) for spec in todo)
-        rows.append((notebook.stem, len(set(asked.get(number, []))), todo))
-        details += [f"  {number}  {specs.describe(spec)}" for spec in todo]
+    details = []
     lines = [f"{'notebook':<28}{'results':>9}{'missing':>9}{'hours':>9}{'disk GiB':>10}"]
-    lines += [_row(stem, n_asked, forecast(todo, known)) for stem, n_asked, todo in rows]
-    everything = forecast([spec for _, _, todo in rows for spec in todo], known)
-    lines.append(_row("in all", sum(n for _, n, _ in rows), everything))
-    return "\n".join([*details, *([""] if details else []), *lines, _how(everything)])
+    totals = Counter[str]()
+    for number, notebook in what.notebooks.items():
+        of = experiments.ALL.get(number, lambda config: [])
+        asked = list(of(what.configs[number]))
+        todo = [s for s in results.missing(asked) if specs.key(s) not in seen]
+        seen.update(specs.key(spec) for spec in todo)
+        details += [f"  {number}  {specs.describe(spec)}" for spec in todo]
+        known = [s for s in map(past, todo) if s is not None]
+        row = Counter(results=len(set(asked)), missing=len(todo), s=sum(known), known=len(known))
+        lines.append(_row(notebook.stem, row, size))
+        totals.update(row)
+    lines.append(_row("in all", totals, size))
+    told = f"hours: as stored runs of the same network on the same data, {totals['known']} of the "
+    told += f"{totals['missing']} missing runs; of the others nothing is known"
+    return "\n".join([*details, *([""] if details else []), *lines, told])
 
 
-def _row(name: str, n_asked: int, cost: Cost) -> str:
-    hours, disk = cost.seconds / 3600, cost.size / GIB
-    return f"{name:<28}{n_asked:>9}{cost.n:>9}{hours:>9.2f}{disk:>10.3f}"
+def _row(name: str, row: Counter[str], size: float) -> str:
+    hours, disk = row["s"] / 3600, row["missing"] * size
+    return f"{name:<28}{row['results']:>9}{row['missing']:>9}{hours:>9.2f}{disk:>10.3f}"
 
 
-def _how(cost: Cost) -> str:
-    """Say how the hours were found."""
-    from helpers.forecast import HOW
+def _past(stored: Iterable[Result]) -> Callable[[Spec], float | None]:
+    """Return what tells a run's seconds: the mean of like ones; a training's, by its epochs."""
+    found: dict[tuple, list[float]] = defaultdict(list)
 
-    told = [f"{cost.how[key]} {text}" for key, text in HOW.items() if cost.how[key]]
-    return f"hours are estimates: {'; '.join(told) or 'nothing is missing'}"
+    def like(spec: Spec) -> tuple:
+        if isinstance(spec, specs.Train):
+            part, how = spec.subset and spec.subset.budget, spec.sampler and spec.sampler.name
+            return spec.dataset, spec.model, part, how
+        if isinstance(spec, specs.Select):
+            return spec.dataset, spec.method
+        return (spec.name,)
+
+    for result in stored:
+        seconds = result.metrics.get("wall_s", 0.0)
+        found[like(result.spec)].append(seconds / getattr(result.spec, "epochs", 1))
+
+    def seconds(spec: Spec) -> float | None:
+        if each := found.get(like(spec)):
+            return fmean(each) * getattr(spec, "epochs", 1)
+        return None
+
+    return seconds
 
 
-def decided(chosen: Profile, overrides: dict[str, Any] | None = None) -> list[Row]:
+def decided(chosen: Profile, config: Config | None = None) -> list[ledger.Row]:
     """Return every claim of the ledger with its verdict under a profile."""
-    from helpers.claims import evidence, ledger
-
-    scale = scale_for(chosen, overrides)
-    rows = ledger.load_ledger()
-    return ledger.decide_all(rows, scale, chosen.scale, evidence.EVIDENCE, chosen.claims)
+    config = config or chosen.config()
+    claims = ledger.load_ledger()
+    return ledger.decide_all(claims, config, chosen.tier, evidence.EVIDENCE, chosen.claims)
 
 
-def claims(chosen: Profile, overrides: dict[str, Any] | None = None) -> str:
+def claims(chosen: Profile, config: Config | None = None) -> str:
     """Write the ledger with verdicts, one claim a line, and how many of each verdict last.
 
-    A profile of scale none judges no claim: only those stand there that have a number.
+    A profile of tier none judges no claim: only those stand there that have a number.
     """
-    from helpers.claims import ledger, verdicts
-
-    rows = decided(chosen, overrides)
-    if chosen.scale == "none":
+    rows = decided(chosen, config)
+    if chosen.tier == "none":
         lines = [ledger.format_line(row) for row in rows if not math.isnan(row.answer.value)]
-        told = f"none of the {len(rows)} claims is judged by it (scale none)"
+        told = f"none of the {len(rows)} claims is judged by it (tier none)"
         return "\n".join([*lines, f"profile {chosen.name}: {told}, {len(lines)} have a number"])
     given = [row.answer.verdict for row in rows]
     counts = ", ".join(f"{given.count(v)} {v}" for v in verdicts.VERDICTS if v in given)
@@ -123,11 +132,34 @@ def claims(chosen: Profile, overrides: dict[str, Any] | None = None) -> str:
     return "\n".join([*lines, f"{len(rows)} claims, profile {chosen.name}: {counts}"])
 
 
+def verdict_table(names: Iterable[str]) -> str:
+    """Write how many claims of each document got which verdict, a profile a row, in Markdown."""
+    head = ["profile", "document", "claims", *verdicts.VERDICTS]
+    rows = [head, ["---"] * len(head)]
+    for name in names:
+        with variables_set({"STUDY_PROFILE": name}):
+            judged = decided(profile(name))
+        for document in ledger.DOCUMENTS:
+            given = Counter(r.answer.verdict for r in judged if r.claim.document == document)
+            counts = [given.total(), *(given[verdict] for verdict in verdicts.VERDICTS)]
+            rows.append([f"`{name}`", f"`{document}`", *map(str, counts)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def refresh_readme(folders: Folders) -> None:
+    """Put the table of every published profile between the README's two markers."""
+    path = folders.root / "README.md"
+    before, *rest = re.split(f"(?<={BEGIN}).*(?={END})", path.read_text("utf-8"), flags=re.DOTALL)
+    if len(rest) != 1:
+        raise StudyError(f"{path} needs the lines {BEGIN} and {END}")
+    published = [p.name for p in (folders.root / "notebooks" / "published").glob("*") if p.is_dir()]
+    judging = [name for name in published if profile(name).tier != "none"]
+    names = sorted(judging, key=lambda name: (name != "digits", name))
+    path.write_text(f"{before}\n{verdict_table(names)}\n{rest[0]}", "utf-8")
+
+
 def list_results() -> int:
     """Print every stored result, oldest first; return the exit code."""
-    from helpers import specs, unfinished
-    from helpers.store import Store
-
     store = Store()
     keys = store.keys()
     damaged = {key for key in keys if store.damage(key)}  # left for `verify` to report
@@ -151,8 +183,6 @@ def list_results() -> int:
 
 def verify() -> int:
     """Check every stored result; return 1 if some were damaged (and set aside)."""
-    from helpers.store import Store
-
     store = Store()
     n_checked = len(store.keys())
     wrong = store.verify()
@@ -164,8 +194,6 @@ def verify() -> int:
 
 def prune(folders: Folders, sure: bool) -> int:
     """Delete the results that no profile asks for; without ``sure`` only say how many."""
-    from helpers.store import Store
-
     known = profiles(folders.notebooks / "profiles.yml").values()
     used = with_needs(s for one in known for asked in wanted(one).values() for s in asked)
     store = Store()
@@ -183,8 +211,6 @@ def prune(folders: Folders, sure: bool) -> int:
 
 def _is_own(found: Result) -> bool:
     """Tell whether a result is of data that the user gave by a path."""
-    from helpers.data import names  # numpy is not needed for --help
-
     return names.is_path(getattr(found.spec, "dataset", ""))
 
 
@@ -197,9 +223,6 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
         full: Keep every array, so that the pack can be imported as if computed.
         shrink: Also replace a pack of more results.
     """
-    from helpers import packs
-    from helpers.store import Store
-
     store = Store()
     keys = with_needs(spec for part in wanted(chosen).values() for spec in part)
     found = [result for key in keys if (result := store.read(key)) is not None]
@@ -211,9 +234,6 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
 
 def import_pack(folder: Path) -> int:
     """Put a pack's results into the live store."""
-    from helpers import packs
-    from helpers.store import Store
-
     new, there = packs.import_(folder, Store())
     print(f"{new} results imported, {there} stood there already")
     return 0

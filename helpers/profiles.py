@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
-from helpers.parameters import absolute, inspect, read_yaml
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-if TYPE_CHECKING:
-    from helpers.experiments import Scale
+from helpers import StudyError
+from helpers.config import Config, refusal
 
 ROOT = Path(__file__).resolve().parents[1]
+TYPES = {kind.__name__: kind for kind in (bool, int, float, str, list, dict)}
+# Values in one YAML text, and their depth: aliases can make a short text endless.
+MOST_VALUES, DEEPEST = 100_000, 20
+
+Number = Annotated[str, BeforeValidator(lambda number: str(number).zfill(2))]
 
 
 @dataclass(frozen=True)
@@ -45,135 +54,209 @@ class Folders:
         return Path(os.environ.get("STUDY_STORE") or self.root / "data" / "store").absolute()
 
 
-@dataclass(frozen=True)
-class Profile:
-    """One block of ``notebooks/profiles.yml``.
+class Profile(BaseModel):
+    """One block of ``notebooks/profiles.yml``, under its name."""
 
-    Attributes:
-        name: Key of the block.
-        scale: Which claims can be decided.
-        about: One line on what it is.
-        parameters: For every notebook that has the parameter.
-        notebooks: Number ("03") to parameters for that notebook alone.
-        only: Numbers of the notebooks that run unless others are asked for; () = all.
-        claims: Ids of the claims made on data like the profile's; () = all of them.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    name: str
-    scale: str = "digits"
-    about: str = ""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    notebooks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    only: tuple[str, ...] = ()
-    claims: tuple[str, ...] = ()
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]  # names folders
+    tier: Literal["digits", "cifar10-small", "paper", "none"] = "digits"  # of claims decided
+    about: str = ""  # one line on what it is
+    parameters: dict[str, Any] = {}  # for every notebook that has the parameter
+    notebooks: dict[Number, dict[str, Any]] = {}  # for one notebook alone
+    # numbers of the notebooks that run unless others are asked for; (): all that the study has
+    only: Annotated[tuple[Number, ...], Field(strict=False)] = ()
+    # ids of the claims made on data like the profile's; (): all of them
+    claims: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    def values(self, number: str = "") -> dict[str, Any]:
+        """Return the parameters of a notebook; of every notebook without a number."""
+        return absolute({**self.parameters, **self.notebooks.get(number, {})}, ROOT)
+
+    def config(self, extra: dict[str, Any] | None = None, number: str = "") -> Config:
+        """Return what the experiments ask of a notebook's runs.
+
+        Args:
+            extra: Parameters that win over the profile's; those that `Config` lacks are left out.
+            number: A notebook ("03") whose own block counts too.
+        """
+        values = self.values(number) | (extra or {})
+        return Config(**{name: v for name, v in values.items() if name in Config.model_fields})
 
 
 def profiles(path: Path) -> dict[str, Profile]:
-    """Read all profiles.
-
-    Args:
-        path: The YAML file, ``notebooks/profiles.yml``.
+    """Read all profiles from ``notebooks/profiles.yml``.
 
     Raises:
-        ValueError: If it is not YAML or a block has a key that profiles do not have.
+        StudyError: In one line, whatever the file holds.
     """
-    allowed = [f.name for f in fields(Profile) if f.name != "name"]
+    blocks = read_yaml(path.read_text(encoding="utf-8"), path.name)
+    if not isinstance(blocks, dict):
+        raise StudyError(f"{path.name} must hold blocks, name: {{...}}")
     found = {}
-    for name, block in (read_yaml(path.read_text(encoding="utf-8"), path.name) or {}).items():
-        unknown = sorted(set(block or {}) - set(allowed))
-        if unknown:
-            raise ValueError(f"profile {name}: unknown key {unknown[0]}; keys: {_join(allowed)}")
-        given = {key: value for key, value in (block or {}).items() if value is not None}
-        own = {str(k).zfill(2): v or {} for k, v in given.pop("notebooks", {}).items()}
-        only, about = (_listed(name, key, given.pop(key, [])) for key in ("only", "claims"))
-        numbers = tuple(number.zfill(2) for number in only)
-        found[str(name)] = Profile(str(name), notebooks=own, only=numbers, claims=about, **given)
+    for name, block in blocks.items():
+        if not isinstance(block, dict | None) or "name" in (block or {}):
+            raise StudyError(f"{path.name}, {name!r:.60} must be a block of a profile's keys")
+        try:
+            given = {str(key): value for key, value in (block or {}).items() if value is not None}
+            found[str(name)] = Profile(**{**given, "name": str(name)})
+        except ValidationError as error:
+            raise StudyError(f"profile {name!r:.60}: {refusal(error)}") from None
     return found
 
 
-def _listed(name: str, key: str, asked: Any) -> tuple[str, ...]:
-    """Return what a block lists under a key.
-
-    Raises:
-        ValueError: If it is not a list.
-    """
-    example = {"only": '["01", "06"]', "claims": "[svp-01]"}[key]
-    if not isinstance(asked, list):
-        raise ValueError(f"profile {name}: {key} must be a list such as {example}, got {asked!r}")
-    return tuple(str(one) for one in asked)
-
-
 def profile(name: str, folders: Folders | None = None) -> Profile:
-    """Find one profile by name; an unknown name is a ValueError that lists the valid ones."""
+    """Find one profile by name; an unknown name is a StudyError that lists the valid ones."""
     found = profiles((folders or Folders()).notebooks / "profiles.yml")
     if name not in found:
-        raise ValueError(f"unknown profile {name}; profiles: {_join(found)}")
+        raise StudyError(f"unknown profile {name}; profiles: {', '.join(found)}")
     return found[name]
 
 
+def parameters_of(notebook: Path) -> dict[str, Any]:
+    """Read a notebook's parameters cell: name to default, in its order."""
+    return {name: default for name, (_, default) in _declared(notebook).items()}
+
+
+def _declared(notebook: Path) -> dict[str, tuple[Any, Any]]:
+    """Return name -> (type, default) of the lines ``name: type = literal``.
+
+    Raises:
+        StudyError: If a default is not a plain literal, or of none of `TYPES`.
+    """
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    source = "".join(line for cell in tagged for line in cell["source"])
+    found = {}
+    for line in ast.parse(source).body:
+        try:
+            name, default = line.target.id, ast.literal_eval(line.value)
+            kind = eval(ast.unparse(line.annotation), {"__builtins__": TYPES})  # a literal of ours
+        except (ValueError, AttributeError, NameError, TypeError):
+            what = f"default of parameter {ast.unparse(line)}"
+            raise StudyError(f"{notebook.name}: {what} must be a plain literal") from None
+        found[name] = kind, default
+    return found
+
+
 def settings(
-    notebooks: dict[str, Path], chosen: Profile, extra: dict[str, Any], only: list[str]
-) -> dict[str, dict[str, Any]]:
-    """Work out every notebook's parameters and refuse what none of them has.
+    notebooks: dict[str, Path], chosen: Profile, extra: dict[str, Any], only: Iterable[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Config]]:
+    """Read every parameter of a study once, typed, and refuse what no notebook has.
 
     Args:
-        notebooks: Number ("03") to path, all notebooks of the study.
+        notebooks: Number ("03") to path, all there are.
         chosen: The profile.
         extra: Parameters from the command line; they win over the profile.
         only: Numbers of the notebooks that will run.
 
     Returns:
-        Number to the parameters that papermill passes, for the notebooks in ``only``.
+        For each of ``only``, what papermill passes, and what the experiments ask for.
 
     Raises:
-        ValueError: For an unknown parameter (naming the valid ones), one that no notebook of the
-            profile reads, or a wrong type.
+        StudyError: For an unknown parameter (naming the valid ones), one that no notebook of the
+            profile reads, or a value that the parameter does not take.
     """
-    known = {number: inspect(path) for number, path in notebooks.items()}
-    shared = absolute(chosen.parameters, ROOT)
-    _refuse(shared, _union(known.values()), f"profile {chosen.name}")
-    _refuse(extra, _union(known[number] for number in only), "-p")
-    _refuse(chosen.notebooks, known, f"profile {chosen.name}, notebooks")
-    _refuse(dict.fromkeys(chosen.only), known, f"profile {chosen.name}, only")
+    known = {number: _declared(path) for number, path in notebooks.items()}
+    where = f"profile {chosen.name}"
+    _refuse(chosen.only, known, f"{where}, only: unknown notebook")
+    _refuse(chosen.notebooks, known, f"{where}: unknown notebook")
+    _refuse(chosen.parameters, _union(known.values()), f"{where}: unknown parameter")
     read = _union(known[number] for number in chosen.only or known)
-    if unread := [name for name in shared if name not in read]:
-        which = f"only: {_join(chosen.only)}"
-        raise ValueError(f"profile {chosen.name}, {which}: no notebook reads {_plain(unread)}")
-    found = {}
-    for number, names in known.items():
-        own = absolute(chosen.notebooks.get(number, {}), ROOT)
-        _refuse(own, names, f"profile {chosen.name}, notebook {number}")
-        values = {**shared, **own, **extra}
-        found[number] = {n: p.check(values[n]) for n, p in names.items() if n in values}
-    return {number: found[number] for number in only}
-
-
-def scale_for(
-    chosen: Profile | str, overrides: dict[str, Any] | None = None, notebook: str | None = None
-) -> Scale:
-    """Build the scale that a profile and overrides give to the experiments.
-
-    Args:
-        chosen: A profile or its name.
-        overrides: Parameters that win over the profile; those that Scale lacks are left out.
-        notebook: Number of a notebook ("03") whose own block in the profile counts too.
-
-    Returns:
-        helpers.experiments.Scale with lists turned into tuples, as specs need them.
-    """
-    from helpers.experiments import Scale
-
-    chosen = profile(chosen) if isinstance(chosen, str) else chosen
-    own = chosen.notebooks.get(notebook or "", {})
-    values = {**absolute({**chosen.parameters, **own}, ROOT), **(overrides or {})}
-    plain = Scale()
-    return Scale(
-        **{
-            f.name: _as(getattr(plain, f.name), values[f.name])
-            for f in fields(Scale)
-            if f.name in values
+    _refuse(chosen.parameters, read, f"{where}: no notebook of its `only` reads parameter")
+    for number, own in chosen.notebooks.items():
+        _refuse(own, known[number], f"{where}, notebook {number}: unknown parameter")
+    _refuse(extra, _union(known[number] for number in only), "-p: unknown parameter")
+    passed, configs = {}, {}
+    for number in only:
+        values = chosen.values(number) | extra
+        configs[number] = chosen.config(extra, number)
+        passed[number] = {
+            name: _taken(name, values[name], kind, configs[number])
+            for name, (kind, _) in known[number].items()
+            if name in values
         }
-    )
+    return passed, configs
+
+
+def _taken(name: str, value: Any, kind: Any, config: Config) -> Any:
+    """Return a parameter's value as papermill passes it on."""
+    if name in Config.model_fields:
+        typed = getattr(config, name)
+        return list(typed) if isinstance(typed, tuple) else typed
+    try:
+        return TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        raise StudyError(f"{name}{refusal(error)}") from None
+
+
+def _union(tables: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {name: row for table in tables for name, row in table.items()}
+
+
+def _refuse(names: Iterable[str], valid: Iterable[str], what: str) -> None:
+    """Refuse names that are not valid."""
+    if unknown := sorted(set(names) - set(valid)):
+        raise StudyError(f"{what} {', '.join(unknown)}; valid: {', '.join(sorted(valid))}")
+
+
+def given(pairs: list[str]) -> dict[str, Any]:
+    """Read ``name=value`` pairs from the command line; values are YAML.
+
+    Raises:
+        StudyError: If a pair has no ``=`` or its value is not YAML.
+    """
+    values = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip():
+            raise StudyError(f"-p takes name=value, got {pair!r:.60}")
+        values[name.strip()] = read_yaml(text, f"-p {name.strip()}")
+    return absolute(values, Path.cwd())
+
+
+def absolute(values: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Make the paths of ``folder:``, ``parquet:`` and ``text:`` absolute."""
+
+    def one(value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith(("folder:", "parquet:", "text:")):
+            return value
+        kind, _, path = value.partition(":")
+        return f"{kind}:{os.path.abspath(base / Path(path).expanduser())}"
+
+    return {name: one(value) for name, value in values.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as in YAML 1.2."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def read_yaml(text: str, where: str) -> Any:
+    """Read YAML; what is not, or is endless, is a StudyError of one line that names ``where``."""
+    left = MOST_VALUES
+
+    def count(value: Any, depth: int) -> None:
+        nonlocal left
+        left -= 1
+        if depth > DEEPEST or left < 0:
+            raise RecursionError
+        if isinstance(value, dict | list):
+            for part in [*value, *value.values()] if isinstance(value, dict) else value:
+                count(part, depth + 1)
+
+    try:
+        value = yaml.load(text, _Loader)
+        count(value, 0)
+    except RecursionError:
+        raise StudyError(f"{where} holds too many values in each other") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # a number or date there cannot be
+        raise StudyError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
+    return value
 
 
 @contextmanager
@@ -189,28 +272,3 @@ def variables_set(variables: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _as(default: Any, value: Any) -> Any:
-    """Give a value from YAML the type of Scale's default: specs must not differ by it."""
-    if isinstance(default, tuple):
-        return tuple(_as(default[0], part) if default else part for part in value)
-    return float(value) if isinstance(default, float) else value
-
-
-def _union(tables: Any) -> dict[str, Any]:
-    return {name: row for table in tables for name, row in table.items()}
-
-
-def _refuse(names: dict, valid: dict, where: str) -> None:
-    unknown = [name for name in names if name not in valid]
-    if unknown:
-        raise ValueError(f"{where}: unknown {_plain(unknown)}; valid: {_join(sorted(valid))}")
-
-
-def _plain(unknown: list[str]) -> str:
-    return f"parameter {unknown[0]}" if len(unknown) == 1 else f"parameters {_join(unknown)}"
-
-
-def _join(names: Any) -> str:
-    return ", ".join(str(name) for name in names) or "none"

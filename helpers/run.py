@@ -1,34 +1,26 @@
-"""Running the study: every notebook through papermill, with progress, checks and clean copies.
+"""Running the study: what a profile asks for is read once, checked, run, and published.
 
 Everything that could be wrong with a profile or a parameter is found before the first kernel
-starts. A finished notebook is moved into place; a failing one is kept beside it, marked.
+starts.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import tempfile
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers import preflight, readme
-from helpers.parameters import parameters_of
-from helpers.profiles import (
-    ROOT,
-    Folders,
-    Profile,
-    profile,
-    scale_for,
-    settings,
-    variables_set,
-)
+from helpers import StudyError, experiments
+from helpers.config import Config
+from helpers.pictures import quantised, quantised_outputs
+from helpers.profiles import Folders, Profile, parameters_of, profile, settings, variables_set
 from helpers.progress import duration
-from helpers.runner import NotebookFailed, execute, saved_figures
-
-__all__ = ["Options", "NotebookFailed", "parameters_of", "scale_for", "study", "variables_set"]
+from helpers.runner import NotebookFailed, clear, execute, saved_figures
 
 TEMPORARY_PROFILE = "smoke"
 
@@ -49,28 +41,29 @@ class Options:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will run: notebooks by number, their parameters, where things go."""
+    """What will run: notebooks by number, their parameters, where things go.
+
+    Attributes:
+        config: Of the whole study, without what the profile sets for single notebooks.
+        configs: Of each notebook, by number.
+        parameters: What papermill passes to each notebook.
+        fresh: Token of a study that computes everything again; "" for others.
+    """
 
     options: Options
     profile: Profile
     folders: Folders
     notebooks: dict[str, Path]
+    config: Config
+    configs: dict[str, Config]
     parameters: dict[str, dict[str, Any]]
     executed: Path
     figures: Path
-
-    @property
-    def whole(self) -> bool:
-        """Say whether every notebook of the profile runs."""
-        return not self.options.only
+    fresh: str = ""
 
 
 def notebooks(folders: Folders) -> dict[str, Path]:
-    """List the clean notebooks, number ("03") to path.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
+    """List the clean notebooks, number ("03") to path."""
     found = {p.name[:2]: p for p in sorted(folders.notebooks.glob("[0-9][0-9]-*.ipynb"))}
     if not found:
         raise FileNotFoundError(f"no notebooks NN-name.ipynb in {folders.notebooks}")
@@ -78,76 +71,64 @@ def notebooks(folders: Folders) -> dict[str, Path]:
 
 
 def choose(found: dict[str, Path], only: tuple[str, ...]) -> list[str]:
-    """Turn what ``--only`` names ("3", "03", a stem, commas) into notebook numbers in order.
-
-    Raises:
-        ValueError: If there is no such notebook, naming those there are.
-    """
+    """Turn what ``--only`` names ("3", "03", a stem, commas) into notebook numbers in order."""
     names = [name.strip() for part in only for name in part.split(",") if name.strip()]
     stems = {path.stem: number for number, path in found.items()}
-    if only and not names:
-        raise ValueError(f"--only names no notebook; notebooks: {', '.join(stems)}")
     chosen = [stems.get(name.removesuffix(".ipynb"), name.zfill(2)) for name in names]
-    for name, number in zip(names, chosen, strict=True):
-        if number not in found:
-            raise ValueError(f"no notebook {name}; notebooks: {', '.join(stems)}")
-    return [number for number in found if number in chosen or not names]
+    wrong = [name for name, number in zip(names, chosen) if number not in found]
+    if wrong or not names:
+        which = f"no notebook {wrong[0]}" if wrong else "--only names no notebook"
+        raise StudyError(f"{which}; notebooks: {', '.join(stems)}")
+    return [number for number in found if number in chosen]
 
 
 def plan(options: Options, folders: Folders | None = None) -> Plan:
     """Check everything the user asked for and work out what will run.
 
     Raises:
-        ValueError: For an unknown profile, notebook or parameter, or a value of a wrong type.
+        StudyError: For an unknown profile, notebook or parameter, or a value no run could use.
     """
     folders = folders or Folders()
     chosen = profile(options.profile, folders)
     if options.publish and chosen.name == TEMPORARY_PROFILE:
-        raise ValueError(f"profile {chosen.name} only shows that all runs: it is not published")
+        raise StudyError(f"profile {chosen.name} only shows that all runs: it is not published")
     found = notebooks(folders)
-    numbers = choose(found, options.only)
-    if not options.only and chosen.only:
-        numbers = [number for number in found if number in chosen.only]
-    values = settings(found, chosen, options.parameters, numbers)
-    scale = scale_for(chosen, options.parameters)  # refuses numbers that no run could use
+    if options.only:
+        numbers = choose(found, options.only)
+    else:
+        numbers = [n for n in found if n in (chosen.only or experiments.ALL)]
+    parameters, configs = settings(found, chosen, options.parameters, numbers)
+    config = chosen.config(options.parameters)
     if not options.offline:
-        reads = any("own_batch" in parameters_of(found[number]) for number in numbers)
-        preflight.check_data(scale.dataset, scale.own_batch if reads else 0)
+        known = {number: parameters_of(found[number]) for number in numbers}
+        config.check_data({name for names in known.values() for name in names})
         for number in numbers:
-            asked = scale_for(chosen, options.parameters, number)
-            preflight.check_models(asked)
-            preflight.check_kinds(asked, number, parameters_of(found[number]))
+            configs[number].check_networks(number, known[number])
     executed, figures = folders.executed(chosen.name), folders.figures(chosen.name)
     if chosen.name == TEMPORARY_PROFILE:
         base = Path(tempfile.gettempdir()) / f"study-{chosen.name}-{os.getpid()}"
         executed, figures = base / "notebooks", base / "figures"
     picked = {number: found[number] for number in numbers}
-    return Plan(options, chosen, folders, picked, values, executed, figures)
+    fresh = uuid.uuid4().hex if options.fresh else ""
+    return Plan(
+        options, chosen, folders, picked, config, configs, parameters, executed, figures, fresh
+    )
 
 
-def environment(what: Plan, began: float | None = None) -> dict[str, str]:
-    """Gather the variables that tell the helpers what this run is.
-
-    Args:
-        what: The plan.
-        began: When the study began, seconds since 1970. With ``fresh``, results stored before
-            count as missing; those of this study's earlier notebooks do not. None: all count.
-    """
-    options = what.options
+def environment(what: Plan) -> dict[str, str]:
+    """Gather the variables that tell the helpers what this run is."""
+    options, data = what.options, os.environ.get("STUDY_DATA")
     variables = {
         "STUDY_PROFILE": what.profile.name,
         "STUDY_FIGURES": str(what.figures),
         "STUDY_STORE": str(what.folders.store()),
         "STUDY_DEVICE": options.device,
         "STUDY_WORKERS": str(options.workers),
+        "STUDY_DATA": os.path.abspath(Path(data).expanduser()) if data else "",
+        "STUDY_FRESH": what.fresh,
+        "STUDY_OFFLINE": "1" if options.offline else "",
     }
-    if os.environ.get("STUDY_DATA"):
-        variables["STUDY_DATA"] = os.path.abspath(Path(os.environ["STUDY_DATA"]).expanduser())
-    if options.fresh and began is not None:
-        variables["STUDY_FRESH"] = f"{began:.3f}"
-    if options.offline:
-        variables["STUDY_OFFLINE"] = "1"
-    return variables
+    return {name: value for name, value in variables.items() if value}
 
 
 def study(options: Options, folders: Folders | None = None) -> Plan:
@@ -161,32 +142,34 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
         The plan that was carried out.
 
     Raises:
-        ValueError: If something asked for does not exist; nothing has run then.
+        StudyError: If something asked for does not exist; nothing has run then.
         NotebookFailed: At the first failing cell; earlier notebooks are in place.
         KeyboardInterrupt: As it came; the kernel is gone, finished runs are stored.
     """
-    what = plan(options, folders)
+    what, began = plan(options, folders), time.monotonic()
+    if what.profile.name == TEMPORARY_PROFILE:
+        clear(what.executed.parents[1], f"study-{TEMPORARY_PROFILE}-")
     what.executed.mkdir(parents=True, exist_ok=True)
     what.figures.mkdir(parents=True, exist_ok=True)
-    began = time.time()
+    before = _stamps(what.figures)
     for place, number in enumerate(what.notebooks, start=1):
         title = f"[{place}/{len(what.notebooks)}] {what.notebooks[number].stem}"
-        _run_one(what, number, began, title)
-    print(f"{len(what.notebooks)} notebooks in {duration(time.time() - began)}", flush=True)
+        _run_one(what, number, before, title)
+    print(f"{len(what.notebooks)} notebooks in {duration(time.monotonic() - began)}", flush=True)
     if options.publish:
-        publish(what, began)
+        publish(what, before)
     return what
 
 
-def _run_one(what: Plan, number: str, began: float, title: str) -> None:
-    """Run one notebook; where it cannot go on without results, keep its figures' places.
+def _run_one(what: Plan, number: str, before: dict[str, tuple], title: str) -> None:
+    """Run one notebook; where it lacks results, its undrawn figures become empty places.
 
     A copy to be published must have ended.
     """
     notebook = what.notebooks[number]
     output = what.executed / notebook.name
     try:
-        execute(notebook, output, what.parameters[number], environment(what, began), title)
+        execute(notebook, output, what.parameters[number], environment(what), title)
     except NotebookFailed as error:
         if error.kind != "NotRun" or what.options.publish:
             raise
@@ -194,25 +177,45 @@ def _run_one(what: Plan, number: str, began: float, title: str) -> None:
         print(f"{title} {str(error).partition('NotRun: ')[2]}", flush=True)
         from helpers import plots
 
+        drawn = _drawn(what.figures, before)
+        left = [name for name in saved_figures(notebook) if f"{name}.png" not in drawn]
         with variables_set(environment(what)):
-            plots.keep_places(saved_figures(notebook), began)
+            plots.keep_places(left, float("inf"))
 
 
-def publish(what: Plan, began: float) -> None:
-    """Refresh the committed copies of what ran since ``began`` (seconds since 1970).
+def _stamps(folder: Path) -> dict[str, tuple]:
+    """Return what tells a file from the one that takes its place, by name; clocks may be wrong."""
+    found = {path.name: path.stat() for path in folder.iterdir()}
+    return {name: (state.st_mtime_ns, state.st_ino) for name, state in found.items()}
 
-    Figures that a notebook no longer draws disappear; other notebooks' stay.
+
+def _drawn(folder: Path, before: dict[str, tuple]) -> set[str]:
+    """Return the names of the figures drawn since."""
+    return {name for name, stamp in _stamps(folder).items() if before.get(name) != stamp}
+
+
+def publish(what: Plan, before: dict[str, tuple]) -> None:
+    """Refresh the committed copies of what ran, their pictures with a palette.
+
+    Figures that a notebook no longer draws disappear; other notebooks' stay. A notebook that
+    shows and holds the same as its committed copy is left alone.
     """
     copies = what.folders.published("notebooks", what.profile.name)
-    drawn = what.folders.published("figures", what.profile.name)
-    for folder in (copies, drawn):
+    pictures = what.folders.published("figures", what.profile.name)
+    for folder in (copies, pictures):
         folder.mkdir(parents=True, exist_ok=True)
+    drawn = _drawn(what.figures, before)
     for number, notebook in what.notebooks.items():
-        shutil.copyfile(what.executed / notebook.name, copies / notebook.name)
-        for old in drawn.glob(f"{number}-*"):
-            old.unlink()
-        for new in what.figures.glob(f"{number}-*"):
-            if new.stat().st_mtime >= began - 1:
-                shutil.copyfile(new, drawn / new.name)
-    if what.folders.root == ROOT:
-        readme.refresh(what.folders)
+        made, copy = quantised_outputs(what.executed / notebook.name), copies / notebook.name
+        if not copy.exists() or _shown(made) != _shown(json.loads(copy.read_text("utf-8"))):
+            copy.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        for old in pictures.glob(f"{number}-*"):
+            if old.name not in drawn:
+                old.unlink()
+        for name in sorted(name for name in drawn if name.startswith(f"{number}-")):
+            (pictures / name).write_bytes(quantised((what.figures / name).read_bytes()))
+
+
+def _shown(notebook: dict[str, Any]) -> list[tuple]:
+    """Return what a reader sees of a notebook."""
+    return [(cell["source"], cell.get("outputs")) for cell in notebook["cells"]]

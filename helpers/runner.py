@@ -88,7 +88,7 @@ def execute(
 
 
 class _CellFailed(Exception):
-    """Args: the name of the error's class, the report."""
+    """Args: name of the error's class, report."""
 
 
 class _Run:
@@ -184,11 +184,9 @@ class _Run:
 
 @contextlib.contextmanager
 def _scratch(output: Path) -> Iterator[Path]:
-    """Make a folder beside the output for as long as it runs; clear what killed runs left."""
+    """Make a folder beside the output for as long as it runs."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    for old in output.parent.glob(".running-*"):
-        if not _alive(int(old.name.split("-")[1])):
-            shutil.rmtree(old, ignore_errors=True)
+    clear(output.parent, ".running-")
     made = output.with_name(f".running-{os.getpid()}-{output.stem}")
     made.mkdir(exist_ok=True)
     try:
@@ -197,12 +195,20 @@ def _scratch(output: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def clear(folder: Path, prefix: str) -> None:
+    """Remove the folders PREFIX + PID + ... of processes that are gone, killed by SIGKILL."""
+    for old in folder.glob(f"{prefix}*"):
+        pid = re.match(r"\d+", old.name.removeprefix(prefix))
+        if pid and not _alive(int(pid[0])):
+            shutil.rmtree(old, ignore_errors=True)
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:
+    except OSError:  # another user's
         return True
     return True
 
@@ -259,7 +265,6 @@ def plain(text: str) -> str:
 
 
 def _text(path: Path) -> str:
-    """Read a small file that may not be there."""
     return path.read_text(errors="replace").strip() if path.exists() else ""
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from helpers import StudyError, data, experiments, models, results, specs, steps
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.models import work
 from helpers.specs import Select
 
-SCALE = Scale(
+SCALE = Config(
     initial_share=0.05,
     dataset="digits@203+50",
     models=["resnet8-w8", "resnet14-w8"],
@@ -60,7 +60,7 @@ def test_each_round_keeps_what_is_labelled_and_adds_new_rows_up_to_its_budget(me
 
 @pytest.mark.parametrize("n", [203, 1437, 10_000, 49_999])
 def test_rounds_end_at_their_budgets_to_the_row_however_many_they_are(n):
-    scale = Scale(label_budgets=[i / 40 for i in range(1, 39)])
+    scale = Config(label_budgets=[i / 40 for i in range(1, 39)])
     n_labelled = round(scale.initial_share * n)
     for budget in scale.label_budgets:
         step = experiments.active_choice(scale, "least-confidence", budget, 0)
@@ -206,13 +206,13 @@ def test_rounds_that_cannot_be_are_one_line(cell, message):
 
 def test_proxies_compared_are_the_proxy_others_and_the_target_once():
     assert experiments.selectors(SCALE) == ("resnet8-w8", "resnet14-w8")
-    more = Scale(more_proxies=["resnet20-w8", "resnet8-w8"])
+    more = Config(more_proxies=["resnet20-w8", "resnet8-w8"])
     assert experiments.selectors(more) == ("resnet8-w8", "resnet20-w8", "resnet14-w8")
     assert {run.subset.of[0].model for run in experiments.proxy_runs(more)} == {"resnet20-w8"}
-    named = Scale(more_proxies=["resnet14-w8", "resnet20-w8"])
+    named = Config(more_proxies=["resnet14-w8", "resnet20-w8"])
     assert {run.subset.of[0].model for run in experiments.proxy_runs(named)} == {"resnet20-w8"}
-    assert experiments.proxy_runs(Scale()) == []
-    assert experiments.proxy_budgets(Scale(budgets=[0.5, 0.1, 0.3], n_proxy_budgets=2)) == (
+    assert experiments.proxy_runs(Config()) == []
+    assert experiments.proxy_budgets(Config(budgets=[0.5, 0.1, 0.3], n_proxy_budgets=2)) == (
         0.1,
         0.3,
     )
@@ -220,14 +220,14 @@ def test_proxies_compared_are_the_proxy_others_and_the_target_once():
 
 def test_proxies_stop_where_they_were_scored_and_only_early():
     with pytest.raises(StudyError, match=r"recorded epochs 0, 1, 2, 4, 6, got 3"):
-        experiments.brief_choice(Scale(), "entropy", 0.1, 0, after=3)
-    assert experiments.brief_runs(Scale(epochs=2)) == []
-    stops = {dict(r.subset.options)["after"] for r in experiments.brief_runs(Scale(stops=[2, 4]))}
+        experiments.brief_choice(Config(), "entropy", 0.1, 0, after=3)
+    assert experiments.brief_runs(Config(epochs=2)) == []
+    stops = {dict(r.subset.options)["after"] for r in experiments.brief_runs(Config(stops=[2, 4]))}
     assert stops == {2, 4}
 
 
 def test_ensembles_train_nothing_that_depths_do_not():
-    scale = Scale(n_seeds=4, first_seed=3)
+    scale = Config(n_seeds=4, first_seed=3)
     trained = {specs.key(run) for run in experiments.depth_runs(scale)}
     for run in experiments.ensemble_runs(scale):
         assert {specs.key(one) for one in run.subset.of} <= trained
@@ -235,7 +235,7 @@ def test_ensembles_train_nothing_that_depths_do_not():
         assert run.subset.of[0].seed == run.seed
     with pytest.raises(StudyError, match=r"n_proxies must lie in 1\.\.4"):
         experiments.ensemble_choice(scale, "entropy", 0.1, 3, 5)
-    sizes = {len(run.subset.of) for run in experiments.ensemble_runs(Scale(n_seeds=2))}
+    sizes = {len(run.subset.of) for run in experiments.ensemble_runs(Config(n_seeds=2))}
     assert sizes == {2}
 
 
@@ -272,7 +272,7 @@ def test_asking_for_work_leaves_torchs_random_state():
 
 @pytest.mark.parametrize("budget", [0.1, 0.25, 0.5, 1.0])
 def test_longer_training_costs_what_selecting_would(budget):
-    scale = Scale()
+    scale = Config()
     ratio = work.multiply_adds(scale.proxy) / work.multiply_adds(scale.target)
     selecting = ratio * (scale.epochs + 1 / 3) + budget * scale.epochs  # passes over all rows
     longer = experiments.longer_epochs(scale, budget) * budget

@@ -10,7 +10,7 @@ from helpers.experiments.table import COLUMNS
 from helpers.specs import Train, rounds
 from helpers.store import Store
 
-SCALE = ex.Scale(dataset="digits@300+100", epochs=4, n_seeds=2, budgets=(0.1, 0.5), stops=(2,),
+SCALE = ex.Config(dataset="digits@300+100", epochs=4, n_seeds=2, budgets=(0.1, 0.5), stops=(2,),
                  label_budgets=(0.1, 0.3))  # fmt: skip
 N = 300
 THIRD = 1 / 3

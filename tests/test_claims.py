@@ -20,7 +20,7 @@ from helpers.claims.verdicts import (
     combine,
     median_interval,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.ranking import t_interval
 
 COUNTS = {"svp": 33, "svp-slides": 17, "budgeted": 23, "geda": 25, "adonis": 38}
@@ -475,7 +475,7 @@ def test_nothing_measured_never_holds():
 
 
 def test_recounts_of_printed_tables():
-    rows = {r.claim.id: r.answer for r in ledger.decide_all(CLAIMS, Scale(), "digits", EVIDENCE)}
+    rows = {r.claim.id: r.answer for r in ledger.decide_all(CLAIMS, Config(), "digits", EVIDENCE)}
     assert len(rows) == len(CLAIMS)
     assert rows["adonis-01"].verdict == HOLDS
     assert rows["adonis-01"].value == pytest.approx(1.905)
@@ -498,7 +498,7 @@ def test_shared_evidence_is_computed_once():
 
 
 def test_table_and_lines_have_one_row_a_claim():
-    rows = ledger.decide_all(CLAIMS, Scale(), "digits", EVIDENCE)
+    rows = ledger.decide_all(CLAIMS, Config(), "digits", EVIDENCE)
     table = ledger.table(rows)
     assert list(table["id"]) == [claim.id for claim in CLAIMS]
     assert set(table["verdict"]) <= set(VERDICTS)

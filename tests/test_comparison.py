@@ -8,7 +8,7 @@ from helpers import StudyError, comparison, comparison_svp, experiments as ex, p
 from helpers.comparison_slides import slides_table
 from helpers.store import Store
 
-SCALE = ex.Scale(dataset="digits@300+100", n_seeds=3)
+SCALE = ex.Config(dataset="digits@300+100", n_seeds=3)
 COLUMNS = {"document", "group", "name", "method", "quantity", "paper", "ours", "low", "high"}
 
 
@@ -88,7 +88,7 @@ def test_cost_figure():
 
 
 def test_active_learning_beside_table_1():
-    scale = ex.Scale(dataset="digits@300+100", label_budgets=(0.1, 0.3, 0.6))
+    scale = ex.Config(dataset="digits@300+100", label_budgets=(0.1, 0.3, 0.6))
     for seed in scale.seeds:
         planted(ex.depth_run(scale, scale.target, seed), 0.95 + seed / 1000)
         for by, accuracy in ((scale.proxy, 0.90), (scale.target, 0.92)):
@@ -115,7 +115,7 @@ def test_the_speed_ups_of_a_row_are_worked_out_once(monkeypatch):
         return np.arange(5.0)[:, None] + np.zeros(scale.n_seeds)
 
     monkeypatch.setattr(comparison_svp, "speed_ups", speed_ups)
-    scale = ex.Scale(dataset="digits@300+100", label_budgets=budgets)
+    scale = ex.Config(dataset="digits@300+100", label_budgets=budgets)
     table = comparison_svp.svp_table_1(scale)
     speed = table[table["quantity"] == comparison_svp.SPEED]
     assert speed["ours"].tolist() == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
@@ -123,16 +123,16 @@ def test_the_speed_ups_of_a_row_are_worked_out_once(monkeypatch):
 
 
 def test_stops_stand_for_the_printed_length_they_are_nearest_to():
-    scale = ex.Scale(dataset="digits@300+100", epochs=181, stops=(50, 100))
+    scale = ex.Config(dataset="digits@300+100", epochs=181, stops=(50, 100))
     stops = [comparison_svp.stop_for(scale, length) for length in (181, 100, 50)]
     assert stops == [181, 100, 50]
-    short = ex.Scale(dataset="digits@300+100", epochs=6, stops=(2,))
+    short = ex.Config(dataset="digits@300+100", epochs=6, stops=(2,))
     stops = [comparison_svp.stop_for(short, length) for length in (181, 100, 50)]
     assert stops == [6, None, 2]
 
 
 def test_brief_proxies_beside_table_3():
-    scale = ex.Scale(dataset="digits@300+100", budgets=(0.3, 0.5), stops=(2,))
+    scale = ex.Config(dataset="digits@300+100", budgets=(0.3, 0.5), stops=(2,))
     for seed in scale.seeds:
         planted(ex.depth_run(scale, scale.target, seed), 0.95)
         for chosen, accuracy in (
@@ -148,7 +148,7 @@ def test_brief_proxies_beside_table_3():
 
 
 def test_whole_brief_and_combined_proxies_beside_the_slides():
-    scale = ex.Scale(dataset="digits@300+100", budgets=(0.4, 0.6), stops=(2,))
+    scale = ex.Config(dataset="digits@300+100", budgets=(0.4, 0.6), stops=(2,))
     for seed in scale.seeds:
         planted(ex.depth_run(scale, scale.target, seed), 0.95)
         for chosen, accuracy in (
@@ -173,14 +173,14 @@ def test_whole_brief_and_combined_proxies_beside_the_slides():
     np.testing.assert_allclose(brief["paper"], (0.08, -0.07))
 
 
-TEXTS = ex.Scale(
+TEXTS = ex.Config(
     dataset="amazon-reviews@200+100", models=("fasttext-b8", "vdcnn9-w8", "vdcnn17-w8"),
     proxy="fasttext-b8", target="vdcnn17-w8", more_proxies=("vdcnn9-w8",),
     recipe="text-small", budgets=(0.4, 0.6, 0.8), label_budgets=(0.1, 0.3),
 )  # fmt: skip
-FULL = ex.Scale(**{**vars(TEXTS), "dataset": "amazon-ratings"})
-PICTURES = ex.Scale(dataset="folder:somewhere")
-HOUSES = ex.Scale(dataset="svhn")
+FULL = ex.Config(**{**vars(TEXTS), "dataset": "amazon-ratings"})
+PICTURES = ex.Config(dataset="folder:somewhere")
+HOUSES = ex.Config(dataset="svhn")
 
 
 @pytest.mark.parametrize(

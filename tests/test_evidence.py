@@ -12,7 +12,7 @@ from helpers.claims.verdicts import VERDICTS
 from helpers.specs import Measure, Select, Train
 from helpers.store import Store
 
-TINY = ex.Scale(
+TINY = ex.Config(
     dataset="digits@300+100",
     models=("resnet8-w8", "resnet14-w8"),
     epochs=2,
@@ -64,7 +64,7 @@ def tiny_store(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "scale", [TINY, ex.Scale(n_seeds=1, models=("resnet8-w8",), thetas=(0.7,))]
+    "scale", [TINY, ex.Config(n_seeds=1, models=("resnet8-w8",), thetas=(0.7,))]
 )
 def test_nothing_stored_is_not_measured(scale):
     for name, evidence in EVIDENCE.items():
@@ -183,7 +183,7 @@ def test_signs_of_the_ladder():
 
 
 def test_signs_of_online_selection():
-    scale = ex.Scale(dataset="digits@300+100", n_seeds=2, thetas=(0.05, 0.1, 0.7))
+    scale = ex.Config(dataset="digits@300+100", n_seeds=2, thetas=(0.05, 0.1, 0.7))
     plant_full(scale, scale.proxy, 0.95, seconds=20.0)
     base, eta, name = scale.seeds, 1, "adonis"
     for seed in base:
@@ -217,7 +217,7 @@ def test_kernel_term_has_both_readings():
     found = EVIDENCE["budgeted_23"](TINY)
     np.testing.assert_allclose(found["values"][0], [[80, 80], [83, 83]])
     assert found["settings"] == [[0.0, 0.3]] * 2
-    assert EVIDENCE["budgeted_23"](ex.Scale(weights=(0.3,))) is None
+    assert EVIDENCE["budgeted_23"](ex.Config(weights=(0.3,))) is None
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_time_against_budget_is_judged_over_pools_also_on_a_busy_machine(slopes,
     assert answer.n == len(slopes)
 
 
-PANELS = ex.Scale(
+PANELS = ex.Config(
     dataset="digits@300+100",
     n_seeds=3,
     panel_models=("resnet8-w8", "resnet14-w8", "resnet20-w8"),
@@ -272,7 +272,7 @@ def test_ties_split_a_cell():
 
 def test_the_order_of_wins_is_resampled_over_seeds():
     models = tuple(f"resnet{6 * i + 2}-w8" for i in range(1, 6))
-    scale = ex.Scale(n_seeds=3, panel_models=models, panel_budgets=(0.2, 0.4))
+    scale = ex.Config(n_seeds=3, panel_models=models, panel_budgets=(0.2, 0.4))
     winners = ["dpp"] * 5 + ["iqp"] * 3 + ["submodular"] * 2
     cells = [(model, budget) for model in models for budget in scale.panel_budgets]
     for (model, budget), winner in zip(cells, winners, strict=True):

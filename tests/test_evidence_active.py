@@ -1,6 +1,5 @@
 """Evidence on proxies that label, stop early or work in groups: planted runs of known signs."""
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -12,7 +11,7 @@ from helpers.claims.evidence import EVIDENCE
 from helpers.specs import Train, rounds
 from helpers.store import Store
 
-SCALE = ex.Scale(
+SCALE = ex.Config(
     dataset="digits@300+100", epochs=8, n_seeds=3, budgets=(0.1, 0.3, 0.5), n_proxy_budgets=3,
     label_budgets=(0.1, 0.3, 0.5), stops=(2, 4), more_proxies=("resnet20-w8",),
 )  # fmt: skip
@@ -154,7 +153,7 @@ def test_signs_of_brief_proxies():
 
 
 def test_large_shares_by_brief_proxies_need_a_hundred_classes():
-    scale = dataclasses.replace(SCALE, budgets=(0.7,))
+    scale = SCALE.replace(budgets=(0.7,))
     for seed in SCALE.seeds:
         plant(ex.depth_run(scale, scale.proxy, seed))
         single = ex.choice(scale, "forgetting", 0.7, seed)
@@ -201,7 +200,7 @@ def test_signs_of_groups():
 
 
 def test_no_budget_near_the_documents_share_is_not_measured():
-    few = ex.Scale(dataset="digits@300+100", epochs=8, budgets=(0.1,), stops=(2,))
+    few = ex.Config(dataset="digits@300+100", epochs=8, budgets=(0.1,), stops=(2,))
     assert EVIDENCE["svp_18"](few) is None
     assert EVIDENCE["svp_20"](few) is None
 
@@ -228,7 +227,7 @@ def test_signs_of_selectors_and_filters():
 
 
 def test_a_batch_of_its_own_is_judged_by_time_and_error():
-    scale = dataclasses.replace(SCALE, own_batch=128)
+    scale = SCALE.replace(own_batch=128)
     for seed in scale.seeds:
         shared = ex.choice(scale, "least-confidence", 0.1, seed)
         own = ex.own_batch_choice(scale, 0.1, seed)
@@ -249,8 +248,8 @@ def test_a_batch_of_its_own_is_judged_by_time_and_error():
     [("digits@300+100", "cifar", 0.6, 0.5), ("svhn@300+99", "svhn", 0.5, 0.6)],
 )
 def test_the_whole_bill_at_the_slides_share(dataset, name, share, wrong):
-    scale = dataclasses.replace(SCALE, dataset=dataset, paid_share=share)
-    other = dataclasses.replace(scale, paid_share=wrong)
+    scale = SCALE.replace(dataset=dataset, paid_share=share)
+    other = scale.replace(paid_share=wrong)
     for seed in scale.seeds:
         single, together = ex.paid_choice(scale, seed), ex.paid_choice(scale, seed, 3)
         plant(ex.paid_choice(other, seed))
@@ -291,9 +290,7 @@ def test_claims_about_svhn_say_that_the_data_are_absent():
 
 
 def test_svhn_is_decided_where_the_data_are_there():
-    scale = dataclasses.replace(
-        SCALE, dataset="svhn@300+99", budgets=(0.4, 0.6, 0.8), recipe="svp-upright"
-    )
+    scale = SCALE.replace(dataset="svhn@300+99", budgets=(0.4, 0.6, 0.8), recipe="svp-upright")
     for seed in scale.seeds:
         plant(ex.depth_run(scale, scale.target, seed), 0.90)
         plant(ex.replicated_run(scale, seed), 0.87)
@@ -306,7 +303,7 @@ def test_svhn_is_decided_where_the_data_are_there():
     np.testing.assert_allclose(found["full"]["differences"], -2.0)
     np.testing.assert_allclose(found["random"]["differences"], np.full((2, 3), 12.0))
     assert verdict("svp-slides-09", found) == "holds"
-    halved = dataclasses.replace(scale, budgets=(0.4, 0.5, 0.8))
+    halved = scale.replace(budgets=(0.4, 0.5, 0.8))
     assert EVIDENCE["svp_slides_09"](halved) is None  # no share stands for 60 %
     again = EVIDENCE["svp_slides_14"](scale)
     np.testing.assert_allclose(again["differences"], 3.0)
@@ -315,7 +312,7 @@ def test_svhn_is_decided_where_the_data_are_there():
 
 
 def test_only_imagenet_answers_for_imagenet():
-    scale = dataclasses.replace(SCALE, budgets=(0.4, 0.8))
+    scale = SCALE.replace(budgets=(0.4, 0.8))
     for seed in SCALE.seeds:
         plant(ex.depth_run(scale, scale.target, seed), 0.70)
         plant(ex.depth_run(scale, scale.proxy, seed))

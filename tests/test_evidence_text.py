@@ -1,7 +1,5 @@
 """Evidence on the Amazon claims: planted runs of known signs, and no answer on other data."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -12,12 +10,12 @@ from helpers.experiments.table import rounds
 from helpers.specs import Train
 from helpers.store import Store
 
-SCALE = ex.Scale(
+SCALE = ex.Config(
     dataset="amazon-reviews@300+100", models=("fasttext-b8", "vdcnn9-w8", "vdcnn17-w8"),
     proxy="fasttext-b8", target="vdcnn17-w8", more_proxies=("vdcnn9-w8",), epochs=2,
     recipe="text-small", budgets=(0.4, 0.8), label_budgets=(0.1, 0.4), n_proxy_budgets=1,
 )  # fmt: skip
-RATINGS = dataclasses.replace(SCALE, dataset="amazon-ratings@300+100")
+RATINGS = SCALE.replace(dataset="amazon-ratings@300+100")
 NAMES = ("svp_11", "svp_12", "svp_13", "svp_25", "svp_26", "svp_slides_10")
 ACCURACY = {"": 0.60, "fasttext-b8": 0.62, "vdcnn9-w8": 0.65, "vdcnn17-w8": 0.65}
 SECONDS = {"fasttext-b8": 1.0, "vdcnn9-w8": 5.0, "vdcnn17-w8": 20.0}
@@ -113,7 +111,7 @@ def test_the_ledger_shows_our_number_but_decides_nothing():
     ],
 )
 def test_texts_at_a_path_count_as_the_data_that_they_are_as_large_as(rows, n_classes, answered):
-    scale = dataclasses.replace(SCALE, dataset="text:/somewhere")
+    scale = SCALE.replace(dataset="text:/somewhere")
     assert evidence_text.svp_25(scale) is None  # nothing is stored: nobody knows the size
     plant_all(scale)
     spec = ex.depth_run(scale, scale.proxy, scale.seeds[0])
@@ -124,11 +122,11 @@ def test_texts_at_a_path_count_as_the_data_that_they_are_as_large_as(rows, n_cla
 
 
 def test_other_data_and_a_study_without_a_network_between_give_no_answer():
-    digits = dataclasses.replace(SCALE, dataset="digits@300+100")
+    digits = SCALE.replace(dataset="digits@300+100")
     plant_all(digits)
     for name in NAMES:
         assert "data absent" in EVIDENCE[name](digits)["not_decidable"]
     plant_all(SCALE)
-    alone = dataclasses.replace(SCALE, more_proxies=())
+    alone = SCALE.replace(more_proxies=())
     assert evidence_text.svp_12(alone) is None
     assert evidence_text.svp_11(alone) is not None

@@ -1,7 +1,5 @@
 """Architectures compared: which runs, and evidence whose answer is planted."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from helpers.claims.evidence import EVIDENCE
 from helpers.store import Store
 
 MODELS = ("resnet8-w8", "densenet10-k8", "vgg11-w8", "alexnet-w8")
-SCALE = ex.Scale(dataset="digits@300+100", families=MODELS, n_seeds=3)
+SCALE = ex.Config(dataset="digits@300+100", families=MODELS, n_seeds=3)
 N = 300
 
 
@@ -43,7 +41,7 @@ def test_families_of_networks():
 
 
 def test_runs_are_those_of_the_depths_but_for_the_rate_without_batch_norm():
-    scale = ex.Scale()
+    scale = ex.Config()
     runs, shared = ex.family_runs(scale), set(ex.depth_runs(scale))
     assert len(runs) == len(scale.families) * scale.n_seeds
     assert {run.model for run in runs if run in shared} == {"resnet8-w8", "resnet14-w8"}
@@ -89,4 +87,4 @@ def test_the_claim_is_judged_from_it():
 @pytest.mark.parametrize("changed", [{"n_seeds": 1}, {"families": ("vgg11-w8", "alexnet-w8")}])
 def test_without_pairs_nothing_is_measured(changed):
     plant({"residual": 1, "vgg": 0, "alexnet": -1})
-    assert EVIDENCE["svp_30"](dataclasses.replace(SCALE, **changed)) is None
+    assert EVIDENCE["svp_30"](SCALE.replace(**changed)) is None

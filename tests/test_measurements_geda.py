@@ -51,7 +51,7 @@ def test_a_solver_that_finds_nothing_gets_more_time_and_then_gives_up(monkeypatc
 
 
 def test_signs_of_the_variants():
-    scale = ex.Scale(dataset="digits@300+100", n_seeds=2, node_counts=(3, 5, 10))
+    scale = ex.Config(dataset="digits@300+100", n_seeds=2, node_counts=(3, 5, 10))
     assert geda_25(scale) is None
     smallest = min(scale.percentages)
 
@@ -69,7 +69,7 @@ def test_signs_of_the_variants():
 
 
 def test_variants_are_runs_of_their_own():
-    scale = ex.Scale()
+    scale = ex.Config()
     runs = ex.variant_runs(scale)
     assert len(runs) == len(set(runs)) == 4 * scale.n_seeds
     assert not set(runs) & {*ex.ladder_runs(scale), *ex.node_runs(scale)}

@@ -10,11 +10,11 @@ from helpers import experiments, profiles, results
 from helpers.__main__ import main
 from helpers.claims import ledger
 
-READY = list(profiles.Folders().notebooks.glob("[0-9][0-9]-*.ipynb"))
+FOLDER = profiles.Folders().notebooks
+READY = [path for number in experiments.ALL for path in FOLDER.glob(f"{number}-*.ipynb")]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not READY, reason="the notebooks are not written yet")
 def test_smoke_study_runs_and_redraws_offline(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert main(["study", "--profile", "smoke"]) == 0, capfd.readouterr().err
@@ -26,10 +26,9 @@ def test_smoke_study_runs_and_redraws_offline(tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not READY, reason="the notebooks are not written yet")
 def test_what_was_not_run_keeps_its_place(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    depths = experiments.depth_runs(profiles.scale_for("smoke"))
+    depths = experiments.depth_runs(profiles.profile("smoke").config())
     results.compute([run for run in depths if run.seed == 0])
     assert main(["figures", "--profile", "smoke", "--only", "01,02,06"]) == 0
     said = capfd.readouterr().out

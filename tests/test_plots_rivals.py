@@ -87,7 +87,7 @@ def test_points_that_cannot_be_drawn(points, sums, k, message):
 
 
 def test_rivals_stand_beside_the_papers_table_1():
-    scale = ex.Scale(dataset="digits@300+100")
+    scale = ex.Config(dataset="digits@300+100")
     seconds = {"dpp": [[1.0, 8.0], [1.2, 9.0], [1.1, 8.5]], "greedy": [[2.0, 5.0]] * 3}
     seconds["iqp"] = [[0.01, 0.02]] * 3
     arrays = {f"seconds_{name}": np.array(values) for name, values in seconds.items()}

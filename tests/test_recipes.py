@@ -159,7 +159,7 @@ def test_profiles_for_a_gpu_train_in_bf16_and_those_for_a_cpu_as_they_were_store
     asked = {
         (run.recipe, run.model)
         for number in profile.only or experiments.ALL
-        for run in experiments.ALL[number](profiles.scale_for(profile, notebook=number))
+        for run in experiments.ALL[number](profiles.profile(profile).config(number=number))
         if isinstance(run, specs.Train)
     }
     found = {recipes.get(recipe, model=model).precision for recipe, model in asked}

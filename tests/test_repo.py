@@ -1,15 +1,16 @@
 """The repository's own promises: environment, clean notebooks, parameters, sizes."""
 
 import ast
-import dataclasses
 import re
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 import yaml
 
-from helpers import parameters, profiles
+from helpers import experiments, profiles, run, runner
+from helpers.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [
@@ -23,8 +24,6 @@ NAMES = [
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb"))
 PUBLISHED = sorted((ROOT / "notebooks" / "published").glob("*/*.ipynb"))
 MODULES = sorted((ROOT / "helpers").rglob("*.py"))
-
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
 
 def cells(path, kind="code"):
@@ -42,53 +41,40 @@ def test_conda_environment_only_points_at_pyproject():
     assert found == ["python>=3.11", "pip", {"pip": ["-e .[dev]"]}]
 
 
-def test_six_notebooks_numbered():
-    assert [path.stem for path in NOTEBOOKS] == NAMES
+def test_notebooks_of_the_study_are_numbered():
+    assert [path.stem for path in NOTEBOOKS][: len(NAMES)] == NAMES
+    assert [name[:2] for name in NAMES] == list(experiments.ALL)
 
 
-@each_notebook
-def test_notebook_is_clean(path):
-    for cell in cells(path):
-        assert not cell.outputs
-        assert cell.execution_count is None
-    metadata = nbformat.read(path, as_version=4).metadata
-    assert not {"papermill", "widgets"} & set(metadata)
+def test_notebooks_are_clean_and_their_cells_short():
+    for path in NOTEBOOKS:
+        for cell in cells(path):
+            assert not cell.outputs
+            assert cell.execution_count is None
+            assert len(cell.source.splitlines()) <= 40
+        metadata = nbformat.read(path, as_version=4).metadata
+        assert not {"papermill", "widgets"} & set(metadata)
 
 
-@each_notebook
-def test_code_cells_are_short(path):
-    longest = max(len(cell.source.splitlines()) for cell in cells(path))
-    assert longest <= 40
+def test_parameters_are_flat_literals_that_papermill_sees_with_the_defaults_of_config():
+    for path in NOTEBOOKS:
+        source = parameters_cell(path).source
+        lines = [line for line in source.splitlines() if line.strip() and not line.startswith("#")]
+        assert all(line.count("=") == 1 for line in lines)
+        declared = profiles.parameters_of(path)
+        assert len(declared) == len(lines)
+        seen = papermill.inspect_notebook(runner.read(path))
+        assert {name: ast.literal_eval(row["default"]) for name, row in seen.items()} == declared
+        for name, value in declared.items():
+            if name in Config.model_fields:
+                assert Config(**{name: value}) == Config(), name
 
 
-@each_notebook
-def test_parameters_are_flat_literals_that_papermill_sees(path):
-    source = parameters_cell(path).source
-    lines = [line for line in source.splitlines() if line.strip() and not line.startswith("#")]
-    assert all(line.count("=") == 1 for line in lines)
-    assigned = [node.target.id for node in ast.parse(source).body]
-    assert len(assigned) == len(lines)
-    assert list(parameters.parameters_of(path)) == assigned
-
-
-@each_notebook
-def test_shared_parameters_have_the_defaults_of_scale(path):
-    from helpers.experiments import Scale
-
-    scale = dataclasses.asdict(Scale())
-    for name, value in parameters.parameters_of(path).items():
-        if name in scale:
-            expected = scale[name]
-            assert value == (list(expected) if isinstance(expected, tuple) else expected), name
-
-
-@pytest.mark.parametrize("name", profiles.profiles(ROOT / "notebooks" / "profiles.yml"))
-def test_profile_sets_only_what_notebooks_have(name):
-    from helpers import run
-
+def test_profiles_set_only_what_notebooks_have():
     found = run.notebooks(profiles.Folders())
-    run.settings(found, profiles.profile(name), {}, list(found))
-    profiles.scale_for(name)
+    for one in profiles.profiles(ROOT / "notebooks" / "profiles.yml").values():
+        profiles.settings(found, one, {}, list(found))
+        assert one.about
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda p: f"{p.parent.name}-{p.stem}")

@@ -1,7 +1,8 @@
-"""The runner on tiny notebooks built here: checks, order, failures, clean copies."""
+"""The runner on tiny notebooks built here: parameters, order, failures, clean copies, signals."""
 
 import contextlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -10,21 +11,28 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat import v4
+from PIL import Image
 
-from helpers import parameters, profiles, progress, run, runner
+from helpers import StudyError, pictures, profiles, progress, run, runner
 from helpers.__main__ import main
-from helpers.profiles import Folders, Profile
+from helpers.profiles import Folders
 
 FIRST = "n: int = 2  # repeats\nkeep: float = 0.3\ndataset: str = 'digits'"
 SECOND = "n: int = 2\nseeds: list[int] = [1, 2]\nfast: bool = False\nempty: list = []"
 PROFILES = """
 digits: {about: plain}
-small: {scale: digits, parameters: {n: 1}, notebooks: {"02": {seeds: [5]}}}
+small: {tier: digits, parameters: {n: 1}, notebooks: {2: {seeds: [5]}}}
+part: {only: [2], parameters: {n: 1}}
 smoke: {parameters: {n: 1}}
 wrong: {parameters: {nn: 1}}
 typed: {parameters: {n: one}}
+own: {notebooks: {"02": {keep: 0.1}}}
+far: {notebooks: {"09": {keep: 0.1}}}
+absent: {only: ["02", "09"]}
+unread: {only: ["02"], parameters: {keep: 0.1}}
 """
 
 
@@ -42,6 +50,7 @@ def folders(tmp_path):
     (made.notebooks / "profiles.yml").write_text(PROFILES)
     write(made.notebooks, "01-one.ipynb", FIRST, "print('n is', n)")
     write(made.notebooks, "02-two.ipynb", SECOND, "print(seeds, fast)")
+    write(made.notebooks, "07-own.ipynb", "n: int = 2", "1 / 0")  # of no study unless asked for
     return made
 
 
@@ -54,166 +63,145 @@ def plan(folders, **asked):
     return run.plan(run.Options(**asked), folders)
 
 
-# --- parameters and profiles
-
-
-def test_defaults_are_read_in_order(folders):
-    found = run.parameters_of(folders.notebooks / "01-one.ipynb")
-    assert list(found.items()) == [("n", 2), ("keep", 0.3), ("dataset", "digits")]
-
-
-def test_profile_then_notebook_then_command_line(folders):
-    what = plan(folders, profile="small", parameters={"fast": True})
-    assert what.parameters == {"01": {"n": 1}, "02": {"n": 1, "seeds": [5], "fast": True}}
-    assert plan(folders, profile="small", parameters={"n": 7}).parameters["01"] == {"n": 7}
-
-
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [
-        ({"profile": "tiny"}, "unknown profile tiny; profiles: digits, small, smoke, wrong, typed"),
-        ({"profile": "wrong"}, "profile wrong: unknown parameter nn; valid: dataset, empty, fast"),
-        ({"profile": "typed"}, "parameter n takes a whole number, got 'one'"),
-        ({"parameters": {"sedes": [1]}}, "-p: unknown parameter sedes; valid: dataset, empty"),
-        ({"parameters": {"keep": 0.1}, "only": ("2",)}, "unknown parameter keep; valid: empty"),
-        ({"parameters": {"n": True}}, "parameter n takes a whole number, got True"),
-        ({"parameters": {"n": 1.0}}, "parameter n takes a whole number, got 1.0"),
-        ({"parameters": {"keep": "much"}}, "parameter keep takes a number, got 'much'"),
-        ({"parameters": {"keep": False}}, "parameter keep takes a number, got False"),
-        ({"parameters": {"fast": 1}}, "parameter fast takes true or false, got 1"),
-        ({"parameters": {"dataset": 7}}, "parameter dataset takes text"),
-        ({"parameters": {"dataset": None}}, "parameter dataset takes text"),
-        ({"parameters": {"seeds": "3,4"}}, "a YAML list such as [1, 2] of int values, got '3,4'"),
-        ({"parameters": {"seeds": [1, "a"]}}, "parameter seeds takes a YAML list"),
-        ({"only": ("7",)}, "no notebook 7; notebooks: 01-one, 02-two"),
-        ({"profile": "smoke", "publish": True}, "is not published"),
-    ],
-)
-def test_what_does_not_exist_is_refused_in_one_line(folders, asked, says):
-    with pytest.raises(ValueError, match=".") as caught:
-        plan(folders, **asked)
-    assert says in str(caught.value)
+def refused(naming, call, *args, **kwargs):
+    """Require one clear line that names what is wrong."""
+    with pytest.raises(StudyError) as caught:
+        call(*args, **kwargs)
+    assert naming in str(caught.value)
+    assert len(str(caught.value)) < 400
     assert "\n" not in str(caught.value)
 
 
-def test_values_are_taken_as_the_parameter_means_them(folders):
-    typed = {"keep": 1, "seeds": [], "empty": ["any", 1]}
-    what = plan(folders, parameters=typed)
-    assert what.parameters["01"]["keep"] == 1.0
+# --- parameters and profiles
+
+
+def test_profile_then_notebook_then_command_line(folders):
+    found = profiles.parameters_of(folders.notebooks / "01-one.ipynb")
+    assert list(found.items()) == [("n", 2), ("keep", 0.3), ("dataset", "digits")]
+    what = plan(folders, profile="small", parameters={"fast": True, "keep": 1})
+    assert what.parameters == {
+        "01": {"n": 1, "keep": 1.0},
+        "02": {"n": 1, "seeds": [5], "fast": True},
+    }
     assert isinstance(what.parameters["01"]["keep"], float)
-    # YAML 1.1 takes 1e-3 for text
-    assert (
-        plan(folders, parameters=parameters.given(["keep=1e-3"])).parameters["01"]["keep"] == 1e-3
-    )
+    assert what.configs["01"].keep == what.config.keep == 1.0
+    assert plan(folders, profile="small", parameters={"n": 7}).parameters["01"] == {"n": 7}
+    assert plan(folders, parameters={"seeds": [], "empty": ["any", 1]}).parameters["01"] == {}
+
+
+def test_what_does_not_exist_is_refused_in_one_line(folders):
+    for asked, naming in (
+        ({"profile": "tiny"}, "unknown profile tiny; profiles: digits, small"),
+        ({"profile": "wrong"}, "unknown parameter nn; valid: dataset, empty, fast"),
+        ({"profile": "typed"}, "n: input should be a valid integer, got 'one'"),
+        ({"profile": "own"}, "notebook 02: unknown parameter keep"),
+        ({"profile": "far"}, "unknown notebook 09"),
+        ({"profile": "absent"}, "unknown notebook 09"),
+        ({"profile": "unread"}, "keep"),
+        ({"parameters": {"sedes": [1]}}, "-p: unknown parameter sedes; valid: dataset, empty"),
+        ({"parameters": {"keep": 0.1}, "only": ("2",)}, "unknown parameter keep; valid: empty"),
+        ({"parameters": {"keep": 1.5}}, "keep"),
+        ({"parameters": {"keep": float("nan")}}, "keep"),
+        ({"only": ("7", "8")}, "no notebook 8; notebooks: 01-one, 02-two, 07-own"),
+        ({"only": ("",)}, "--only names no notebook"),
+        ({"profile": "smoke", "publish": True}, "is not published"),
+    ):
+        refused(naming, plan, folders, **asked)
+    wrong = {"n": (True, 1.0, "2", None), "keep": ("much", False), "fast": (1, "true"),
+             "dataset": (7, None), "seeds": ("3,4", [1, "a"], 3)}  # fmt: skip
+    for name, values in wrong.items():
+        for value in values:
+            refused(name, plan, folders, parameters={name: value})
 
 
 def test_command_line_values_are_yaml_and_paths_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = parameters.given(["a=[1, 2]", "b=true", "c=x=y", "d=folder:pics@10+2", "e='7'"])
-    assert found == {
-        "a": [1, 2],
-        "b": True,
-        "c": "x=y",
-        "d": f"folder:{tmp_path / 'pics@10+2'}",
-        "e": "7",
-    }
-    for bad in ("no-equals", "x=[1", "=3"):
-        with pytest.raises(ValueError, match="-p"):
-            parameters.given([bad])
+    pairs = ["a=[1, 2]", "b=true", "c=x=y", "d=folder:pics@10+2", "e='7'", "f=1e-3"]
+    path = f"folder:{tmp_path / 'pics@10+2'}"
+    assert profiles.given(pairs) == {
+        "a": [1, 2], "b": True, "c": "x=y", "d": path, "e": "7", "f": 1e-3,
+    }  # fmt: skip
+    for bad in ("no-equals", "x=[1", "=3", "x=" + "[" * 3000, "x=" + "9" * 5000, "x=2020-13-45"):
+        refused("-p", profiles.given, [bad])
 
 
-def test_profile_block_with_an_unknown_key_is_refused(tmp_path):
+def test_hostile_profiles_are_refused_in_one_line(tmp_path):
     path = tmp_path / "profiles.yml"
-    path.write_text("digits: {paramters: {}}")
-    with pytest.raises(ValueError, match="unknown key paramters; keys: scale, about"):
-        profiles.profiles(path)
+    laughs = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    laughs += [f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in zip("abcdefgh", "bcdefghi")]
+    for text in (
+        "[1, 2]", "text", "7", "digits: [1]", "digits: text", "digits: {paramters: {}}",
+        "digits: {notebooks: [1]}", "digits: {notebooks: {3: [1]}}", "digits: {parameters: [1]}",
+        "digits: {tier: mars}", "digits: {tier: [x]}", "digits: {about: 3}",
+        "digits: {only: '02'}", "digits: {claims: svp-01}", "digits: {claims: [1]}",
+        "../evil: {}", "a/b: {}", ".hidden: {}", "'': {}", "'a\nb': {}", "? [1, 2]\n: {}",
+        "digits: &a {parameters: *a}", "a: &a [*a]", "digits: {parameters: {x: &b [*b, *b]}}",
+        "{" * 20_000, "a: " + "[" * 20_000, "\n".join(laughs), "a: {name: b}", "a: !!python/name:x",
+        "digits: {parameters: {n: " + "9" * 5000 + "}}", "a: [", "\t",
+    ):  # fmt: skip
+        path.write_text(text)
+        with pytest.raises(StudyError) as caught:
+            profiles.profiles(path)
+        assert "\n" not in str(caught.value), text[:40]
+        assert len(str(caught.value)) < 400
 
 
 def test_default_that_is_no_literal_is_refused(folders):
-    write(folders.notebooks, "03-bad.ipynb", "n: int = len('x')")
-    with pytest.raises(ValueError, match="03-bad.ipynb: default of parameter n"):
-        plan(folders)
+    for line in ("n: int = len('x')", "n = 3", "n: thing = 3", "import os"):
+        write(folders.notebooks, "03-bad.ipynb", line)
+        refused("03-bad.ipynb", plan, folders)
 
 
-def test_scale_takes_lists_as_tuples():
-    experiments = pytest.importorskip("helpers.experiments")
-    lists = [n for n, v in vars(experiments.Scale()).items() if isinstance(v, tuple) and v]
-    first = lists[0]
-    value = list(getattr(experiments.Scale(), first))[:1]
-    assert getattr(run.scale_for(Profile("p", parameters={first: value})), first) == tuple(value)
-
-
-@pytest.mark.parametrize("only", [("2",), ("02",), ("02-two",), ("02-two.ipynb",), ("2,02",)])
-def test_only_takes_numbers_and_stems(folders, only):
-    assert list(plan(folders, only=only).notebooks) == ["02"]
-
-
-def test_a_profile_names_the_notebooks_that_run_unless_others_are_asked_for(folders):
-    profiles_of(folders, 'part: {only: ["02"], parameters: {n: 1}}')
-    what = plan(folders, profile="part")
-    assert list(what.notebooks) == ["02"]
-    assert what.whole  # all that the profile has: the claims follow
+def test_notebooks_that_run(folders):
+    for only in ("2", "02", "02-two", "02-two.ipynb", "2,02"):
+        assert list(plan(folders, only=(only,)).notebooks) == ["02"]
+    assert list(plan(folders).notebooks) == ["01", "02"]
+    assert list(plan(folders, only=("7",)).notebooks) == ["07"]
+    assert list(plan(folders, profile="part").notebooks) == ["02"]
     assert list(plan(folders, profile="part", only=("1", "2")).notebooks) == ["01", "02"]
-    assert not plan(folders, profile="part", only=("2",)).whole
-
-
-@pytest.mark.parametrize(
-    ("only", "says"),
-    [
-        ('"02"', "profile part: only must be a list such as"),
-        ('["02", "09"]', "profile part, only: unknown parameter 09; valid: 01, 02"),
-        ('["02"], claims: svp-01', "profile part: claims must be a list such as [svp-01]"),
-        (
-            '["02"], parameters: {n: 1, keep: 0.1}',
-            "profile part, only: 02: no notebook reads parameter keep",
-        ),
-    ],
-)
-def test_a_profile_cannot_name_what_there_is_not(folders, only, says):
-    profiles_of(folders, f"part: {{only: {only}}}")
-    with pytest.raises(ValueError, match=".") as caught:
-        plan(folders, profile="part")
-    assert says in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def profiles_of(folders, text):
-    (folders.notebooks / "profiles.yml").write_text(text)
-
-
-def test_only_must_name_a_notebook(folders):
-    with pytest.raises(ValueError, match="--only names no notebook"):
-        plan(folders, only=("",))
-
-
-# --- what a run tells its kernels
+    smoke = plan(folders, profile="smoke")
+    assert folders.root not in {*smoke.executed.parents, *smoke.figures.parents}
 
 
 def test_kernel_settings(folders, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STUDY_DATA", "some/data")
     what = plan(folders, device="cpu", workers=2, fresh=True, offline=True)
-    found = run.environment(what, 12.5)
+    found = run.environment(what)
     assert found["STUDY_DATA"] == str(tmp_path / "some" / "data")
     assert found["STUDY_FIGURES"] == str(folders.figures("digits"))
-    assert found["STUDY_FRESH"] == "12.500"
     assert (found["STUDY_DEVICE"], found["STUDY_WORKERS"]) == ("cpu", "2")
     assert found["STUDY_OFFLINE"] == "1"
-    assert "STUDY_FRESH" not in run.environment(what)
+    assert len(found["STUDY_FRESH"]) == 32  # one token a study, another the next time
+    assert run.environment(what)["STUDY_FRESH"] == found["STUDY_FRESH"]
+    assert plan(folders, fresh=True, offline=True).fresh != what.fresh
+    assert "STUDY_FRESH" not in run.environment(plan(folders, offline=True))
 
 
 # --- runs
 
 
-def test_copies_are_moved_into_place_and_equal_runs_differ_in_nothing(folders, capsys):
-    source = (
-        "import os, sys\nprint(n, sys.executable, os.path.basename(os.getcwd()))\nimport helpers"
-    )
+def test_copies_are_moved_into_place_and_equal_runs_differ_in_nothing(
+    folders, capsys, tmp_path, monkeypatch
+):
+    for folder in (tmp_path, folders.notebooks):
+        (folder / "helpers.py").write_text("raise SystemExit('a stranger')")
+    monkeypatch.chdir(tmp_path)
+    spec = tmp_path / "jupyter" / "kernels" / "python3"  # a user's kernel of that name
+    spec.mkdir(parents=True)
+    other = {"argv": ["false"], "display_name": "x", "language": "python"}
+    (spec / "kernel.json").write_text(json.dumps(other))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    source = "import os, sys, helpers\nprint(n, sys.executable, os.path.basename(os.getcwd()))"
     plot = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
     write(folders.notebooks, "01-one.ipynb", FIRST, source, plot)
+    copy = folders.executed("digits") / "01-one.ipynb"
+    copy.parent.mkdir(parents=True)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (copy.parent / f".running-{gone.pid}-01-one").mkdir()  # what a kill -9 left
     asked = run.Options(parameters={"n": 9}, only=("1",))
     run.study(asked, folders)
-    copy = folders.executed("digits") / "01-one.ipynb"
     first = copy.read_bytes()
     assert output(copy).splitlines()[0] == f"9 {sys.executable} notebooks"
     assert b"image/png" in first
@@ -221,35 +209,48 @@ def test_copies_are_moved_into_place_and_equal_runs_differ_in_nothing(folders, c
     run.study(asked, folders)
     assert copy.read_bytes() == first
     assert [p.name for p in copy.parent.iterdir()] == ["01-one.ipynb"]
-    assert "[1/1] 01-one done" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("[1/1] 01-one · cell 0/3")
+    assert said[1].startswith("[1/1] 01-one done")
 
 
-def test_failing_cell_stops_the_study_with_its_error_last(folders, capsys):
-    write(folders.notebooks, "01-one.ipynb", FIRST, "x = 1", "raise KeyError('k is missing')")
-    assert main(["study", "-p", "n=3"], folders) == 1
-    said = capsys.readouterr().err.rstrip().splitlines()
-    assert said[0].startswith("01-one.ipynb, cell 3 failed")
-    assert said[-1] == "KeyError: 'k is missing'"
-    assert "\x1b" not in "".join(said)
+def test_failures_stop_the_study_with_their_error_last(folders, capsys):
     kept = folders.executed("digits")
-    assert [p.name for p in kept.iterdir()] == ["01-one.failed.ipynb"]
+    for source, last in (
+        ("raise KeyError('k is missing')", "KeyError: 'k is missing'"),
+        ("import os\nos.kill(os.getpid(), 9)", "the kernel died (killed, or out of memory?)"),
+        ("raise OSError(28, 'No space left', 'a.png')", "OSError: [Errno 28] No space left: 'a."),
+    ):
+        write(folders.notebooks, "01-one.ipynb", FIRST, "x = 1", source)
+        assert main(["study", "-p", "n=3"], folders) == 1
+        said = capsys.readouterr().err.rstrip().splitlines()
+        assert said[0].startswith("01-one.ipynb, cell 3 failed")
+        assert said[-1].startswith(last)
+        assert "\x1b" not in "".join(said)
+        assert len(said) == 2 or "KeyError" in last
+        assert [p.name for p in kept.iterdir()] == ["01-one.failed.ipynb"]
+    write(folders.notebooks, "01-one.ipynb", FIRST, "print('fine')")
+    assert main(["study", "--only", "1"], folders) == 0
+    assert [p.name for p in kept.iterdir()] == ["01-one.ipynb"]
 
 
 def test_a_notebook_that_lacks_results_says_so_and_keeps_the_places_of_its_figures(folders, capsys):
-    early = 'plots.save(plots.empty_place("here"), "01-early")'
+    early = 'from helpers import plots\nplots.save(plots.empty_place("here"), "01-early")'
     asked = "from helpers import results\nfrom helpers.specs import Measure\n"
     asked += "results.compute([Measure('lp-time')])"
-    late = 'fig = None\nplots.save(fig, "01-late")'
-    write(
-        folders.notebooks, "01-one.ipynb", FIRST, "from helpers import plots\n" + early, asked, late
-    )
+    late = 'fig = None\nplots.save(fig, "01-early")\nplots.save(fig, "01-late")'
+    write(folders.notebooks, "01-one.ipynb", FIRST, early, asked, late.replace("early", "new"))
+    figures = folders.figures("digits")
+    figures.mkdir(parents=True)
+    (figures / "01-new.png").write_text("of another run")
     assert main(["figures", "--only", "1,2"], folders) == 0
     said = capsys.readouterr().out
     assert "[1/2] 01-one 1 of 1 results are neither stored nor published" in said
     assert "[2/2] 02-two done" in said
-    assert sorted(path.name for path in folders.figures("digits").iterdir()) == [
-        "01-early.png", "01-late.png",
-    ]  # fmt: skip
+    names = ["01-early.png", "01-late.png", "01-new.png"]
+    assert sorted(path.name for path in figures.iterdir()) == names
+    sizes = {Image.open(figures / name).size for name in names}
+    assert len(sizes) == 1  # three empty places
     copies = folders.executed("digits")
     assert sorted(path.name for path in copies.iterdir()) == ["01-one.ipynb", "02-two.ipynb"]
     assert "Traceback" not in (copies / "01-one.ipynb").read_text()
@@ -257,89 +258,120 @@ def test_a_notebook_that_lacks_results_says_so_and_keeps_the_places_of_its_figur
     assert not folders.published("notebooks", "digits").exists()
 
 
-def test_failed_copy_goes_when_the_notebook_passes_and_killed_kernels_are_named(folders, capsys):
-    write(folders.notebooks, "01-one.ipynb", FIRST, "import os\nos.kill(os.getpid(), 9)")
-    assert main(["study", "--only", "1"], folders) == 1
-    said = capsys.readouterr().err.rstrip().splitlines()
-    assert said[0].startswith("01-one.ipynb, cell 2 failed")
-    assert said[-1] == "the kernel died (killed, or out of memory?)"
-    write(folders.notebooks, "01-one.ipynb", FIRST, "print('fine')")
-    assert main(["study", "--only", "1"], folders) == 0
-    assert [p.name for p in folders.executed("digits").iterdir()] == ["01-one.ipynb"]
-
-
-def test_publish_copies_what_ran_and_drops_stale_figures(folders):
-    source = "import os\nopen(os.environ['STUDY_FIGURES'] + '/01-new.png', 'w').write('png')"
-    write(folders.notebooks, "01-one.ipynb", FIRST, source)
+def test_publish_copies_what_changed_and_drops_stale_figures(folders):
+    draw = "from helpers import plots\nfig = plots.empty_place('here')\nfig"
+    write(folders.notebooks, "01-one.ipynb", FIRST, draw, 'plots.save(fig, "01-new")')
     drawn = folders.published("figures", "digits")
     drawn.mkdir(parents=True)
     for name in ("01-stale.png", "02-other.png"):
         (drawn / name).write_text("old")
-    run.study(run.Options(only=("1",), publish=True), folders)
+    asked = run.Options(only=("1",), publish=True)
+    run.study(asked, folders)
     assert sorted(p.name for p in drawn.iterdir()) == ["01-new.png", "02-other.png"]
-    copies = folders.published("notebooks", "digits")
-    assert [p.name for p in copies.iterdir()] == ["01-one.ipynb"]
+    (copy,) = folders.published("notebooks", "digits").iterdir()
+    assert Image.open(drawn / "01-new.png").mode == "P"
+    assert len(copy.read_bytes()) < len((folders.executed("digits") / copy.name).read_bytes())
+    nbformat.validate(nbformat.read(copy, as_version=4))
+    copy.write_text(copy.read_text().replace('"language_info"', '"language_once"'))
+    picture, before = (drawn / "01-new.png").read_bytes(), copy.read_bytes()
+    run.study(asked, folders)
+    assert (drawn / "01-new.png").read_bytes() == picture
+    assert copy.read_bytes() == before  # it shows the same
+    write(folders.notebooks, "01-one.ipynb", FIRST, draw + "  # new", 'plots.save(fig, "01-new")')
+    run.study(asked, folders)
+    assert b"# new" in copy.read_bytes()
 
 
-def test_interrupt_ends_the_kernel_and_exits_130(folders, tmp_path):
-    marker = tmp_path / "pid"
-    write(
-        folders.notebooks,
-        "01-one.ipynb",
-        FIRST,
-        f"import os, time\nopen({str(marker)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)",
-    )
-    code = (
-        "import sys; from pathlib import Path; from helpers.__main__ import main;"
-        "from helpers.profiles import Folders;"
-        "sys.exit(main(['study', '--only', '1'], Folders(Path(sys.argv[1]))))"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(folders.root)],
-        env={**os.environ, "PYTHONPATH": str(profiles.ROOT)},
+def test_quantised_pictures_look_the_same_without_alpha():
+    rng = np.random.default_rng(0)
+    pixels = np.zeros((40, 60, 4), np.uint8)
+    pixels[..., 0] = np.linspace(0, 255, 60)
+    pixels[..., 3] = 255
+    pixels[:10, :, 3] = 0  # shows white
+    pixels[20:] = [*rng.integers(0, 256, 3), 255]
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "png", pnginfo=None)
+    made = pictures.quantised(out.getvalue())
+    assert made == pictures.quantised(out.getvalue()) == pictures.quantised(made)
+    with Image.open(io.BytesIO(made)) as picture:
+        assert picture.mode == "P"
+        found = np.asarray(picture.convert("RGB")).astype(int)
+    assert (found[:10] == 255).all()
+    assert np.abs(found[10:] - pixels[10:, :, :3]).max() <= 2
+
+
+# --- signals and full disks
+
+STUDY = (
+    "import sys; from pathlib import Path; from helpers.__main__ import main;"
+    "from helpers.profiles import Folders;"
+    "sys.exit(main(['study', '--only', '1'], Folders(Path(sys.argv[1]))))"
+)
+
+
+def child(folders, tmp_path, before=None):
+    return subprocess.Popen(
+        [sys.executable, "-c", STUDY, str(folders.root)],
+        env={**os.environ, "PYTHONPATH": str(profiles.ROOT), "TMPDIR": str(tmp_path / "tmp")},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        # a shell's background jobs ignore Ctrl-C, and so would their children
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=before,
     )
-    end = time.monotonic() + 60
-    while not (marker.exists() and marker.read_text()) and time.monotonic() < end:
-        time.sleep(0.1)
-    child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=20)
-    assert child.returncode == 130
-    assert said.rstrip().splitlines()[-1].startswith("interrupted; finished runs are stored")
-    assert not list(folders.executed("digits").iterdir())
-    assert not _alive(int(marker.read_text()))
+
+
+@pytest.mark.slow
+def test_signals_end_the_kernel_and_leave_no_file(folders, tmp_path):
+    marker = tmp_path / "pids"
+    source = (
+        "import os, subprocess, time\nhelper = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(tmp_path / 'new')!r}, 'w').write(f'{{os.getpid()}} {{helper.pid}}')\n"
+        f"os.replace({str(tmp_path / 'new')!r}, {str(marker)!r})\ntime.sleep(60)"
+    )
+    write(folders.notebooks, "01-one.ipynb", FIRST, source)
+    (tmp_path / "tmp").mkdir()
+    usual = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    ignored = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
+    for sent, before, code in (
+        (signal.SIGINT, usual, 130),
+        (signal.SIGTERM, ignored, 143),
+        (signal.SIGHUP, ignored, 129),
+    ):
+        running = child(folders, tmp_path, before)
+        end = time.monotonic() + 60
+        while not marker.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        running.send_signal(sent)
+        running.send_signal(sent)
+        _, said = running.communicate(timeout=20)
+        assert running.returncode == code
+        assert said.rstrip().splitlines()[-1].startswith("interrupted; finished runs are stored")
+        assert not list(folders.executed("digits").iterdir())
+        assert not list((tmp_path / "tmp").iterdir())
+        assert not any(map(_alive, map(int, marker.read_text().split())))
+        marker.unlink()
 
 
 def _alive(pid):
     status = Path(f"/proc/{pid}/stat")
     if status.exists():  # a killed orphan may wait as a zombie where nobody reaps
         return status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return runner._alive(pid)
 
 
-def test_own_python3_kernel_wins_over_a_users(folders, tmp_path, monkeypatch):
-    spec = tmp_path / "jupyter" / "kernels" / "python3"
-    spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text(
-        '{"argv": ["false"], "display_name": "x", "language": "python"}'
-    )
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    run.study(run.Options(only=("2",)), folders)
-    assert output(folders.executed("digits") / "02-two.ipynb") == "[1, 2] False\n"
-
-
-def test_smoke_writes_to_a_temporary_folder(folders):
-    what = plan(folders, profile="smoke")
-    assert folders.root not in what.executed.parents
-    assert folders.root not in what.figures.parents
+@pytest.mark.slow
+def test_a_copy_that_cannot_be_written_is_named_in_one_line(folders, tmp_path):
+    resource = pytest.importorskip("resource")
+    (tmp_path / "tmp").mkdir()
+    write(folders.notebooks, "01-one.ipynb", FIRST, "print('x' * 100_000)")
+    limit = (50_000, resource.RLIM_INFINITY)
+    ended = child(folders, tmp_path, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    _, said = ended.communicate(timeout=60)
+    assert ended.returncode == 2
+    assert said.rstrip().splitlines()[-1].startswith("error: File too large: ")
+    assert said.rstrip().endswith("executed/digits/01-one.ipynb")
+    assert len(said.rstrip().splitlines()) == 1
+    assert not list(folders.executed("digits").iterdir())
 
 
 # --- progress
@@ -349,6 +381,9 @@ def test_progress_reaches_the_runner_and_the_summary_is_the_same_warm(
     tmp_path, monkeypatch, capsys
 ):
     path = tmp_path / "progress"
+    with progress.report(1, "runs") as step:  # plain Python is silent
+        step("a")
+    assert capsys.readouterr() == ("", "")
     monkeypatch.setenv(progress.PROGRESS_ENV, str(path))
     with progress.report(2, "runs", stored=5) as step:
         step("resnet8 seed 0")
@@ -367,12 +402,6 @@ def test_progress_reaches_the_runner_and_the_summary_is_the_same_warm(
     assert capsys.readouterr().out == told
 
 
-def test_progress_is_silent_in_plain_python(capsys):
-    with progress.report(1, "runs") as step:
-        step("a")
-    assert capsys.readouterr() == ("", "")
-
-
 def test_a_line_is_redrawn_on_a_terminal_and_printed_now_and_then_elsewhere():
     terminal, file = io.StringIO(), io.StringIO()
     terminal.isatty = lambda: True
@@ -384,17 +413,5 @@ def test_a_line_is_redrawn_on_a_terminal_and_printed_now_and_then_elsewhere():
     assert terminal.getvalue().count("\r\x1b[K01-one · cell") == 3
     assert terminal.getvalue().endswith("\r\x1b[K01-one done in 3 s\n\r\x1b[K")
     assert file.getvalue() == "01-one · cell 0/9\n01-one done in 3 s\n"
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(3.6, "4 s"), (187, "3:07 min"), (7500, "2:05 h")])
-def test_duration(seconds, text):
-    assert progress.duration(seconds) == text
-
-
-def test_error_cells_and_widgets_leave_no_random_ids():
-    cell = v4.new_code_cell("n = 1", metadata={"tags": ["injected-parameters"], "papermill": {}})
-    made = v4.new_notebook(cells=[cell], metadata={"widgets": {}, "papermill": {}})
-    cleaned = runner.clean(made)
-    assert cleaned.cells[0].id == "injected-parameters-0"
-    assert "papermill" not in cleaned.cells[0].metadata
-    assert not cleaned.metadata
+    texts = {3.6: "4 s", 187: "3:07 min", 7500: "2:05 h"}
+    assert {seconds: progress.duration(seconds) for seconds in texts} == texts

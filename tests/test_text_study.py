@@ -28,7 +28,7 @@ texts_only = pytest.mark.skipif(
 
 
 def scale_of(**changes):
-    return profiles.scale_for("amazon-small", TINY | changes)
+    return profiles.profile("amazon-small").config(TINY | changes)
 
 
 @texts_only
@@ -79,8 +79,7 @@ def test_profiles_of_texts_run_what_makes_sense_for_texts(name):
     chosen = profiles.profile(name)
     assert chosen.only == ("01", "02", "06")
     assert set(overview.wanted(chosen)) == {"01", "02", "06"}
-    assert set(overview.wanted(chosen, None, ["03"])) == {"03"}
-    scale = profiles.scale_for(name)
+    scale = chosen.config()
     assert scale.n_seeds == 3
     networks = experiments.selectors(scale)
     assert [network.split("-")[0] for network in networks] == ["fasttext", "vdcnn9", "vdcnn9"]
@@ -94,5 +93,5 @@ def test_profiles_of_texts_run_what_makes_sense_for_texts(name):
 
 
 def test_both_profiles_differ_in_their_labels_only():
-    polarity, ratings = (vars(profiles.scale_for(name)) for name in PROFILES)
+    polarity, ratings = (dict(profiles.profile(name).config()) for name in PROFILES)
     assert {key for key in polarity if polarity[key] != ratings[key]} == {"dataset"}

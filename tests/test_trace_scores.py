@@ -17,11 +17,11 @@ from helpers import (
     trace_scores,
     training,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.selection import kcenters, registry
 from helpers.specs import Select, Train
 
-SCALE = Scale(dataset="digits@200+50", epochs=4, n_seeds=3, models=["resnet8-w8"])
+SCALE = Config(dataset="digits@200+50", epochs=4, n_seeds=3, models=["resnet8-w8"])
 N = 200
 
 

@@ -22,19 +22,19 @@ from helpers.claims.stored import (
     seconds,
 )
 from helpers.claims.verdicts import HOLDS
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.specs import rounds
 
 MARGIN = 0.5  # points of error that count as no loss
 
 
-def labelled(scale: Scale, method: str, budget: float, by: str = "") -> BySeed:
+def labelled(scale: Config, method: str, budget: float, by: str = "") -> BySeed:
     """Return seed -> the target trained on what a network labelled up to a budget."""
     return lambda seed: ex.active_run(scale, method, budget, seed, by)
 
 
 def gaps(
-    scale: Scale, first: tuple[str, str], second: tuple[str, str], budgets: tuple[float, ...]
+    scale: Config, first: tuple[str, str], second: tuple[str, str], budgets: tuple[float, ...]
 ) -> np.ndarray:
     """Return error of one (method, selector) less another's, shape (budgets, seeds)."""
     errors = [
@@ -49,7 +49,7 @@ def shares(budgets: tuple[float, ...]) -> list[str]:
     return [f"{budget:g}" for budget in budgets]
 
 
-def labelling_seconds(scale: Scale, method: str, by: str) -> np.ndarray:
+def labelling_seconds(scale: Config, method: str, by: str) -> np.ndarray:
     """Return seconds of all rounds up to each budget, shape (budgets, seeds).
 
     The final training of the target is not among them.
@@ -68,14 +68,14 @@ def labelling_seconds(scale: Scale, method: str, by: str) -> np.ndarray:
     return np.array([[spent(b, seed) for seed in scale.seeds] for b in scale.label_budgets])
 
 
-def speed_ups(scale: Scale, method: str, by: str = "") -> np.ndarray:
+def speed_ups(scale: Config, method: str, by: str = "") -> np.ndarray:
     """Return how many times longer the target labels than a proxy, shape (budgets, seeds)."""
     target = labelling_seconds(scale, method, scale.target)
     return target / labelling_seconds(scale, method, by or scale.proxy)
 
 
 @measured
-def svp_03(scale: Scale) -> Evidence:
+def svp_03(scale: Config) -> Evidence:
     """Error where the proxy labels less where the target does, confidence, (budgets, seeds)."""
     pair = (("least-confidence", scale.proxy), ("least-confidence", scale.target))
     return {
@@ -85,7 +85,7 @@ def svp_03(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_04(scale: Scale) -> Evidence:
+def svp_04(scale: Config) -> Evidence:
     """Speed-up of labelling by confidence up to the largest budget over that of one training."""
     target, proxy = seconds(scale, full(scale, scale.target), full(scale, scale.proxy))
     found = speed_ups(scale, "least-confidence")[-1]
@@ -94,7 +94,7 @@ def svp_04(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_05(scale: Scale) -> Evidence:
+def svp_05(scale: Config) -> Evidence:
     """Speed-up of labelling by confidence at each budget, (seeds, budgets)."""
     if len(scale.label_budgets) < 2:
         raise Missing("one label budget shows no trend")
@@ -102,7 +102,7 @@ def svp_05(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_06(scale: Scale) -> Evidence:
+def svp_06(scale: Config) -> Evidence:
     """Largest speed-up of k-centers among budgets and proxies that lose nothing, (seeds,).
 
     A cell loses nothing where its error less that of the target's labels is surely below half
@@ -122,7 +122,7 @@ def svp_06(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_07(scale: Scale) -> Evidence:
+def svp_07(scale: Config) -> Evidence:
     """Error of k-centers by the smallest proxy less by the target; the same against depth.
 
     Budgets above the smallest count. With one proxy beside the target there is no trend.
@@ -142,14 +142,14 @@ def svp_07(scale: Scale) -> Evidence:
     return parts(worse=lambda: {"differences": lost(proxies[0])}, depth=depth)
 
 
-def _place(scale: Scale):
+def _place(scale: Config):
     """Return a sort key of networks, shallow to deep: their places among the models."""
     known = list(scale.models)
     return lambda model: known.index(model) if model in known else len(known)
 
 
 @measured
-def svp_08(scale: Scale) -> Evidence:
+def svp_08(scale: Config) -> Evidence:
     """Error on random labels less error on the target's least confident, (budgets, seeds)."""
     pair = (("random", ""), ("least-confidence", scale.target))
     return {
@@ -159,7 +159,7 @@ def svp_08(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_09(scale: Scale) -> Evidence:
+def svp_09(scale: Config) -> Evidence:
     """Error of k-centers less error of confidence, target as selector, (budgets, seeds)."""
     pair = (("k-centers", scale.target), ("least-confidence", scale.target))
     found = gaps(scale, *pair, scale.label_budgets)

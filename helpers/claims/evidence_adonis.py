@@ -22,42 +22,42 @@ from helpers.claims.stored import (
     refuse_shared,
     seconds,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.store import Result
 
 HISTORY = 512  # losses that ADONIS keeps by default
 WITHIN = 5.0  # points below the baseline's last accuracy
 
 
-def setting(scale: Scale, name: str, **options: object) -> BySeed:
+def setting(scale: Config, name: str, **options: object) -> BySeed:
     """Return seed -> a run through a sampler."""
     return lambda seed: ex.online_run(scale, name, seed, **options)
 
 
-def adonis(scale: Scale, eta: int = 1, **options: object) -> BySeed:
+def adonis(scale: Config, eta: int = 1, **options: object) -> BySeed:
     """Return seed -> an ADONIS run; without options it is that of the comparison."""
     return setting(scale, "adonis", eta=eta, **options)
 
 
-def lost(scale: Scale, run: BySeed) -> np.ndarray:
+def lost(scale: Config, run: BySeed) -> np.ndarray:
     """Return points lost against full training, (seeds,)."""
     return accuracy(scale, full(scale, scale.proxy)) - accuracy(scale, run)
 
 
-def boosts(scale: Scale, *runs: BySeed) -> np.ndarray:
+def boosts(scale: Config, *runs: BySeed) -> np.ndarray:
     """Return full training's seconds over those of each setting, (settings, seeds)."""
     spent = seconds(scale, full(scale, scale.proxy), *runs)
     return spent[0] / spent[1:]
 
 
-def both_etas(scale: Scale) -> list[int]:
+def both_etas(scale: Config) -> list[int]:
     """Return the etas at which IDS and ADONIS were combined."""
     need(scale.etas, 1)
     return sorted({1, max(scale.etas)})
 
 
 @measured
-def adonis_05(scale: Scale) -> Evidence:
+def adonis_05(scale: Config) -> Evidence:
     """Pool over the fewest rows back-propagated in an epoch by IDS + ADONIS, (seeds,)."""
     etas = both_etas(scale)
 
@@ -71,20 +71,20 @@ def adonis_05(scale: Scale) -> Evidence:
     return {"values": np.max(found, axis=0), "note": f"the larger of {means}"}
 
 
-def stale_gain(scale: Scale) -> Evidence:
+def stale_gain(scale: Config) -> Evidence:
     """Accuracy at eta 3 less accuracy at eta 1, (seeds,)."""
     need(scale.etas, 1, 3)
     return {"differences": accuracy(scale, adonis(scale, 3)) - accuracy(scale, adonis(scale, 1))}
 
 
 @measured
-def adonis_10(scale: Scale) -> Evidence:
+def adonis_10(scale: Config) -> Evidence:
     """Accuracy at eta 3 less accuracy at eta 1, (seeds,)."""
     return stale_gain(scale)
 
 
 @measured
-def adonis_12(scale: Scale) -> Evidence:
+def adonis_12(scale: Config) -> Evidence:
     """Points lost by both methods less the larger single loss, all at eta 1, (seeds,)."""
     need(scale.etas, 1)
     singles = [accuracy(scale, setting(scale, "ids")), accuracy(scale, adonis(scale))]
@@ -93,7 +93,7 @@ def adonis_12(scale: Scale) -> Evidence:
 
 
 @measured
-def adonis_13(scale: Scale) -> Evidence:
+def adonis_13(scale: Config) -> Evidence:
     """Points lost by every variant at the paper's defaults, (settings, seeds)."""
     variants = {"IDS": setting(scale, "ids")}
     variants |= {f"ADONIS eta {eta}": adonis(scale, eta) for eta in scale.etas}
@@ -105,7 +105,7 @@ def adonis_13(scale: Scale) -> Evidence:
 
 
 @measured
-def adonis_17(scale: Scale) -> Evidence:
+def adonis_17(scale: Config) -> Evidence:
     """Train boost of IDS times alpha, (seeds,); the note counts preprocessing in."""
     whole, ids = seconds(scale, full(scale, scale.proxy), setting(scale, "ids"))
     counted = np.median(scale.keep * whole / (ids + whole))
@@ -113,14 +113,14 @@ def adonis_17(scale: Scale) -> Evidence:
     return {"values": scale.keep * whole / ids, "note": note}
 
 
-def theta_run(scale: Scale, theta: float, **options: object) -> BySeed:
+def theta_run(scale: Config, theta: float, **options: object) -> BySeed:
     """Return seed -> a run of the sweep over theta."""
     need(scale.thetas, theta)
     return adonis(scale, theta=theta, **options)
 
 
 @measured
-def adonis_22(scale: Scale) -> Evidence:
+def adonis_22(scale: Config) -> Evidence:
     """Loss and boost at every theta, (thetas, seeds), and those at 0.1."""
     need(scale.thetas, 0.1)
 
@@ -139,7 +139,7 @@ def adonis_22(scale: Scale) -> Evidence:
     )
 
 
-def share_trained(scale: Scale, theta: float) -> float:
+def share_trained(scale: Config, theta: float) -> float:
     """Return the share of all rows x epochs that a theta back-propagates, mean over seeds."""
     runs = each_seed(scale, theta_run(scale, theta))
     return float(
@@ -148,7 +148,7 @@ def share_trained(scale: Scale, theta: float) -> float:
 
 
 @measured
-def adonis_23(scale: Scale) -> Evidence:
+def adonis_23(scale: Config) -> Evidence:
     """Points lost at theta 0.7 and boost at theta 0.05, (seeds,) each."""
     found = parts(
         collapse=lambda: {"differences": lost(scale, theta_run(scale, 0.7))},
@@ -168,7 +168,7 @@ def batches_without_bin(run: Result) -> float:
 
 
 @measured
-def adonis_25(scale: Scale) -> Evidence:
+def adonis_25(scale: Config) -> Evidence:
     """Share of forward batches without an accepted bin at sigma 2, (seeds,) a theta."""
 
     def share(theta: float) -> Evidence:
@@ -179,7 +179,7 @@ def adonis_25(scale: Scale) -> Evidence:
 
 
 @measured
-def adonis_28(scale: Scale) -> Evidence:
+def adonis_28(scale: Config) -> Evidence:
     """Boost against alpha, boost at alpha of 0.8 or more, loss at 0.1 less loss at 0.3."""
 
     def alpha_run(alpha: float) -> BySeed:
@@ -203,7 +203,7 @@ def adonis_28(scale: Scale) -> Evidence:
 
 
 @measured
-def adonis_29(scale: Scale) -> Evidence:
+def adonis_29(scale: Config) -> Evidence:
     """Boost against eta, (seeds, etas), and the accuracy that eta 3 costs."""
 
     def boost() -> Evidence:
@@ -221,7 +221,7 @@ def seconds_to(run: Result, reached: float) -> float:
 
 
 @measured
-def adonis_37(scale: Scale) -> Evidence:
+def adonis_37(scale: Config) -> Evidence:
     """Seconds of full training over ADONIS's until full accuracy - 5 points, (seeds,)."""
     need(scale.etas)
     eta = 2 if 2 in scale.etas else max(scale.etas)

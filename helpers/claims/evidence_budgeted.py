@@ -22,7 +22,7 @@ from helpers.claims.stored import (
     refuse_shared,
     seconds,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.specs import Measure
 from helpers.store import Result
 
@@ -30,13 +30,13 @@ PAPER_POOL = 3000
 N_PROJECTED = 64  # features after the projection that decides
 
 
-def cell(scale: Scale, model: str, method: str, budget: float) -> BySeed:
+def cell(scale: Config, model: str, method: str, budget: float) -> BySeed:
     """Return seed -> a run of Algorithm 1."""
     return lambda seed: ex.budgeted_run(scale, model, method, budget, seed)
 
 
 @measured
-def budgeted_01(scale: Scale) -> Evidence:
+def budgeted_01(scale: Config) -> Evidence:
     """Test accuracy against budget, (methods x panels, seeds, budgets)."""
     need(scale.panel_budgets, at_least=2)
     panels = [(method, model) for model in scale.panel_models for method in scale.panel_methods]
@@ -57,7 +57,7 @@ def timing(name: str) -> Result:
 
 
 @measured
-def budgeted_06(scale: Scale) -> Evidence:
+def budgeted_06(scale: Config) -> Evidence:
     """Slope of log processor seconds on log k of the whole selection, (pools,).
 
     Processor seconds in an order drawn for each pool: on a shared machine too, what others do
@@ -69,7 +69,7 @@ def budgeted_06(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_07(scale: Scale) -> Evidence:
+def budgeted_07(scale: Config) -> Evidence:
     """Median seconds of kernel, closed LP and truncated power at the paper's pool size."""
     arrays = timing("kernel-exponent").arrays
     here = np.flatnonzero(arrays["sizes"] == PAPER_POOL)
@@ -93,7 +93,7 @@ def solver_note() -> str:
 
 
 @measured
-def budgeted_13(scale: Scale) -> Evidence:
+def budgeted_13(scale: Config) -> Evidence:
     """Random instances in which products and linear inequalities differ."""
     metrics = load(Measure("linearisation")).metrics
     equal = min(metrics["n_equal_value"], metrics["n_equal_optima"])
@@ -101,7 +101,7 @@ def budgeted_13(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_14(scale: Scale) -> Evidence:
+def budgeted_14(scale: Config) -> Evidence:
     """Random instances in which the rounded LP misses the optimum."""
     found = load(Measure("rounding-gap"))
     low, middle = np.quantile(found.arrays["ratio"], [0.05, 0.5])
@@ -113,7 +113,7 @@ def budgeted_14(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_15(scale: Scale) -> Evidence:
+def budgeted_15(scale: Config) -> Evidence:
     """Instances with a falling power step: semi-definite, and shifted to be so."""
     metrics = load(Measure("power-monotone")).metrics
     trials = metrics["n_instances"]
@@ -129,7 +129,7 @@ def budgeted_15(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_16(scale: Scale) -> Evidence:
+def budgeted_16(scale: Config) -> Evidence:
     """Final x'Qx from the LP less that from random starts, %, largest N; steps from the LP."""
     arrays = load(Measure("power-start")).arrays
     share = arrays["difference"]  # (LP - random) / LP, to be taken relative to random
@@ -143,25 +143,25 @@ def budgeted_16(scale: Scale) -> Evidence:
     }
 
 
-def chosen_share(scale: Scale, budget: float) -> BySeed:
+def chosen_share(scale: Config, budget: float) -> BySeed:
     """Return seed -> the target trained on what the budgeted method selects."""
     return on_choice(scale, "iqp", budget)
 
 
-def gain_on_full(scale: Scale, budget: float) -> np.ndarray:
+def gain_on_full(scale: Config, budget: float) -> np.ndarray:
     """Return accuracy on a chosen share less accuracy on everything, (seeds,)."""
     whole = accuracy(scale, full(scale, scale.target))
     return accuracy(scale, chosen_share(scale, budget)) - whole
 
 
 @measured
-def budgeted_17(scale: Scale) -> Evidence:
+def budgeted_17(scale: Config) -> Evidence:
     """Accuracy on a chosen quarter less accuracy on everything, (seeds,)."""
     return {"differences": gain_on_full(scale, 0.25)}
 
 
 @measured
-def budgeted_18(scale: Scale) -> Evidence:
+def budgeted_18(scale: Config) -> Evidence:
     """The same at 50, 40 and 25 %, (3, seeds), and seconds with selection, (4, seeds)."""
     shares = (0.5, 0.4, 0.25)
 
@@ -181,7 +181,7 @@ def budgeted_18(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_20(scale: Scale) -> Evidence:
+def budgeted_20(scale: Config) -> Evidence:
     """The kernel's share of the time, its exponent on N, and what random projection changes."""
 
     def timed(name: str) -> Evidence:
@@ -223,7 +223,7 @@ def _projection(found: Mapping[str, np.ndarray]) -> int:
 
 
 @measured
-def budgeted_23(scale: Scale) -> Evidence:
+def budgeted_23(scale: Config) -> Evidence:
     """Accuracy for every weight of the kernel term, (2 readings, weights, seeds)."""
     need(scale.weights, 0.3, at_least=2)
     readings = ("kernel", "distance")

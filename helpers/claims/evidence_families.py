@@ -6,10 +6,10 @@ import numpy as np
 
 from helpers import experiments as ex, rankings_of_runs as rankings
 from helpers.claims.stored import Evidence, load, measured, need, parts
-from helpers.experiments import Scale
+from helpers.experiments import Config
 
 
-def agreements(scale: Scale, matrix: np.ndarray, family: str) -> np.ndarray:
+def agreements(scale: Config, matrix: np.ndarray, family: str) -> np.ndarray:
     """Return the mean correlation of residual networks with a family, one number a seed.
 
     A pair joins a residual run of the seed with a run of another network and another seed: runs
@@ -41,7 +41,7 @@ def agreements(scale: Scale, matrix: np.ndarray, family: str) -> np.ndarray:
 
 
 @measured
-def svp_30(scale: Scale) -> Evidence:
+def svp_30(scale: Config) -> Evidence:
     """Spearman of residual nets' entropies with each other, with VGG and AlexNet, (seeds,)."""
     runs = [load(run) for run in ex.family_runs(scale)]
     matrix = rankings.similarity_matrix([rankings.entropy_of(run) for run in runs])

@@ -19,19 +19,19 @@ from helpers.claims.stored import (
     refuse_shared,
     seconds,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.ranking import t_interval
 from helpers.specs import Measure
 
 SAME = 0.5  # points: two rungs this close count as equal
 
 
-def rung(scale: Scale, name: str, percentage: float) -> BySeed:
+def rung(scale: Config, name: str, percentage: float) -> BySeed:
     """Return seed -> the proxy network trained on a rung's choice."""
     return lambda seed: ex.ladder_run(scale, name, percentage, seed)
 
 
-def step(scale: Scale, upper: str, lower: str, percentages: tuple[float, ...]) -> np.ndarray:
+def step(scale: Config, upper: str, lower: str, percentages: tuple[float, ...]) -> np.ndarray:
     """Return accuracy on one rung less accuracy on another, (percentages, seeds)."""
     need(percentages)
     return np.array(
@@ -46,7 +46,7 @@ def names_of(percentages: tuple[float, ...]) -> list[str]:
 
 
 @measured
-def geda_02(scale: Scale) -> Evidence:
+def geda_02(scale: Config) -> Evidence:
     """Accuracy of the full set less random per class, and its rise with what is removed."""
     whole = accuracy(scale, full(scale, scale.proxy))
     kept = [accuracy(scale, rung(scale, "random-per-class", p)) for p in scale.percentages]
@@ -58,14 +58,14 @@ def geda_02(scale: Scale) -> Evidence:
 
 
 @measured
-def geda_03(scale: Scale) -> Evidence:
+def geda_03(scale: Config) -> Evidence:
     """Accuracy of random per quartile less random per class, (percentages, seeds)."""
     rungs = ("random-per-quartile", "random-per-class")
     return {"differences": step(scale, *rungs, scale.percentages)}
 
 
 @measured
-def geda_04(scale: Scale) -> Evidence:
+def geda_04(scale: Config) -> Evidence:
     """Accuracy of evenly spaced less random per quartile without the 20 % cell."""
     rungs = ("evenly-spaced", "random-per-quartile")
     found = {"differences": step(scale, *rungs, tuple(p for p in scale.percentages if p != 0.2))}
@@ -75,7 +75,7 @@ def geda_04(scale: Scale) -> Evidence:
 
 
 @measured
-def geda_05(scale: Scale) -> Evidence:
+def geda_05(scale: Config) -> Evidence:
     """Accuracy of GEDA less evenly spaced, (percentages, seeds)."""
     found = step(scale, "geda-random", "evenly-spaced", scale.percentages)
     _, low, high = t_interval(found.reshape(-1))
@@ -84,7 +84,7 @@ def geda_05(scale: Scale) -> Evidence:
 
 
 @measured
-def geda_07(scale: Scale) -> Evidence:
+def geda_07(scale: Config) -> Evidence:
     """Accuracy of GEDA less random per class, percentage by percentage."""
     return {
         "differences": step(scale, "geda-random", "random-per-class", scale.percentages),
@@ -92,7 +92,7 @@ def geda_07(scale: Scale) -> Evidence:
     }
 
 
-def solving_share(scale: Scale) -> Evidence:
+def solving_share(scale: Config) -> Evidence:
     """Seconds that HiGHS takes for all classes over the subset run's training seconds."""
     measure = load(Measure("geda-milp"))
     refuse_shared([measure])
@@ -108,7 +108,7 @@ def solving_share(scale: Scale) -> Evidence:
 
 
 @measured
-def geda_17(scale: Scale) -> Evidence:
+def geda_17(scale: Config) -> Evidence:
     """Gap between solver and closed form, and solving over training time."""
 
     def objective() -> Evidence:
@@ -119,7 +119,7 @@ def geda_17(scale: Scale) -> Evidence:
 
 
 @measured
-def geda_18(scale: Scale) -> Evidence:
+def geda_18(scale: Config) -> Evidence:
     """Accuracy at the smallest percentage for every N, (Ns, seeds)."""
     need(scale.node_counts, 5, at_least=2)
     values = [
@@ -129,7 +129,7 @@ def geda_18(scale: Scale) -> Evidence:
 
 
 @measured
-def geda_19(scale: Scale) -> Evidence:
+def geda_19(scale: Config) -> Evidence:
     """Largest end terms of the trapezoid rule over random classes."""
     metrics = load(Measure("geda-end-term")).metrics
     note = f"dropped term beyond its bound in {metrics['n_beyond_bound']} instances"
@@ -142,7 +142,7 @@ def geda_19(scale: Scale) -> Evidence:
 
 
 @measured
-def geda_25(scale: Scale) -> Evidence:
+def geda_25(scale: Config) -> Evidence:
     """Accuracy of each variant less plain GEDA at the smallest percentage, (variants, seeds).
 
     The variants are the smoothed ECDF and quantile nodes at equal N, and the rule with every

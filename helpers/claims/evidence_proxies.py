@@ -24,14 +24,14 @@ from helpers.claims.stored import (
     parts,
     seconds,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.specs import Select
 
 BRIEF = 50 / 181  # the shortest training of `svp` Table 3, as a share of the longest
 NEAR = 0.1  # shares this close stand for the documents' own
 
 
-def stops(scale: Scale) -> list[int]:
+def stops(scale: Config) -> list[int]:
     """Return the epochs after which proxies were stopped early.
 
     Raises:
@@ -43,12 +43,12 @@ def stops(scale: Scale) -> list[int]:
     return found
 
 
-def brief_stop(scale: Scale) -> int:
+def brief_stop(scale: Config) -> int:
     """Return the stop nearest to 50 of 181 epochs."""
     return min(stops(scale), key=lambda stop: abs(stop - BRIEF * scale.epochs))
 
 
-def near(scale: Scale, share: float) -> float:
+def near(scale: Config, share: float) -> float:
     """Return the budget, among those that kinds of proxies are compared at, nearest to a share.
 
     Raises:
@@ -60,14 +60,14 @@ def near(scale: Scale, share: float) -> float:
     return found
 
 
-def on_brief(scale: Scale, method: str, budget: float, after: int) -> BySeed:
+def on_brief(scale: Config, method: str, budget: float, after: int) -> BySeed:
     """Return seed -> the target on what the proxy selects after some epochs."""
     return lambda seed: ex.subset_run(
         scale, scale.target, ex.brief_choice(scale, method, budget, seed, after=after)
     )
 
 
-def on_ensemble(scale: Scale, budget: float, size: int) -> BySeed:
+def on_ensemble(scale: Config, budget: float, size: int) -> BySeed:
     """Return seed -> the target on what several proxies select together by entropy.
 
     Raises:
@@ -80,7 +80,7 @@ def on_ensemble(scale: Scale, budget: float, size: int) -> BySeed:
     )
 
 
-def brief_seconds(scale: Scale, method: str, budget: float, after: int) -> np.ndarray:
+def brief_seconds(scale: Config, method: str, budget: float, after: int) -> np.ndarray:
     """Return seconds of a proxy stopped early and of its choice, shape (seeds,).
 
     Raises:
@@ -91,7 +91,7 @@ def brief_seconds(scale: Scale, method: str, budget: float, after: int) -> np.nd
 
 
 @measured
-def svp_10(scale: Scale) -> Evidence:
+def svp_10(scale: Config) -> Evidence:
     """Speed-up of selecting with the proxy's own batch over that with the shared one; its error.
 
     The target takes equally long beside both, so it cancels. The error is that on the rows chosen
@@ -122,7 +122,7 @@ def svp_10(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_18(scale: Scale) -> Evidence:
+def svp_18(scale: Config) -> Evidence:
     """Full time over that of a brief proxy, its choice and the half; the half's error.
 
     Forgetting events choose the half; the proxy is stopped nearest to 50 of 181 epochs.
@@ -142,7 +142,7 @@ def svp_18(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_19(scale: Scale) -> Evidence:
+def svp_19(scale: Config) -> Evidence:
     """Ratio of selection times over ratio of training times, (lengths of training, seeds).
 
     The target selects after its whole training, the proxy after its own and at every stop; the
@@ -167,7 +167,7 @@ def svp_19(scale: Scale) -> Evidence:
     return {"values": list(rows.values()), "labels": list(rows)}
 
 
-def brief_less_whole(scale: Scale, budget: float) -> dict[int, np.ndarray]:
+def brief_less_whole(scale: Config, budget: float) -> dict[int, np.ndarray]:
     """Return stop -> error with a stopped less with a whole proxy, forgetting, (seeds,)."""
     whole = error(scale, on_choice(scale, "forgetting", budget))
     return {
@@ -177,7 +177,7 @@ def brief_less_whole(scale: Scale, budget: float) -> dict[int, np.ndarray]:
 
 
 @measured
-def svp_20(scale: Scale) -> Evidence:
+def svp_20(scale: Config) -> Evidence:
     """Error with the whole less with a stopped proxy, forgetting, near 30 %, (stops, seeds)."""
     budget = near(scale, 0.3)
     found = brief_less_whole(scale, budget)
@@ -189,7 +189,7 @@ def svp_20(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_21(scale: Scale) -> Evidence:
+def svp_21(scale: Config) -> Evidence:
     """Error with a stopped less with the whole proxy near 70 %, 100 classes, (stops, seeds)."""
     budget = near(scale, 0.7)
     found = brief_less_whole(scale, budget)
@@ -203,20 +203,20 @@ def svp_21(scale: Scale) -> Evidence:
     }
 
 
-def target_less_proxy(scale: Scale, budget: float) -> np.ndarray:
+def target_less_proxy(scale: Config, budget: float) -> np.ndarray:
     """Return error with the target's entropy less error with the proxy's, (seeds,)."""
     by_target = error(scale, on_choice(scale, "entropy", budget, scale.target))
     return by_target - error(scale, on_choice(scale, "entropy", budget))
 
 
 @measured
-def svp_24(scale: Scale) -> Evidence:
+def svp_24(scale: Config) -> Evidence:
     """Error with the target's entropy less error with the proxy's, (shares, seeds), pooled."""
     return by_share(scale.budgets, lambda budget: target_less_proxy(scale, budget))
 
 
 @measured
-def svp_slides_01(scale: Scale) -> Evidence:
+def svp_slides_01(scale: Config) -> Evidence:
     """Seconds to select with the target over those with the proxy stopped first, (seeds,)."""
     budget, first = max(ex.proxy_budgets(scale)), min(stops(scale))
     whole, picked = seconds(
@@ -230,7 +230,7 @@ def svp_slides_01(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_06(scale: Scale) -> Evidence:
+def svp_slides_06(scale: Config) -> Evidence:
     """Error with a brief less with a whole training of the proxy, entropy, (shares, seeds)."""
     after = brief_stop(scale)
 
@@ -243,12 +243,12 @@ def svp_slides_06(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_07(scale: Scale) -> Evidence:
+def svp_slides_07(scale: Config) -> Evidence:
     """Error with the target's entropy less error with the proxy's, share by share."""
     return by_share(scale.budgets, lambda budget: target_less_proxy(scale, budget))
 
 
-def one_less_several(scale: Scale, size: int) -> Evidence:
+def one_less_several(scale: Config, size: int) -> Evidence:
     """Return error with one proxy less error with several, entropy, (shares, seeds)."""
 
     def gained(budget: float) -> np.ndarray:
@@ -262,7 +262,7 @@ def one_less_several(scale: Scale, size: int) -> Evidence:
 
 
 @measured
-def svp_slides_08(scale: Scale) -> Evidence:
+def svp_slides_08(scale: Config) -> Evidence:
     """Error with one less with three proxies; three proxies near 60 % less the full set."""
 
     def lost() -> Evidence:
@@ -275,7 +275,7 @@ def svp_slides_08(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_13(scale: Scale) -> Evidence:
+def svp_slides_13(scale: Config) -> Evidence:
     """Error with one less with two proxies, entropy, (shares, seeds).
 
     Note: all points are ranked, not only those that the proxies get right.

@@ -7,7 +7,7 @@ import numpy as np
 from helpers.claims.evidence_budgeted import cell, timing
 from helpers.claims.stored import Evidence, Unfit, accuracy, load, measured, need, number
 from helpers.claims.verdicts import RESAMPLES
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.specs import Measure
 from helpers.store import Result
 
@@ -16,7 +16,7 @@ SUMMED = (0.8, 1.25)  # summed steps over a whole draw that count as agreement
 RIVALS = {"dpp": "k-DPP", "submodular": "coverage + diversity"}
 
 
-def panel_accuracies(scale: Scale, methods: tuple[str, ...]) -> np.ndarray:
+def panel_accuracies(scale: Config, methods: tuple[str, ...]) -> np.ndarray:
     """Return accuracies in points, (methods, panels, budgets, seeds).
 
     Raises:
@@ -43,7 +43,7 @@ def cells_won(means: np.ndarray) -> np.ndarray:
 
 
 @measured
-def budgeted_02(scale: Scale) -> Evidence:
+def budgeted_02(scale: Config) -> Evidence:
     """Cells that random wins and its chance of it, (panels, budgets)."""
     methods = scale.panel_methods
     need(methods, "random", at_least=2)
@@ -53,7 +53,7 @@ def budgeted_02(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_03(scale: Scale) -> Evidence:
+def budgeted_03(scale: Config) -> Evidence:
     """Cells in which the budgeted method's mean is above random's, (panels, budgets)."""
     random, other = panel_accuracies(scale, ("random", "iqp")).mean(axis=-1)
     wins = np.where(other > random, 1.0, np.where(other < random, 0.0, 0.5))
@@ -61,7 +61,7 @@ def budgeted_03(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_04(scale: Scale) -> Evidence:
+def budgeted_04(scale: Config) -> Evidence:
     """Share of resamples of the seeds in which the wins stand in the paper's order.
 
     Note: all cells of a resample draw the same seeds, since they share start sets; equal counts
@@ -79,7 +79,7 @@ def budgeted_04(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_05(scale: Scale) -> Evidence:
+def budgeted_05(scale: Config) -> Evidence:
     """Accuracy of the budgeted method less each rival's, (rivals, cells, seeds)."""
     ours, *rivals = panel_accuracies(scale, ("iqp", *RIVALS))
     differences = np.array([ours - rival for rival in rivals])
@@ -125,7 +125,7 @@ def sampler_note(found: Result) -> str:
 
 
 @measured
-def budgeted_08(scale: Scale) -> Evidence:
+def budgeted_08(scale: Config) -> Evidence:
     """Seconds of whole textbook draws, (repeats, budgets), and the exponent of time on k.
 
     Note: a sum over more steps is larger by itself, so whole draws decide the order, on a pool
@@ -148,7 +148,7 @@ def budgeted_08(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_09(scale: Scale) -> Evidence:
+def budgeted_09(scale: Config) -> Evidence:
     """Time of the textbook DPP over the budgeted method's at half the pool, (1 setting,)."""
     found = textbook_seconds()
     half = np.flatnonzero(found.arrays["ks"] == found.metrics["n"] // 2)
@@ -157,7 +157,7 @@ def budgeted_09(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_10(scale: Scale) -> Evidence:
+def budgeted_10(scale: Config) -> Evidence:
     """The same at every budget, (budgets,)."""
     found = textbook_seconds()
     labels = [f"k = {k}" for k in found.arrays["ks"]]
@@ -165,7 +165,7 @@ def budgeted_10(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_11(scale: Scale) -> Evidence:
+def budgeted_11(scale: Config) -> Evidence:
     """Plain greedy over its slowest rival, per budget; R2 of a line in k; over ours."""
     found = selection_seconds()
     ks = found.arrays["ks"]
@@ -182,7 +182,7 @@ def budgeted_11(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_12(scale: Scale) -> Evidence:
+def budgeted_12(scale: Config) -> Evidence:
     """Small instances where greedy stays below 1 - 1/e, or the objective is not as needed."""
     metrics = load(Measure("greedy-share")).metrics
     trials = metrics["n_instances"]
@@ -195,7 +195,7 @@ def budgeted_12(scale: Scale) -> Evidence:
 
 
 @measured
-def budgeted_22(scale: Scale) -> Evidence:
+def budgeted_22(scale: Config) -> Evidence:
     """Ratios of selection times at two thirds of the pool, DPP and plain greedy, (repeats,)."""
     arrays = textbook_seconds().arrays
     ours = np.median(arrays["large_iqp"])

@@ -28,14 +28,14 @@ from helpers.claims.stored import (
     refuse_shared,
     seconds,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.ranking import pearson
 from helpers.store import Result
 
 NO_SVHN = f"SVHN itself: not decidable, {ABSENT}"
 
 
-def on_svhn(scale: Scale) -> bool:
+def on_svhn(scale: Config) -> bool:
     """Return whether a scale's runs are on SVHN, divided by its authors or by `svp-slides`."""
     return scale.dataset.startswith("svhn")
 
@@ -47,7 +47,7 @@ def depth_of(model: str, place: int) -> int:
 
 
 @measured
-def svp_slides_02(scale: Scale) -> Evidence:
+def svp_slides_02(scale: Config) -> Evidence:
     """Points gained a minute added by each further step in depth, (seeds, depths - 1)."""
     need(scale.models, at_least=3)
     runs = [full(scale, model) for model in scale.models]
@@ -60,7 +60,7 @@ def svp_slides_02(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_03(scale: Scale) -> Evidence:
+def svp_slides_03(scale: Config) -> Evidence:
     """Points gained in the second half of the proxy's seconds over those of the first."""
     runs = each_seed(scale, full(scale, scale.proxy))
     refuse_shared(runs)
@@ -71,7 +71,7 @@ def svp_slides_03(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_04(scale: Scale) -> Evidence:
+def svp_slides_04(scale: Config) -> Evidence:
     """Agreement with the target of combined proxies less one proxy's, (1, target runs)."""
     proxies = [rankings.entropy_of(r) for r in each_seed(scale, full(scale, scale.proxy))]
     targets = [rankings.entropy_of(r) for r in each_seed(scale, full(scale, scale.target))]
@@ -85,13 +85,13 @@ def svp_slides_04(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_05(scale: Scale) -> Evidence:
+def svp_slides_05(scale: Config) -> Evidence:
     """Error of random less error of the proxy's entropy, (shares, seeds)."""
     return by_share(scale.budgets, lambda budget: gain_of(scale, "entropy", budget))
 
 
 @measured
-def svp_slides_09(scale: Scale) -> Evidence:
+def svp_slides_09(scale: Config) -> Evidence:
     """Error on a brief proxy's 60 % less the full set's; of random less its, at 40 and 60 %.
 
     Entropy of the proxy stopped first chooses. The claim is about SVHN and nothing else.
@@ -117,7 +117,7 @@ def svp_slides_09(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_11(scale: Scale) -> Evidence:
+def svp_slides_11(scale: Config) -> Evidence:
     """Full time over proxy + selection + subset time; error less the full set's.
 
     At 50 % on SVHN, after which the parts are then named, and at 60 % elsewhere, named after CIFAR.
@@ -137,7 +137,7 @@ def svp_slides_11(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_12(scale: Scale) -> Evidence:
+def svp_slides_12(scale: Config) -> Evidence:
     """Error of random less error of what the proxy gets right, by entropy, (1, seeds).
 
     Note: of the slides' recipe the ranking is kept: only points that the proxy classifies
@@ -151,7 +151,7 @@ def svp_slides_12(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_14(scale: Scale) -> Evidence:
+def svp_slides_14(scale: Config) -> Evidence:
     """Error of the target by the slides' recipe less error by the paper's, equal epochs, (seeds,).
 
     Note: the slides held back a fifth of the training rows for validation; here both recipes see
@@ -167,7 +167,7 @@ def svp_slides_14(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_15(scale: Scale) -> Evidence:
+def svp_slides_15(scale: Config) -> Evidence:
     """Error on what the proxy is least sure of at each share and on everything, (seeds, shares).
 
     Note: `svp-slides` reports it of SVHN; the data set is the scale's.
@@ -180,7 +180,7 @@ def svp_slides_15(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_16(scale: Scale) -> Evidence:
+def svp_slides_16(scale: Config) -> Evidence:
     """Error differences of the three metrics, (pairs x shares, seeds); their correlations."""
     pairs = list(combinations(("least-confidence", "margin", "entropy"), 2))
     cells = [(a, b, budget) for a, b in pairs for budget in scale.budgets]
@@ -202,7 +202,7 @@ def svp_slides_16(scale: Scale) -> Evidence:
     return parts(error=errors, ranks=ranks)
 
 
-def replaced_shares(scale: Scale, plain: list[Result], strict: list[Result]) -> str:
+def replaced_shares(scale: Config, plain: list[Result], strict: list[Result]) -> str:
     """Say which share of a plain selection, class by class, the other one leaves out."""
     labels = load(ex.depth_run(scale, scale.proxy, scale.seeds[0])).arrays["labels"]
     n_classes = int(labels.max()) + 1
@@ -216,7 +216,7 @@ def replaced_shares(scale: Scale, plain: list[Result], strict: list[Result]) -> 
     return f"{shares.min():.0f} to {shares.max():.0f} % of a class's chosen points are replaced"
 
 
-def replaced_note(scale: Scale, budget: float, strict: tuple) -> str:
+def replaced_note(scale: Config, budget: float, strict: tuple) -> str:
     """Return `replaced_shares` where both selections are stored; published packs may lack them."""
     try:
         picked, other = (
@@ -229,7 +229,7 @@ def replaced_note(scale: Scale, budget: float, strict: tuple) -> str:
 
 
 @measured
-def svp_slides_17(scale: Scale) -> Evidence:
+def svp_slides_17(scale: Config) -> Evidence:
     """Error ranking only what the proxy got right less error ranking all, smallest share."""
     budget, strict = min(scale.budgets), (("correct_only", True),)
     differences = error(scale, on_choice(scale, "entropy", budget, options=strict))

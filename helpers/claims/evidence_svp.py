@@ -31,7 +31,7 @@ from helpers.claims.stored import (
     refuse_shared,
     seconds,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Config
 from helpers.ranking import spearman
 from helpers.specs import Measure
 from helpers.steps import softmax
@@ -43,7 +43,7 @@ ORACLES = ("forgetting", "entropy", "k-centers")
 
 
 def on_choice(
-    scale: Scale, method: str, budget: float, by: str = "", options: tuple = ()
+    scale: Config, method: str, budget: float, by: str = "", options: tuple = ()
 ) -> BySeed:
     """Return seed -> the target trained on what a method selects from the run of `by`."""
     return lambda seed: ex.subset_run(
@@ -51,20 +51,20 @@ def on_choice(
     )
 
 
-def gain_of(scale: Scale, method: str, budget: float, by: str = "") -> np.ndarray:
+def gain_of(scale: Config, method: str, budget: float, by: str = "") -> np.ndarray:
     """Return error on random rows less error on what a method selects from `by`, (seeds,)."""
     chance, chosen = (on_choice(scale, name, budget, by) for name in ("random", method))
     return gain(scale, chance, chosen)
 
 
-def shallow_and_deep(scale: Scale) -> tuple[BySeed, BySeed]:
+def shallow_and_deep(scale: Config) -> tuple[BySeed, BySeed]:
     """Return full training of the shallowest and of the deepest network."""
     need(scale.models, at_least=2)
     return full(scale, scale.models[0]), full(scale, scale.models[-1])
 
 
 @measured
-def svp_01(scale: Scale) -> Evidence:
+def svp_01(scale: Config) -> Evidence:
     """Error of the shallowest net less the deepest's, and how many times longer that trains."""
     shallow, deep = shallow_and_deep(scale)
 
@@ -79,7 +79,7 @@ def svp_01(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_02(scale: Scale) -> Evidence:
+def svp_02(scale: Config) -> Evidence:
     """Error at 55 % of the seconds less the last error, (models, seeds), by number of classes."""
     runs = [each_seed(scale, full(scale, model)) for model in scale.models]
     n_classes = len(np.unique(runs[0][0].arrays["labels"]))
@@ -110,13 +110,13 @@ def metric_correlations(run: Result) -> np.ndarray:
 
 
 @measured
-def svp_14(scale: Scale) -> Evidence:
+def svp_14(scale: Config) -> Evidence:
     """Smallest correlation among confidence, margin and entropy, one number a run."""
     return {"values": [metric_correlations(load(run)).min() for run in ex.depth_runs(scale)]}
 
 
 @measured
-def svp_15(scale: Scale) -> Evidence:
+def svp_15(scale: Config) -> Evidence:
     """Error with the proxy less error with the target as selector, (methods x shares, seeds)."""
     cells = [(method, budget) for method in ORACLES for budget in scale.budgets]
     return {
@@ -129,19 +129,19 @@ def svp_15(scale: Scale) -> Evidence:
     }
 
 
-def without_forgettable(scale: Scale, budget: float) -> Evidence:
+def without_forgettable(scale: Config, budget: float) -> Evidence:
     """Error on what the proxy forgets most less the error on everything, (seeds,)."""
     part = error(scale, on_choice(scale, "forgetting", budget))
     return {"differences": part - error(scale, full(scale, scale.target))}
 
 
 @measured
-def svp_16(scale: Scale) -> Evidence:
+def svp_16(scale: Config) -> Evidence:
     """Error on half of the rows, by forgetting events of the proxy, less the full set's."""
     return without_forgettable(scale, 0.5)
 
 
-def times_saved(scale: Scale, method: str, budget: float) -> np.ndarray:
+def times_saved(scale: Config, method: str, budget: float) -> np.ndarray:
     """Return full time over proxy + selection + training on a share, shape (seeds,)."""
     whole, proxy, select, part = seconds(
         scale,
@@ -154,7 +154,7 @@ def times_saved(scale: Scale, method: str, budget: float) -> np.ndarray:
 
 
 @measured
-def svp_17(scale: Scale) -> Evidence:
+def svp_17(scale: Config) -> Evidence:
     """Full time over proxy + selection + training on the half, and the error of `svp_16`."""
     return parts(
         time=lambda: {"values": times_saved(scale, "forgetting", 0.5)},
@@ -163,32 +163,32 @@ def svp_17(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_22(scale: Scale) -> Evidence:
+def svp_22(scale: Config) -> Evidence:
     """Errors at the smallest share, target as selector: entropy, k-centers, forgetting."""
     order = ("entropy", "k-centers", "forgetting")
     cells = [on_choice(scale, method, min(scale.budgets), scale.target) for method in order]
     return {"values": [error(scale, cell) for cell in cells]}
 
 
-def depth_groups(scale: Scale) -> list[int]:
+def depth_groups(scale: Config) -> list[int]:
     """Return which depth each of `depth_runs` has, as a position in `scale.models`."""
     return [scale.models.index(run.model) for run in ex.depth_runs(scale)]
 
 
-def blocks(scale: Scale, matrix: np.ndarray) -> dict[str, object]:
+def blocks(scale: Config, matrix: np.ndarray) -> dict[str, object]:
     """Return correlations between depth runs with each run's depth and seed."""
     seeds = [run.seed for run in ex.depth_runs(scale)]
     return {"matrix": matrix, "groups": depth_groups(scale), "seeds": seeds}
 
 
-def score_matrix(scale: Scale, name: str, coefficient: str = "spearman") -> np.ndarray:
+def score_matrix(scale: Config, name: str, coefficient: str = "spearman") -> np.ndarray:
     """Return correlations between the rankings of all depth runs, (m, m)."""
     runs = [load(run) for run in ex.depth_runs(scale)]
     score = {"entropy": rankings.entropy_of, "forgetting": rankings.forgetting}[name]
     return rankings.similarity_matrix([score(run) for run in runs], coefficient, scale.epochs)
 
 
-def centre_matrix(scale: Scale, same_start: bool) -> np.ndarray:
+def centre_matrix(scale: Config, same_start: bool) -> np.ndarray:
     """Return correlations between the k-centers orders of all depth runs, (m, m)."""
     chosen = [load(order) for order in ex.centre_orders(scale, same_start)]
     return rankings.centre_order_matrix(
@@ -197,7 +197,7 @@ def centre_matrix(scale: Scale, same_start: bool) -> np.ndarray:
 
 
 @measured
-def svp_27(scale: Scale) -> Evidence:
+def svp_27(scale: Config) -> Evidence:
     """Spearman between runs with the depth of each, for three metrics."""
     return parts(
         **{
@@ -209,7 +209,7 @@ def svp_27(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_23(scale: Scale) -> Evidence:
+def svp_23(scale: Config) -> Evidence:
     """Error of random less forgetting's, (shares, seeds); at 80 % kept less the full set's."""
     if data_size(scale) != IMAGENET:
         raise Unfit(f"{ABSENT}: the claim is about ImageNet, not {scale.dataset}")
@@ -226,7 +226,7 @@ def svp_23(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_28(scale: Scale) -> Evidence:
+def svp_28(scale: Config) -> Evidence:
     """Spearman between k-centers orders from shared and from own starting points, (m, m)."""
     return {"first": centre_matrix(scale, True), "second": centre_matrix(scale, False)}
 
@@ -237,7 +237,7 @@ def mean_to_others(matrix: np.ndarray) -> np.ndarray:
 
 
 @measured
-def svp_29(scale: Scale) -> Evidence:
+def svp_29(scale: Config) -> Evidence:
     """Pearson between runs, and forgetting less entropy by Spearman and by Pearson."""
     need(depth_groups(scale), at_least=2)
     found = {
@@ -256,7 +256,7 @@ def svp_29(scale: Scale) -> Evidence:
     }
 
 
-def settled(scale: Scale, name: str) -> Evidence:
+def settled(scale: Config, name: str) -> Evidence:
     """Share of training after which the proxy's ranking agrees with the finished targets'.
 
     Entropies are recorded at some epochs, forgetting events are known after every one.
@@ -274,7 +274,7 @@ def settled(scale: Scale, name: str) -> Evidence:
 
 
 @measured
-def svp_31(scale: Scale) -> Evidence:
+def svp_31(scale: Config) -> Evidence:
     """Share of training until the proxy's rankings have settled, (seeds,) a metric."""
     return parts(
         forgetting=lambda: settled(scale, "forgetting"),
@@ -283,7 +283,7 @@ def svp_31(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_32(scale: Scale) -> Evidence:
+def svp_32(scale: Config) -> Evidence:
     """Exponent of the time of greedy k-centers on the pool size at a fixed share."""
     found = load(Measure("kcenters-time"))
     refuse_shared([found])
@@ -292,6 +292,6 @@ def svp_32(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_33(scale: Scale) -> Evidence:
+def svp_33(scale: Config) -> Evidence:
     """Error without the 30 % that the proxy forgets least, less the full set's, (seeds,)."""
     return without_forgettable(scale, 0.7)

@@ -25,7 +25,7 @@ from helpers.claims.stored import (
     need,
     parts,
 )
-from helpers.experiments import Scale
+from helpers.experiments import Config
 
 POLARITY, RATINGS = "amazon-reviews", "amazon-ratings"
 # Training rows and classes of Amazon Review Polarity and Full, Zhang et al. 2015
@@ -34,14 +34,14 @@ SIZES = {POLARITY: (3_600_000, 2), RATINGS: (3_000_000, 5)}
 ASKED = "least-confidence"
 
 
-def need_data(scale: Scale, name: str) -> None:
+def need_data(scale: Config, name: str) -> None:
     """Raise `Unfit` unless the scale's data are those a claim is about, or stand for them."""
     given = scale.dataset.startswith("text:") and data_size(scale) == SIZES[name]
     if not given and scale.dataset.partition("@")[0] != name:
         raise Unfit(f"{ABSENT}: the claim is about {name}, not {scale.dataset}")
 
 
-def between(scale: Scale) -> str:
+def between(scale: Config) -> str:
     """Return the network between proxy and target, VDCNN9 in `svp`.
 
     Raises:
@@ -53,7 +53,7 @@ def between(scale: Scale) -> str:
 
 
 @measured
-def svp_11(scale: Scale) -> Evidence:
+def svp_11(scale: Config) -> Evidence:
     """Share of random labels' error that fastText's save, and their speed-up, (seeds,) each.
 
     Both at the largest label budget.
@@ -69,7 +69,7 @@ def svp_11(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_12(scale: Scale) -> Evidence:
+def svp_12(scale: Config) -> Evidence:
     """Error where the network between labels less where the target does; its speed-up.
 
     The first by label budget, (budgets, seeds), the second as the mean over them, (seeds,).
@@ -85,7 +85,7 @@ def svp_12(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_13(scale: Scale) -> Evidence:
+def svp_13(scale: Config) -> Evidence:
     """Error on random labels less error on each selector's, (selectors x budgets, seeds)."""
     need_data(scale, RATINGS)
     cells = [(by, budget) for by in ex.selectors(scale) for budget in scale.label_budgets]
@@ -96,7 +96,7 @@ def svp_13(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_25(scale: Scale) -> Evidence:
+def svp_25(scale: Config) -> Evidence:
     """Error without the fifth of least entropy for fastText, less the full set's, (seeds,)."""
     need_data(scale, POLARITY)
     need(scale.budgets, 0.8)
@@ -105,7 +105,7 @@ def svp_25(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_26(scale: Scale) -> Evidence:
+def svp_26(scale: Config) -> Evidence:
     """Error on random rows less error on each selector's choice, (selectors x shares, seeds)."""
     need_data(scale, RATINGS)
     cells = [
@@ -120,7 +120,7 @@ def svp_26(scale: Scale) -> Evidence:
 
 
 @measured
-def svp_slides_10(scale: Scale) -> Evidence:
+def svp_slides_10(scale: Config) -> Evidence:
     """Error on random rows less error on what fastText's entropy chooses, (shares, seeds)."""
     need_data(scale, POLARITY)
     return by_share(scale.budgets, lambda budget: gain_of(scale, "entropy", budget))

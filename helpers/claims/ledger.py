@@ -92,7 +92,7 @@ def decide(claim: Claim, evidence: dict | None, profile_scale: str) -> Row:
     Args:
         claim: The row of the ledger.
         evidence: What its evidence function returned; None or {} = not measured.
-        profile_scale: Scale of the runs, one of `SCALES`, or "none" (other data).
+        profile_scale: Tier of the runs, one of `SCALES`, or "none" (other data).
 
     Returns:
         The row. Below the claim's smallest scale the verdict is "not decidable at this scale"; our

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from helpers import results, specs
-from helpers.experiments import Scale, depth_run, seconds_of_choice
+from helpers.experiments import Config, depth_run, seconds_of_choice
 from helpers.specs import Select, Spec, Train
 from helpers.store import Result, Store
 
@@ -32,11 +32,11 @@ class Unfit(ValueError):
     """Results are stored but cannot answer the question; the message says why."""
 
 
-def measured(evidence: Callable[[Scale], Evidence]) -> Callable[[Scale], Evidence | None]:
+def measured(evidence: Callable[[Config], Evidence]) -> Callable[[Config], Evidence | None]:
     """Make an evidence function answer None where results are missing."""
 
     @functools.wraps(evidence)
-    def answer(scale: Scale) -> Evidence | None:
+    def answer(scale: Config) -> Evidence | None:
         try:
             return evidence(scale)
         except Missing:
@@ -83,22 +83,22 @@ def _kept(spec: Spec, path: str, age: float, settings: tuple[str, ...]) -> Resul
     return results.load(spec)
 
 
-def each_seed(scale: Scale, run: BySeed) -> list[Result]:
+def each_seed(scale: Config, run: BySeed) -> list[Result]:
     """Return a setting's results, one a seed."""
     return [load(run(seed)) for seed in scale.seeds]
 
 
-def accuracy(scale: Scale, run: BySeed) -> np.ndarray:
+def accuracy(scale: Config, run: BySeed) -> np.ndarray:
     """Return test accuracies in percentage points, shape (seeds,)."""
     return np.array([100 * r.metrics["test_acc"] for r in each_seed(scale, run)])
 
 
-def error(scale: Scale, run: BySeed) -> np.ndarray:
+def error(scale: Config, run: BySeed) -> np.ndarray:
     """Return test errors in percentage points, shape (seeds,)."""
     return 100 - accuracy(scale, run)
 
 
-def seconds(scale: Scale, *settings: BySeed) -> np.ndarray:
+def seconds(scale: Config, *settings: BySeed) -> np.ndarray:
     """Return the seconds of training runs or selections, shape (settings, seeds).
 
     Raises:
@@ -109,7 +109,7 @@ def seconds(scale: Scale, *settings: BySeed) -> np.ndarray:
     return np.array([[result.metrics["seconds"] for result in row] for row in found])
 
 
-def gain(scale: Scale, chance: BySeed, chosen: BySeed) -> np.ndarray:
+def gain(scale: Config, chance: BySeed, chosen: BySeed) -> np.ndarray:
     """Return error on random rows less error on chosen ones, (seeds,)."""
     return error(scale, chance) - error(scale, chosen)
 
@@ -144,12 +144,12 @@ def refuse_shared(found: list[Result]) -> None:
         raise Unfit("seconds come from different devices")
 
 
-def full(scale: Scale, model: str) -> BySeed:
+def full(scale: Config, model: str) -> BySeed:
     """Return seed -> training of a network on everything."""
     return lambda seed: depth_run(scale, model, seed)
 
 
-def data_size(scale: Scale) -> tuple[int, int]:
+def data_size(scale: Config) -> tuple[int, int]:
     """Return training rows and classes, as a run of the proxy on everything was stored with."""
     run = load(full(scale, scale.proxy)(scale.seeds[0]))
     return run.metrics["n_train"], len(np.unique(run.arrays["labels"]))

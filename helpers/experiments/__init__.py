@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from helpers.config import (
+    Config,
+    recorded,
+)
 from helpers.experiments.active import (
     ACTIVE_METHODS,
     active_choice,
@@ -83,10 +87,6 @@ from helpers.experiments.proxies import (
     selectors,
     single_runs,
 )
-from helpers.experiments.scale import (
-    Scale,
-    recorded,
-)
 from helpers.experiments.table import (
     frame,
     read_choice,
@@ -103,7 +103,7 @@ __all__ = [
     "GEDA_VARIANTS",
     "METHOD_OPTIONS",
     "UNCERTAINTIES",
-    "Scale",
+    "Config",
     "active_choice",
     "active_run",
     "active_runs",
@@ -168,7 +168,7 @@ __all__ = [
     "weight_runs",
 ]
 
-ALL: dict[str, Callable[[Scale], list[Spec]]] = {
+ALL: dict[str, Callable[[Config], list[Spec]]] = {
     "01": lambda s: [
         *depth_runs(s),
         *extra_runs(s),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from helpers import StudyError, specs
+from helpers.config import Config
 from helpers.experiments.core_sets import METHOD_OPTIONS, choice, compared_methods, subset_run
 from helpers.experiments.proxies import selectors
-from helpers.experiments.scale import Scale
 from helpers.selection import registry
 from helpers.specs import Select, Train
 
@@ -15,12 +15,12 @@ ACTIVE_METHODS = ("least-confidence", "k-centers")
 ACTIVE_OPTIONS: dict[str, tuple[specs.Option, ...]] = {"k-centers": (("centres", "start"),)}
 
 
-def initial_choice(scale: Scale, seed: int) -> Select:
+def initial_choice(scale: Config, seed: int) -> Select:
     """Return the random rows that are labelled before the first round."""
     return Select(scale.data_name, "random", scale.initial_share, seed)
 
 
-def round_run(scale: Scale, model: str, labelled: Select) -> Train:
+def round_run(scale: Config, model: str, labelled: Select) -> Train:
     """Return training of a network on the rows labelled so far, scoring all others at its end."""
     return Train(
         scale.data_name,
@@ -33,7 +33,7 @@ def round_run(scale: Scale, model: str, labelled: Select) -> Train:
     )
 
 
-def active_choice(scale: Scale, method: str, budget: float, seed: int, by: str = "") -> Select:
+def active_choice(scale: Config, method: str, budget: float, seed: int, by: str = "") -> Select:
     """Return the rows labelled once the budget is reached.
 
     Args:
@@ -87,7 +87,7 @@ def _check_unlabelled(method: str) -> None:
         )
 
 
-def active_run(scale: Scale, method: str, budget: float, seed: int, by: str = "") -> Train:
+def active_run(scale: Config, method: str, budget: float, seed: int, by: str = "") -> Train:
     """Return the target trained on the rows labelled once the budget is reached.
 
     Where the target itself chooses (`by`), this is also its training of the next round.
@@ -98,7 +98,7 @@ def active_run(scale: Scale, method: str, budget: float, seed: int, by: str = ""
     return subset_run(scale, scale.target, chosen)
 
 
-def active_runs(scale: Scale) -> list[Train]:
+def active_runs(scale: Config) -> list[Train]:
     """Return the target on what every proxy and itself label, and on random rows (Table 1)."""
     cells = [("random", "")]
     asked = [method for method in ACTIVE_METHODS if method in compared_methods(scale)]

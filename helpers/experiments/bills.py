@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from helpers import results
+from helpers.config import Config
 from helpers.experiments.active import ACTIVE_METHODS, active_choice, active_run
 from helpers.experiments.costs import FORWARD_SHARE, weight
 from helpers.experiments.proxies import selectors
-from helpers.experiments.scale import Scale
 from helpers.experiments.table import read_choice, seconds_of_choice, stored, trained_for
 from helpers.ranking import t_interval
 from helpers.selection.registry import METHODS
@@ -33,7 +33,7 @@ def passes(run: Result, after: int | None = None) -> float:
     return FORWARD_SHARE * forward + (1 - FORWARD_SHARE) * backward
 
 
-def choosing(scale: Scale, step: Select) -> dict[str, float]:
+def choosing(scale: Config, step: Select) -> dict[str, float]:
     """Return seconds and work of one choice and the runs it reads, earlier rounds left out.
 
     Raises:
@@ -48,7 +48,9 @@ def choosing(scale: Scale, step: Select) -> dict[str, float]:
     return {"seconds": seconds, "work": sum(work), "alone": alone}
 
 
-def charged(scale: Scale, frame: pd.DataFrame, wanted: Sequence[Train]) -> tuple[pd.DataFrame, str]:
+def charged(
+    scale: Config, frame: pd.DataFrame, wanted: Sequence[Train]
+) -> tuple[pd.DataFrame, str]:
     """Add to every run what it cost in all.
 
     Args:
@@ -73,7 +75,7 @@ def charged(scale: Scale, frame: pd.DataFrame, wanted: Sequence[Train]) -> tuple
     return frame.assign(cost=cost), SECONDS if alone else WORK
 
 
-def labelling(scale: Scale, methods: Sequence[str] = ACTIVE_METHODS) -> pd.DataFrame:
+def labelling(scale: Config, methods: Sequence[str] = ACTIVE_METHODS) -> pd.DataFrame:
     """Tabulate what labelling cost up to every budget, and the target's training at its end.
 
     Returns:
@@ -93,7 +95,7 @@ def labelling(scale: Scale, methods: Sequence[str] = ACTIVE_METHODS) -> pd.DataF
 
 
 def _labelled(
-    scale: Scale, method: str, by: str, budget: float, seed: int
+    scale: Config, method: str, by: str, budget: float, seed: int
 ) -> dict[str, object] | None:
     """Return the bill of all rounds up to a budget and of the last training, None if missing."""
     chosen = active_choice(scale, method, budget, seed, by)

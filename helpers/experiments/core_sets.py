@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from helpers import recipes, specs
-from helpers.experiments.scale import Scale, recorded
+from helpers.config import Config, recorded
 from helpers.selection.registry import METHODS
 from helpers.specs import Measure, Select, Train
 
@@ -14,32 +14,32 @@ from helpers.specs import Measure, Select, Train
 METHOD_OPTIONS: dict[str, tuple[specs.Option, ...]] = {"iqp": (("bandwidth", "median"),)}
 
 
-def depth_run(scale: Scale, model: str, seed: int) -> Train:
+def depth_run(scale: Config, model: str, seed: int) -> Train:
     """Return training of one network on everything, with its trace."""
     record_at = recorded(scale.epochs, scale.stops)
     return Train(scale.data_name, model, scale.recipe, scale.epochs, seed, record_at=record_at)
 
 
-def depth_runs(scale: Scale) -> list[Train]:
+def depth_runs(scale: Config) -> list[Train]:
     """Return full training of every model with every seed (`svp` figures 3, 4, 5)."""
     return [depth_run(scale, model, seed) for seed in scale.seeds for model in scale.models]
 
 
-def replicated_run(scale: Scale, seed: int) -> Train:
+def replicated_run(scale: Config, seed: int) -> Train:
     """Return training of the target on everything by the recipe of `svp-slides`, equal epochs."""
     run = depth_run(scale, scale.target, seed)
     recipe = recipes.like(scale.recipe, "svp-slides")
     return dataclasses.replace(run, recipe=recipe, record_at=())
 
 
-def replicated_runs(scale: Scale) -> list[Train]:
+def replicated_runs(scale: Config) -> list[Train]:
     """Return these with every seed, where the target trains by the paper's recipe otherwise."""
     is_svp = recipes.plain(scale.recipe) == "svp"
     return [replicated_run(scale, seed) for seed in scale.seeds if is_svp]
 
 
 def choice(
-    scale: Scale,
+    scale: Config,
     method: str,
     budget: float,
     seed: int,
@@ -52,12 +52,12 @@ def choice(
     return Select(scale.data_name, method, budget, seed, of, options=options)
 
 
-def subset_run(scale: Scale, model: str, chosen: Select) -> Train:
+def subset_run(scale: Config, model: str, chosen: Select) -> Train:
     """Return training of a network on a selection, with the selection's seed."""
     return Train(scale.data_name, model, scale.recipe, scale.epochs, chosen.seed, subset=chosen)
 
 
-def compared_methods(scale: Scale) -> list[str]:
+def compared_methods(scale: Config) -> list[str]:
     """Return the keys of the methods in the comparison, in the registry's order."""
     wanted = set(scale.methods)
     return [
@@ -67,12 +67,12 @@ def compared_methods(scale: Scale) -> list[str]:
     ]
 
 
-def ranked_by(scale: Scale) -> list[str]:
+def ranked_by(scale: Config) -> list[str]:
     """Return those of the three methods of `svp` Table 2 that the scale compares."""
     return [key for key in ("entropy", "forgetting", "k-centers") if key in compared_methods(scale)]
 
 
-def core_set_runs(scale: Scale) -> list[Train]:
+def core_set_runs(scale: Config) -> list[Train]:
     """Return the target on what each method selects from the proxy (`svp` Table 2)."""
     return [
         subset_run(scale, scale.target, choice(scale, method, budget, seed))
@@ -82,7 +82,7 @@ def core_set_runs(scale: Scale) -> list[Train]:
     ]
 
 
-def oracle_runs(scale: Scale) -> list[Train]:
+def oracle_runs(scale: Config) -> list[Train]:
     """Return the target on what it selects itself: entropy, forgetting, k-centers."""
     return [
         subset_run(scale, scale.target, choice(scale, method, budget, seed, scale.target))
@@ -92,7 +92,7 @@ def oracle_runs(scale: Scale) -> list[Train]:
     ]
 
 
-def extra_runs(scale: Scale) -> list[Train]:
+def extra_runs(scale: Config) -> list[Train]:
     """Return single cells that claims ask for (`svp` 4, slides, `budgeted` Table II).
 
     Table II's 25, 40 and 50 % by LP + truncated power belong to scales that compare at 25 %.
@@ -115,7 +115,7 @@ def extra_runs(scale: Scale) -> list[Train]:
     return [subset_run(scale, scale.target, cell) for cell in chosen]
 
 
-def centre_orders(scale: Scale, same_start: bool) -> list[Select]:
+def centre_orders(scale: Config, same_start: bool) -> list[Select]:
     """Return k-centers rankings of all rows by every depth run (`svp` figures 3c and 10)."""
     start = (("n_initial", scale.n_initial),)
     ranking = depth_runs(scale) if "k-centers" in compared_methods(scale) else []
@@ -132,6 +132,6 @@ def centre_orders(scale: Scale, same_start: bool) -> list[Select]:
     ]
 
 
-def centre_measures(scale: Scale) -> list[Measure]:
+def centre_measures(scale: Config) -> list[Measure]:
     """Return the measurement of notebook 02: what greedy k-centers costs."""
     return [Measure("kcenters-time")]

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from helpers.config import Config
 from helpers.experiments.core_sets import choice, subset_run
 from helpers.experiments.proxies import ensemble_choice, proxy_budgets
-from helpers.experiments.scale import Scale
 from helpers.specs import Sampler, Select, Train
 
 # A training step passes forward and, at twice the cost, backward; scoring passes forward only.
 FORWARD_SHARE = 1 / 3
 
 
-def weight(scale: Scale, model: str) -> float:
+def weight(scale: Config, model: str) -> float:
     """Return an example's multiply-adds in a network over those in the target."""
     from helpers.models.work import multiply_adds
 
     return multiply_adds(model) / multiply_adds(scale.target)
 
 
-def longer_epochs(scale: Scale, budget: float) -> int:
+def longer_epochs(scale: Config, budget: float) -> int:
     """Return for how many epochs the target can train on a subset for the price of a selection.
 
     A method that reads the finished proxy costs E epochs of the proxy on all n rows, one forward
@@ -42,14 +42,14 @@ def longer_epochs(scale: Scale, budget: float) -> int:
     return scale.epochs + max(round(extra), 1)
 
 
-def longer_run(scale: Scale, budget: float, seed: int) -> Train:
+def longer_run(scale: Config, budget: float, seed: int) -> Train:
     """Return the target on a random subset, trained as much longer as a selection would cost."""
     chosen = choice(scale, "random", budget, seed)
     epochs = longer_epochs(scale, budget)
     return Train(scale.data_name, scale.target, scale.recipe, epochs, seed, subset=chosen)
 
 
-def repeated_run(scale: Scale, budget: float, seed: int) -> Train:
+def repeated_run(scale: Config, budget: float, seed: int) -> Train:
     """Return the target on a new random subset of the rows every epoch.
 
     Source: Okanovic et al. (2023), arXiv:2305.18424.
@@ -58,7 +58,7 @@ def repeated_run(scale: Scale, budget: float, seed: int) -> Train:
     return Train(scale.data_name, scale.target, scale.recipe, scale.epochs, seed, sampler=sampler)
 
 
-def cost_runs(scale: Scale) -> list[Train]:
+def cost_runs(scale: Config) -> list[Train]:
     """Return both opponents of selection, and a fixed random subset, at some of the budgets."""
     return [
         run
@@ -72,14 +72,14 @@ def cost_runs(scale: Scale) -> list[Train]:
     ]
 
 
-def paid_choice(scale: Scale, seed: int, n_proxies: int = 1) -> Select:
+def paid_choice(scale: Config, seed: int, n_proxies: int = 1) -> Select:
     """Return what one proxy, or several together, select by entropy at `scale.paid_share`."""
     if n_proxies == 1:
         return choice(scale, "entropy", scale.paid_share, seed)
     return ensemble_choice(scale, "entropy", scale.paid_share, seed, n_proxies)
 
 
-def paid_runs(scale: Scale) -> list[Train]:
+def paid_runs(scale: Config) -> list[Train]:
     """Return the target on what one and three proxies select at the share that is paid in full.
 
     Nothing where the scale names no such share; three proxies need as many seeds.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from helpers import StudyError, recipes
+from helpers.config import Config
 from helpers.experiments.core_sets import depth_run
-from helpers.experiments.scale import Scale
 from helpers.specs import Train
 
 # Names begin with these. The first family has paths past its layers (`svp` figure 8, black box).
@@ -33,7 +33,7 @@ def family_of(model: str) -> str:
     raise StudyError(f"families must hold networks named {known}..., got {model!r}")
 
 
-def family_run(scale: Scale, model: str, seed: int) -> Train:
+def family_run(scale: Config, model: str, seed: int) -> Train:
     """Return training of one architecture on everything, with its trace.
 
     Note: without batch norm the study's rates are too high (trials on digits and CIFAR-10), so
@@ -45,6 +45,6 @@ def family_run(scale: Scale, model: str, seed: int) -> Train:
     return run
 
 
-def family_runs(scale: Scale) -> list[Train]:
+def family_runs(scale: Config) -> list[Train]:
     """Return full training of every architecture with every seed (`svp` figure 8)."""
     return [family_run(scale, model, seed) for seed in scale.seeds for model in scale.families]

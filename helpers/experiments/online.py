@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from helpers.config import Config
 from helpers.experiments.core_sets import choice, depth_run, subset_run
-from helpers.experiments.scale import Scale
 from helpers.selection.registry import METHODS
 from helpers.specs import Sampler, Train
 
 
-def online_run(scale: Scale, name: str, seed: int, **options: object) -> Train:
+def online_run(scale: Config, name: str, seed: int, **options: object) -> Train:
     """Return the proxy network trained through a sampler (`adonis`).
 
     Args:
@@ -33,7 +33,7 @@ def online_run(scale: Scale, name: str, seed: int, **options: object) -> Train:
     return Train(scale.data_name, scale.proxy, scale.recipe, scale.epochs, seed, sampler=sampler)
 
 
-def online_settings(scale: Scale) -> dict[str, Callable[[int], Train]]:
+def online_settings(scale: Config) -> dict[str, Callable[[int], Train]]:
     """Return label -> seed -> run for the comparison of `adonis` Table A1."""
 
     def run(name: str, **options: object) -> Callable[[int], Train]:
@@ -49,13 +49,13 @@ def online_settings(scale: Scale) -> dict[str, Callable[[int], Train]]:
     return found
 
 
-def online_runs(scale: Scale) -> list[Train]:
+def online_runs(scale: Config) -> list[Train]:
     """Return every setting of the comparison with every seed."""
     settings = online_settings(scale)
     return [setting(seed) for seed in scale.seeds for setting in settings.values()]
 
 
-def sweep_runs(scale: Scale) -> list[Train]:
+def sweep_runs(scale: Config) -> list[Train]:
     """Return the sweeps over theta, alpha and, at sigma = 2, theta (`adonis` Appendix B)."""
     settings: list[dict[str, object]] = [{"theta": theta} for theta in scale.thetas]
     settings += [{"alpha": alpha} for alpha in scale.alphas]

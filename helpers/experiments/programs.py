@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from helpers import specs
+from helpers.config import Config
 from helpers.experiments.core_sets import METHOD_OPTIONS, choice, subset_run
-from helpers.experiments.scale import Scale
 from helpers.selection.registry import METHODS
 from helpers.specs import Measure, Select, Train
 
 
-def start_run(scale: Scale, model: str, seed: int) -> Train:
+def start_run(scale: Config, model: str, seed: int) -> Train:
     """Return M0 of `budgeted` Algorithm 1: trained on the labelled start set."""
     start = Select(scale.data_name, "random-per-class", scale.start_share, seed)
     return Train(
@@ -25,7 +25,7 @@ def start_run(scale: Scale, model: str, seed: int) -> Train:
 
 
 def budgeted_run(
-    scale: Scale,
+    scale: Config,
     model: str,
     method: str,
     budget: float,
@@ -42,7 +42,7 @@ def budgeted_run(
     )
 
 
-def budgeted_runs(scale: Scale) -> list[Train]:
+def budgeted_runs(scale: Config) -> list[Train]:
     """Return the methods for every panel and budget (`budgeted` figure 1)."""
     return [
         budgeted_run(scale, model, method, budget, seed)
@@ -53,14 +53,14 @@ def budgeted_runs(scale: Scale) -> list[Train]:
     ]
 
 
-def weight_run(scale: Scale, weight: float, reading: str, seed: int) -> Train:
+def weight_run(scale: Config, weight: float, reading: str, seed: int) -> Train:
     """Return one run of the sweep over lambda with a reading of the kernel term."""
     options = (("weight", weight), ("diversity", reading))
     middle = sorted(scale.panel_budgets)[len(scale.panel_budgets) // 2]
     return budgeted_run(scale, scale.proxy, "iqp", middle, seed, options)
 
 
-def weight_runs(scale: Scale) -> list[Train]:
+def weight_runs(scale: Config) -> list[Train]:
     """Return the sweep over lambda, kernel as printed and as distance (`budgeted` IV-B)."""
     return [
         weight_run(scale, weight, reading, seed)
@@ -76,14 +76,14 @@ def ladder() -> list[str]:
     return [key for key in order if METHODS[key].ladder]
 
 
-def ladder_run(scale: Scale, rung: str, percentage: float, seed: int) -> Train:
+def ladder_run(scale: Config, rung: str, percentage: float, seed: int) -> Train:
     """Return the proxy network on one rung's choice, by its own norms at epoch 0."""
     options = (("n_nodes", scale.n_nodes),) if rung == "geda-random" else ()
     chosen = choice(scale, rung, percentage, seed, options=options)
     return subset_run(scale, scale.proxy, chosen)
 
 
-def ladder_runs(scale: Scale) -> list[Train]:
+def ladder_runs(scale: Config) -> list[Train]:
     """Return the ladder to GEDA at every percentage (`geda` figures 5.2 to 5.5)."""
     return [
         ladder_run(scale, rung, percentage, seed)
@@ -93,14 +93,14 @@ def ladder_runs(scale: Scale) -> list[Train]:
     ]
 
 
-def node_run(scale: Scale, n_nodes: int, seed: int) -> Train:
+def node_run(scale: Config, n_nodes: int, seed: int) -> Train:
     """Return GEDA with N nodes at the smallest percentage (`geda` 5.1.3)."""
     options = (("n_nodes", n_nodes),)
     chosen = choice(scale, "geda-random", min(scale.percentages), seed, options=options)
     return subset_run(scale, scale.proxy, chosen)
 
 
-def node_runs(scale: Scale) -> list[Train]:
+def node_runs(scale: Config) -> list[Train]:
     """Return the sweep over GEDA's N."""
     return [node_run(scale, n, seed) for seed in scale.seeds for n in scale.node_counts]
 
@@ -115,19 +115,19 @@ GEDA_VARIANTS: dict[str, tuple[specs.Option, ...]] = {
 }
 
 
-def variant_run(scale: Scale, variant: str, seed: int) -> Train:
+def variant_run(scale: Config, variant: str, seed: int) -> Train:
     """Return a variant of GEDA at the smallest percentage (`geda` 6.1, left open there)."""
     options = (("n_nodes", scale.n_nodes), *GEDA_VARIANTS[variant])
     chosen = choice(scale, "geda", min(scale.percentages), seed, options=options)
     return subset_run(scale, scale.proxy, chosen)
 
 
-def variant_runs(scale: Scale) -> list[Train]:
+def variant_runs(scale: Config) -> list[Train]:
     """Return every variant of GEDA with every seed."""
     return [variant_run(scale, name, seed) for seed in scale.seeds for name in GEDA_VARIANTS]
 
 
-def solver_measures(scale: Scale) -> list[Measure]:
+def solver_measures(scale: Config) -> list[Measure]:
     """Return the measurements of notebook 03: solvers, rivals and exact checks of `budgeted`."""
     names = (
         "lp-time",
@@ -149,7 +149,7 @@ def solver_measures(scale: Scale) -> list[Measure]:
     return [Measure(name) for name in names]
 
 
-def geda_measures(scale: Scale) -> list[Measure]:
+def geda_measures(scale: Config) -> list[Measure]:
     """Return the measurements of notebook 04: the MILP, CBC stopped, the ends, the variants."""
     names = ("geda-milp", "cbc-wrong", "geda-end-term", "geda-distance")
     return [Measure(name) for name in names]

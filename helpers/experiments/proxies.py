@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from helpers import StudyError, recipes
+from helpers.config import Config, recorded
 from helpers.experiments.core_sets import choice, depth_run, ranked_by, subset_run
-from helpers.experiments.scale import Scale, recorded
 from helpers.specs import Select, Train
 
 BRIEF_METHODS = ("forgetting", "entropy")
@@ -15,17 +15,17 @@ ENSEMBLE_SIZES = (2, 3)
 SPRINT = "sprint"  # the recipe of `scale.quick_proxy`
 
 
-def selectors(scale: Scale) -> tuple[str, ...]:
+def selectors(scale: Config) -> tuple[str, ...]:
     """Return the networks that select: the proxy, further ones, and the target itself."""
     return tuple(dict.fromkeys((scale.proxy, *scale.more_proxies, scale.target)))
 
 
-def proxy_budgets(scale: Scale) -> tuple[float, ...]:
+def proxy_budgets(scale: Config) -> tuple[float, ...]:
     """Return the budgets at which kinds of proxies are compared, in ascending order."""
     return tuple(sorted(scale.budgets))[: scale.n_proxy_budgets]
 
 
-def proxy_runs(scale: Scale) -> list[Train]:
+def proxy_runs(scale: Config) -> list[Train]:
     """Return the target on what `scale.more_proxies` select (`svp` Table 2, its other rows)."""
     return [
         subset_run(scale, scale.target, choice(scale, method, budget, seed, by))
@@ -37,7 +37,7 @@ def proxy_runs(scale: Scale) -> list[Train]:
     ]
 
 
-def single_runs(scale: Scale) -> list[Train]:
+def single_runs(scale: Config) -> list[Train]:
     """Return the target on what one whole proxy selects and on random rows, to compare with."""
     cells = [("random", budget) for budget in scale.budgets]
     cells += [(method, budget) for method in BRIEF_METHODS for budget in proxy_budgets(scale)]
@@ -49,7 +49,7 @@ def single_runs(scale: Scale) -> list[Train]:
 
 
 def brief_choice(
-    scale: Scale, method: str, budget: float, seed: int, by: str = "", after: int = 1
+    scale: Config, method: str, budget: float, seed: int, by: str = "", after: int = 1
 ) -> Select:
     """Return a selection by a proxy as it stood after so many epochs.
 
@@ -76,7 +76,7 @@ def brief_choice(
     return choice(scale, method, budget, seed, by, (("after", after),))
 
 
-def brief_runs(scale: Scale) -> list[Train]:
+def brief_runs(scale: Config) -> list[Train]:
     """Return the target on what proxies select that were stopped early (`svp` Table 3).
 
     Half of the rows by forgetting events is the cell that `svp` section 3.3 tells the time of.
@@ -94,7 +94,7 @@ def brief_runs(scale: Scale) -> list[Train]:
 
 
 def ensemble_choice(
-    scale: Scale,
+    scale: Config,
     method: str,
     budget: float,
     seed: int,
@@ -132,7 +132,7 @@ def ensemble_choice(
     return Select(scale.data_name, method, budget, seed, of, options=options)
 
 
-def ensemble_runs(scale: Scale) -> list[Train]:
+def ensemble_runs(scale: Config) -> list[Train]:
     """Return the target on what two and three proxies select together (`svp-slides`)."""
     return [
         subset_run(scale, scale.target, ensemble_choice(scale, method, budget, seed, size))
@@ -144,7 +144,7 @@ def ensemble_runs(scale: Scale) -> list[Train]:
     ]
 
 
-def own_batch_choice(scale: Scale, budget: float, seed: int) -> Select:
+def own_batch_choice(scale: Config, budget: float, seed: int) -> Select:
     """Return a selection by a proxy that trained with a batch size of its own.
 
     Args:
@@ -163,7 +163,7 @@ def own_batch_choice(scale: Scale, budget: float, seed: int) -> Select:
     return dataclasses.replace(shared, of=(own,))
 
 
-def own_batch_runs(scale: Scale) -> list[Train]:
+def own_batch_runs(scale: Config) -> list[Train]:
     """Return the target on what the proxy selects with its own and with the shared batch size.
 
     Only at the smallest budget, and only where the scale gives the proxy a batch of its own.
@@ -181,7 +181,7 @@ def own_batch_runs(scale: Scale) -> list[Train]:
     ]
 
 
-def quick_choice(scale: Scale, budget: float, seed: int) -> Select:
+def quick_choice(scale: Config, budget: float, seed: int) -> Select:
     """Return a selection by entropy of a proxy made for speed, a few epochs of its own recipe.
 
     Args:
@@ -198,7 +198,7 @@ def quick_choice(scale: Scale, budget: float, seed: int) -> Select:
     return Select(scale.data_name, "entropy", budget, seed, (run,))
 
 
-def quick_runs(scale: Scale) -> list[Train]:
+def quick_runs(scale: Config) -> list[Train]:
     """Return the target on what the proxy made for speed selects, where the scale has one."""
     return [
         subset_run(scale, scale.target, quick_choice(scale, budget, seed))
@@ -209,7 +209,7 @@ def quick_runs(scale: Scale) -> list[Train]:
 
 
 def metric_choice(
-    scale: Scale, method: str, budget: float, seed: int, correct_only: bool = False
+    scale: Config, method: str, budget: float, seed: int, correct_only: bool = False
 ) -> Select:
     """Return a selection by an uncertainty of the proxy.
 
@@ -219,7 +219,7 @@ def metric_choice(
     return choice(scale, method, budget, seed, options=options)
 
 
-def metric_runs(scale: Scale) -> list[Train]:
+def metric_runs(scale: Config) -> list[Train]:
     """Return confidence, margin and entropy side by side (`svp-slides`).
 
     The smallest budget also ranks only what the proxy gets right: there the rows that it gets

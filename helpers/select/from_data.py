@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers import StudyError, data, preflight, specs
+from helpers import StudyError, config, data, specs
 from helpers.select import common, method_options, outputs, proxies, report
 from helpers.select.answer import Answer
 from helpers.select.places import Places, absolute, places_of
@@ -154,9 +154,9 @@ def _plan(
         options,
     )
     for run in plan.proxies[:1]:
-        preflight.check_model("--proxy", run.model)
-        preflight.check_kind(dataset.name, "--proxy", run.model)
-        preflight.check_kind(dataset.name, "--recipe", run.recipe)
+        config.check_model("--proxy", run.model)
+        config.check_kind(dataset.name, "--proxy", run.model)
+        config.check_kind(dataset.name, "--recipe", run.recipe)
     return plan
 
 
