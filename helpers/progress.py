@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 PROGRESS_ENV = "STUDY_PROGRESS"
 EVERY_S = 30.0
+FORMAT = "{desc}|{bar:12}| {n_fmt}/{total_fmt} · {elapsed}, {remaining} left{postfix}"
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def report(total: int, label: str, stored: int | None = None) -> Iterator[Callab
 
     def tell(run: str) -> None:
         elapsed = time.monotonic() - began
-        show(tqdm.format_meter(done, total, elapsed, prefix=label, unit="run", postfix=run))
+        show(tqdm.format_meter(done, total, elapsed, prefix=label, postfix=run, bar_format=FORMAT))
 
     def step(run: str = "") -> None:
         nonlocal done

@@ -71,7 +71,11 @@ def execute(
     try:
         with _scratch(output) as scratch, Line() as line:
             run = _Run(Path(notebook).absolute(), scratch / output.name, parameters)
-            run.environment = _variables(environment | {PROGRESS_ENV: str(scratch / "progress")})
+            own = {
+                PROGRESS_ENV: str(scratch / "progress"),
+                "DASK_TEMPORARY_DIRECTORY": str(scratch),
+            }
+            run.environment = _variables(environment | own)
             try:
                 run.watched(lambda told: line.show(f"{title} · {told}"))
                 os.replace(run.copy, output)

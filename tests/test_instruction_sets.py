@@ -17,7 +17,7 @@ from helpers import experiments as ex, results
 from helpers.claims import evidence, ledger
 from helpers.specs import Measure
 
-scale = ex.Scale(
+scale = ex.Config(
     dataset="digits@600+300", models=("resnet8-w8", "resnet14-w8"), epochs=4, n_seeds=3,
     budgets=(0.2, 0.5), n_initial=20, percentages=(0.2, 0.6), stops=(2,),
 )

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -321,11 +322,14 @@ def child(folders, tmp_path, before=None):
 
 
 @pytest.mark.slow
-def test_signals_end_the_kernel_and_leave_no_file(folders, tmp_path):
+def test_signals_end_the_kernel_and_its_workers_and_leave_no_file(folders, tmp_path):
+    pytest.importorskip("distributed")
     marker = tmp_path / "pids"
     source = (
-        "import os, subprocess, time\nhelper = subprocess.Popen(['sleep', '60'])\n"
-        f"open({str(tmp_path / 'new')!r}, 'w').write(f'{{os.getpid()}} {{helper.pid}}')\n"
+        "import os, time\nfrom distributed import Client, LocalCluster\n"
+        "cluster = LocalCluster(n_workers=1, dashboard_address=None)\n"
+        "pids = [os.getpid(), *Client(cluster).run(os.getpid).values()]\n"
+        f"open({str(tmp_path / 'new')!r}, 'w').write(' '.join(map(str, pids)))\n"
         f"os.replace({str(tmp_path / 'new')!r}, {str(marker)!r})\ntime.sleep(60)"
     )
     write(folders.notebooks, "01-one.ipynb", FIRST, source)
@@ -348,7 +352,9 @@ def test_signals_end_the_kernel_and_leave_no_file(folders, tmp_path):
         assert said.rstrip().splitlines()[-1].startswith("interrupted; finished runs are stored")
         assert not list(folders.executed("digits").iterdir())
         assert not list((tmp_path / "tmp").iterdir())
-        assert not any(map(_alive, map(int, marker.read_text().split())))
+        pids = [int(pid) for pid in marker.read_text().split()]
+        assert len(pids) == 2
+        assert not any(map(_alive, pids))
         marker.unlink()
 
 
@@ -360,7 +366,7 @@ def _alive(pid):
 
 
 @pytest.mark.slow
-def test_a_copy_that_cannot_be_written_is_named_in_one_line(folders, tmp_path):
+def test_a_copy_or_figure_that_cannot_be_written_is_named_in_one_line(folders, tmp_path):
     resource = pytest.importorskip("resource")
     (tmp_path / "tmp").mkdir()
     write(folders.notebooks, "01-one.ipynb", FIRST, "print('x' * 100_000)")
@@ -372,6 +378,17 @@ def test_a_copy_that_cannot_be_written_is_named_in_one_line(folders, tmp_path):
     assert said.rstrip().endswith("executed/digits/01-one.ipynb")
     assert len(said.rstrip().splitlines()) == 1
     assert not list(folders.executed("digits").iterdir())
+    draw = "import matplotlib.pyplot as plt\nimport numpy as np\nfrom helpers import plots\n"
+    draw += "fig = plots.empty_place('')\nplt.close(fig)\n"
+    draw += "fig.figimage(np.random.default_rng(0).random((280, 900)))\nplots.save(fig, '01-x')"
+    write(folders.notebooks, "01-one.ipynb", FIRST, draw)
+    ended = child(folders, tmp_path, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    _, said = ended.communicate(timeout=60)
+    assert ended.returncode == 1
+    assert re.search(
+        r"\nOSError: \[Errno \d+\] File too large: '.*figures/digits/01-x.png'\n$", said
+    )
+    assert not list(folders.figures("digits").iterdir())
 
 
 # --- progress
@@ -391,8 +408,7 @@ def test_progress_reaches_the_runner_and_the_summary_is_the_same_warm(
         step("resnet8 seed 1")
     with progress.report(0, "runs", stored=5):
         pass
-    assert said.startswith("runs:  50%")
-    assert "1/2" in said
+    assert said.startswith("runs|██████      | 1/2 · ")
     assert "resnet8 seed 0" in said
     assert path.read_text() == ""
     with contextlib.suppress(KeyboardInterrupt), progress.report(3, "runs") as step:

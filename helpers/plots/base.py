@@ -95,6 +95,8 @@ def save(fig: Figure, name: str) -> None:
     try:
         fig.savefig(beside, format="png", dpi=DPI, metadata={"Software": None})
         beside.replace(path)
+    except OSError as error:  # a full disk: say of which file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         beside.unlink(missing_ok=True)
 
