@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,8 +71,9 @@ def missing_runs(what: Plan) -> str:
     seen: set[str] = set()
     rows, details = [], []
     for number, notebook in what.notebooks.items():
-        todo = [s for s in results.missing(asked.get(number, [])) if specs.key(s) not in seen]
-        seen.update(specs.key(spec) for spec in todo)
+        absent = results.missing(asked.get(number, []))
+        todo = [spec for key, spec in absent.items() if key not in seen]
+        seen.update(absent)
         rows.append((notebook.stem, len(set(asked.get(number, []))), todo))
         details += [f"  {number}  {specs.describe(spec)}" for spec in todo]
     lines = [f"{'notebook':<28}{'results':>9}{'missing':>9}{'hours':>9}{'disk GiB':>10}"]
@@ -129,35 +129,34 @@ def list_results() -> int:
     from helpers.store import Store
 
     store = Store()
-    keys = store.keys()
-    damaged = {key for key in keys if store.damage(key)}  # left for `verify` to report
-    found = [store.read(key) for key in keys if key not in damaged]
-    found = sorted(filter(None, found), key=lambda result: store.age(result.key))
-    for result in found:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(store.age(result.key)))
-        size = store.size(result.key) / 1024
+    looked = {key: store.look(key) for key in store.keys()}  # noqa: SIM118 - not a dict
+    found = [result for result, _ in looked.values() if result is not None]
+    for result in sorted(found, key=lambda result: result.provenance.get("date", "")):
         told = specs.describe(result.spec)
         if isinstance(result.spec, specs.Train):
             told += f", {result.spec.dataset}"
-        print(f"{result.key[:12]}  {when}  {size:>9.0f} KiB  {told}")
+        origin = [result.provenance.get(name, "") for name in ("date", "commit", "machine")]
+        line = f"{origin[0][:16]:<16}  {store.size(result.key) / 1024:>9.0f} KiB  {told}"
+        line += f"  ({', '.join(filter(None, origin[1:])) or 'of unknown origin'})"
+        print(specs.printable(f"{result.key[:12]}  {line}"))
     print(f"{len(found)} results in {store.path}")
     for part in unfinished.parts(store.path):
         told = f"{part.what}: {part.done} of {part.epochs} epochs"
         print(f"{part.key[:12]}  in part  {part.size / 1024:>9.0f} KiB  {told}, goes on if asked")
-    if damaged:
-        print(f"{len(damaged)} damaged: python -m helpers results verify")
+    if damaged := sum(bool(wrong) for _, wrong in looked.values()):
+        print(f"{damaged} damaged: python -m helpers results verify")
     return 0
 
 
 def verify() -> int:
-    """Check every stored result; return 1 if some were damaged (and set aside)."""
+    """Check every stored result; return 1 if some were damaged."""
     from helpers.store import Store
 
     store = Store()
     n_checked = len(store.keys())
     wrong = store.verify()
     for key, reason in wrong.items():
-        print(f"{key[:12]}  {reason}: set aside, the next study computes it again")
+        print(f"{key[:12]}  {reason}")
     print(f"{n_checked} results checked, {len(wrong)} damaged")
     return 1 if wrong else 0
 
@@ -172,12 +171,13 @@ def prune(folders: Folders, sure: bool) -> int:
     doomed = [key for key in store.keys() if key not in used]  # noqa: SIM118 - not a dict
     if not sure:
         size = sum(store.size(key) for key in doomed) / GIB
-        own = sum(_is_own(found) for key in doomed if (found := store.read(key)) is not None)
+        found = [store.look(key)[0] for key in doomed]
+        own = sum(_is_own(result) for result in found if result is not None)
         told = f", {own} of them proxies and selections of your own files" if own else ""
         print(f"{len(doomed)} results ({size:.3f} GiB) serve no profile{told}; --yes deletes them")
         return 0
     count, size = store.prune(set(used))
-    print(f"deleted {count} folders, {size / GIB:.3f} GiB")
+    print(f"deleted {count} files, {size / GIB:.3f} GiB")
     return 0
 
 
@@ -211,9 +211,8 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
 
 def import_pack(folder: Path) -> int:
     """Put a pack's results into the live store."""
-    from helpers import packs
     from helpers.store import Store
 
-    new, there = packs.import_(folder, Store())
+    new, there = Store().import_(folder)
     print(f"{new} results imported, {there} stood there already")
     return 0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from helpers import StudyError, ranking, steps
+from helpers import StudyError, ranking, trace_scores
 from helpers.checks import check_scores
 from helpers.scores import order
 from helpers.store import Result
@@ -49,7 +49,7 @@ def forgetting(result: Result, epochs: int | None = None) -> np.ndarray:
     n_epochs = len(result.arrays["correct"])
     if epochs is not None and not 1 <= epochs <= n_epochs:
         raise StudyError(f"epochs must lie in 1..{n_epochs}, got {epochs}")
-    return steps.forgetting_of(result, n, epochs)
+    return trace_scores.forgetting_of(result, n, epochs)
 
 
 def _recorded(result: Result, name: str) -> np.ndarray:

@@ -157,7 +157,7 @@ def environment(
     if progress:
         variables[PROGRESS_ENV] = str(progress)
     if options.fresh and began is not None:
-        variables["STUDY_FRESH"] = f"{began:.3f}"
+        variables["STUDY_FRESH"] = f"{began:.6f}-{os.getpid()}"  # the study's token
     if options.offline:
         variables["STUDY_OFFLINE"] = "1"
     return variables

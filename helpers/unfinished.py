@@ -1,7 +1,7 @@
 """Runs cut short: where their checkpoints lie in a store, and what is known without reading them.
 
-A checkpoint lies at `partial/KEY.ckpt`; `KEY.crowded` beside it says that a sitting of the run
-shared the machine, so that its seconds cannot be compared.
+STORE/partial/KEY.ckpt    the latest state
+STORE/partial/KEY.json    whether it had the machine alone so far, and its `--fresh` token
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers import archive, specs
+
 FOLDER = "partial"
-CHECKPOINT, CROWDED = ".ckpt", ".crowded"
+CHECKPOINT, NOTE = ".ckpt", ".json"
 # Files that nobody has touched for so long belong to no running process, seconds.
 ABANDONED_S = 3600
 
@@ -34,33 +36,40 @@ def place(store: Path, key: str) -> Path:
     return store / FOLDER / (key + CHECKPOINT)
 
 
-def begin(store: Path, key: str, crowded: bool, since: float = 0.0) -> None:
-    """Prepare a sitting of a run.
+def begin(store: Path, key: str, alone: bool, fresh: str = "") -> None:
+    """Note that a run begins or goes on.
 
     Args:
         store: The store's folder.
         key: The run's key.
-        crowded: Whether the run shares the machine, which is noted.
-        since: A checkpoint older than this (seconds since 1970) is removed.
+        alone: Whether it has the machine alone.
+        fresh: Token of `--fresh`; a checkpoint of another token is removed. "" keeps any.
     """
-    path = place(store, key)
-    with contextlib.suppress(OSError):
-        if since and path.stat().st_mtime < since:
-            forget(store, key)
-    if crowded:
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.with_suffix(CROWDED).touch()
+    if fresh and _note(store, key).get("fresh") != fresh:
+        forget(store, key)
+    note = {"alone": alone and was_alone(store, key), "fresh": fresh}
+    with (
+        contextlib.suppress(OSError),
+        archive.beside(place(store, key).with_suffix(NOTE)) as file,
+    ):
+        file.write(json.dumps(note).encode())
 
 
-def was_crowded(store: Path, key: str) -> bool:
-    """Tell whether a sitting of the run shared the machine."""
-    return place(store, key).with_suffix(CROWDED).exists()
+def _note(store: Path, key: str) -> dict[str, object]:
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(place(store, key).with_suffix(NOTE).read_text())
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def was_alone(store: Path, key: str) -> bool:
+    """Tell whether a run had the machine alone all the time so far."""
+    return _note(store, key).get("alone", True) is True
 
 
 def forget(store: Path, key: str) -> None:
     """Remove a run's checkpoint and note, if there are any."""
-    for suffix in (CHECKPOINT, CROWDED):
+    for suffix in (CHECKPOINT, NOTE):
         with contextlib.suppress(OSError):
             place(store, key).with_suffix(suffix).unlink(missing_ok=True)
 
@@ -72,19 +81,25 @@ def parts(store: Path) -> list[Part]:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             with open(path, "rb") as file:
                 head = json.loads(file.readline(10_000))
-            (done, epochs), facts = head["epochs"], path.stat()
-            part = Part(path.stem, head["what"], done, epochs, facts.st_size, facts.st_mtime)
-            found.append(part)
+            (done, epochs), facts = map(int, head["epochs"]), path.stat()
+            what = specs.printable(str(head["what"]))
+            found.append(Part(path.stem, what, done, epochs, facts.st_size, facts.st_mtime))
     return sorted(found, key=lambda part: part.when)
 
 
-def doomed(store: Path, in_use: set[str], stored: set[str]) -> list[Path]:
-    """List the files that serve nobody: of runs not in use or stored since, and left-overs."""
-    found, long_ago = [], time.time() - ABANDONED_S
+def is_abandoned(path: Path) -> bool:
+    """Tell whether nobody has touched a file for long."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime < time.time() - ABANDONED_S
+    return False
+
+
+def doomed(store: Path, awaited: set[str]) -> list[Path]:
+    """List the files that serve nobody: of runs not awaited, and left-overs."""
+    found = []
     for path in sorted((store / FOLDER).glob("*")):
-        useful = path.suffix in (CHECKPOINT, CROWDED) and path.stem in in_use - stored
-        lonely = path.suffix == CROWDED and not path.with_suffix(CHECKPOINT).exists()
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < long_ago if path.name[0] == "." or lonely else not useful:
-                found.append(path)
+        lonely = path.suffix == NOTE and not path.with_suffix(CHECKPOINT).exists()
+        useful = path.suffix in (CHECKPOINT, NOTE) and path.stem in awaited
+        if is_abandoned(path) if path.name[0] == "." or lonely else not useful:
+            found.append(path)
     return found

@@ -16,6 +16,7 @@ from torch import nn
 
 from helpers import (
     StudyError,
+    compute,
     data,
     models,
     recipes,
@@ -361,7 +362,7 @@ def execute_cut(monkeypatch, **how):
 
 @pytest.fixture
 def quiet(monkeypatch):
-    monkeypatch.setattr(results, "machine_busy", lambda: False)
+    monkeypatch.setattr(compute, "machine_busy", lambda: False)
 
 
 @pytest.mark.usefixtures("quiet")
@@ -388,7 +389,7 @@ def test_the_store_keeps_the_part_and_drops_it_with_the_result(monkeypatch, caps
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_crowded_sitting_marks_the_whole_run(monkeypatch):
+def test_a_run_that_once_shared_the_machine_was_not_alone(monkeypatch):
     execute_cut(monkeypatch, alone=False)
     results.execute(RUN, "cpu")
     assert results.load(RUN).metrics["alone"] is False
@@ -396,9 +397,9 @@ def test_a_crowded_sitting_marks_the_whole_run(monkeypatch):
 
 
 @pytest.mark.usefixtures("quiet")
-def test_fresh_drops_what_is_older(monkeypatch):
+def test_fresh_drops_what_is_of_before(monkeypatch):
     execute_cut(monkeypatch)
-    monkeypatch.setenv("STUDY_FRESH", f"{time.time() + 100:.3f}")
+    monkeypatch.setenv("STUDY_FRESH", "a token")
     results.execute(RUN, "cpu")
     monkeypatch.delenv("STUDY_FRESH")
     assert "resumed" not in results.load(RUN).metrics
@@ -427,7 +428,7 @@ def test_prune_drops_the_part_of_a_stored_run(monkeypatch):
     execute_cut(monkeypatch)
     store = Store()
     store.write(RUN, {}, {})
-    assert store.prune({specs.key(RUN)})[0] == 1
+    assert store.prune({specs.key(RUN)})[0] == 2  # the checkpoint and its note
     assert unfinished.parts(store.path) == []
     assert len(store.keys()) == 1
 

@@ -99,12 +99,12 @@ def test_list_and_verify_report_what_is_stored(capsys):
     train = specs.Train("digits@40+10", "resnet8", "digits", 2, 0)
     store.write(train, {}, {})
     listed = said(capsys)[0]
-    assert re.match(rf"{key[:12]}  .* KiB  measure lp-time", listed)
+    assert re.match(rf"{key[:12]}  20.* KiB  measure lp-time seed 0  \(.*cores\)", listed)
     assert main(["results", "list"]) == 0
     assert "KiB  train resnet8 seed 0, 2 epochs, digits@40+10" in said(capsys)[0]
     store.prune({key})
     assert main(["results", "verify"]) == 0
-    (store.folder(key) / "metrics.json").write_text("{}")
+    store.path_of(key).write_bytes(b"{}")
     assert main(["results", "verify"]) == 1
     assert "1 results checked, 1 damaged" in said(capsys)[0]
 

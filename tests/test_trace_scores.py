@@ -7,13 +7,13 @@ import pytest
 
 from helpers import (
     StudyError,
+    compute,
     data,
     experiments,
     recipes,
     results,
     scores,
     specs,
-    steps,
     trace_scores,
     training,
 )
@@ -37,12 +37,12 @@ def chosen_by(spec, runs, start=None):
     have = {specs.key(run.spec): run for run in runs}
     if start is not None:
         have[specs.key(spec.start)] = start
-    metrics, arrays = steps.select(spec, lambda need: have[specs.key(need)], "cpu")
+    metrics, arrays = compute.run_select(spec, lambda need: have[specs.key(need)], "cpu")
     return metrics, arrays["indices"]
 
 
 def probs_of(run):
-    return steps.softmax(run.arrays["logits"].astype(np.float64))
+    return trace_scores.softmax(run.arrays["logits"].astype(np.float64))
 
 
 @pytest.mark.parametrize("method", ["least-confidence", "margin", "entropy"])
@@ -199,14 +199,14 @@ def test_a_repeated_run_trains_on_another_subset_every_epoch():
     visited = np.unpackbits(run.arrays["visited"], axis=1, count=N).astype(bool)
     assert visited.sum(axis=1).tolist() == [50] * SCALE.epochs
     assert len({row.tobytes() for row in visited}) == SCALE.epochs
-    again, _ = steps.train(spec, None, "cpu")
+    again, _ = compute.run_train(spec, None, "cpu")
     assert again["history"]["loss"] == run.metrics["history"]["loss"]
 
 
 def test_an_unknown_sampler_names_those_there_are():
     spec = Train(SCALE.data_name, SCALE.proxy, SCALE.recipe, 1, 0, sampler=specs.Sampler("none"))
     with pytest.raises(StudyError, match="there are ids, repeated-random, adonis"):
-        steps.train(spec, None, "cpu")
+        compute.run_train(spec, None, "cpu")
 
 
 def test_centres_outside_the_pool_cover_what_is_near_them():

@@ -25,7 +25,7 @@ from helpers.claims.stored import (
     measured,
     need,
     parts,
-    refuse_shared,
+    require_alone,
     seconds,
 )
 from helpers.experiments import Scale
@@ -63,7 +63,7 @@ def svp_slides_02(scale: Scale) -> Evidence:
 def svp_slides_03(scale: Scale) -> Evidence:
     """Points gained in the second half of the proxy's seconds over those of the first."""
     runs = each_seed(scale, full(scale, scale.proxy))
-    refuse_shared(runs)
+    require_alone(runs)
     start, half, end = np.array([[error_at(r, at) for at in (0.0, 0.5, 1.0)] for r in runs]).T
     with np.errstate(divide="ignore", invalid="ignore"):
         share = (half - end) / (start - half)

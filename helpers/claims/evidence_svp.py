@@ -28,14 +28,14 @@ from helpers.claims.stored import (
     need,
     number,
     parts,
-    refuse_shared,
+    require_alone,
     seconds,
 )
 from helpers.experiments import Scale
 from helpers.ranking import spearman
 from helpers.specs import Measure
-from helpers.steps import softmax
 from helpers.store import Result
+from helpers.trace_scores import softmax
 
 # Training rows and classes of ILSVRC 2012, Russakovsky et al. 2015 (arXiv:1409.0575) table 2.
 IMAGENET = (1_281_167, 1000)
@@ -87,7 +87,7 @@ def svp_02(scale: Scale) -> Evidence:
     need(names, n_classes)
 
     def late_gain() -> Evidence:
-        refuse_shared([run for row in runs for run in row])
+        require_alone([run for row in runs for run in row])
         return {
             "differences": [[error_at(r, 0.55) - error_at(r, 1.0) for r in row] for row in runs]
         }
@@ -286,7 +286,7 @@ def svp_31(scale: Scale) -> Evidence:
 def svp_32(scale: Scale) -> Evidence:
     """Exponent of the time of greedy k-centers on the pool size at a fixed share."""
     found = load(Measure("kcenters-time"))
-    refuse_shared([found])
+    require_alone([found])
     note = f"added one centre at a time: {found.metrics['exponent_loop']:.2f}"
     return {"values": number(found.metrics["exponent"]), "note": note}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers import data, scores, steps, trace_scores
+from helpers import compute, data, scores, trace_scores
 from helpers.select import common, memory, method_options, report
 from helpers.select.places import Places
 from helpers.select.proxies import Plan
@@ -72,7 +72,7 @@ class Answer:
     def pool(self) -> registry.Pool:
         """What the proxies know of all training rows."""
         labels = self.dataset.train_labels
-        return steps.pool_of(list(self.runs), labels, np.arange(self.dataset.n))
+        return compute.pool_of(list(self.runs), labels, np.arange(self.dataset.n))
 
     @property
     def proxy_s(self) -> float:

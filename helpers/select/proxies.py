@@ -7,7 +7,6 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -115,9 +114,7 @@ def stored(spec: specs.Spec, dataset: data.Dataset) -> Result | None:
     found = results.load(spec, complete=True)
     if found is None or found.metrics.get("data_fingerprint") == dataset.fingerprint:
         return found
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is not damaged, as the store would say
-        Store().set_aside(specs.key(spec), "measured on other data of this name")
+    Store().set_aside(specs.key(spec))
     return None
 
 

@@ -1,22 +1,97 @@
-"""How a spec becomes a result: the bridge from descriptions to training and selection."""
+"""How a spec becomes a stored result: training, selecting, measuring."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
-import platform
+import os
 import time
 from collections.abc import Callable
 
 import numpy as np
 
-from helpers import StudyError, data, projections, recipes, specs, trace_scores, unfinished
+from helpers import (
+    StudyError,
+    data,
+    projections,
+    provenance,
+    recipes,
+    specs,
+    store,
+    trace_scores,
+    unfinished,
+)
 from helpers.selection import prototypes, registry
 from helpers.store import Result, Store
 from helpers.trace_scores import forgetting_of, softmax, traced
 
 Get = Callable[[specs.Spec], Result]
 Outcome = tuple[dict, dict[str, np.ndarray]]
+
+# A run of so many seconds that had less of a core than this did not have the machine alone.
+SURE_S, OWN_SHARE = 3.0, 0.9
+
+
+def machine_busy() -> bool:
+    """Tell whether more work waits for this machine's cores than one study brings along."""
+    try:
+        return os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5
+    except OSError:
+        return False
+
+
+def had_core(wall: float, own: float) -> bool:
+    """Tell whether what computes on CPUs hardly ever waited for one.
+
+    The load average lags behind by a minute and does not see the other guests of a machine.
+
+    Args:
+        wall: Seconds that passed.
+        own: Seconds of CPU that each thread which computes had meanwhile. A process of two threads
+            on one core has all of `wall`, and each of them half.
+    """
+    return wall <= SURE_S or own >= OWN_SHARE * wall
+
+
+def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
+    """Compute one spec whose needs are stored, store it, and return its key.
+
+    Where another process computes it just now, its result is waited for.
+
+    Args:
+        spec: What to compute.
+        device: Where to train.
+        alone: Whether this process has the machine to itself, as far as the caller knows.
+
+    Raises:
+        StudyError: If what it needs is not stored; `NotStored` if the store cannot be written.
+    """
+    key, where = specs.key(spec), Store()
+    with where.lock(key):
+        if store.load(spec, complete=True) is None:
+            _execute(spec, key, where, device, alone and not machine_busy())
+    return key
+
+
+def _execute(spec: specs.Spec, key: str, where: Store, device: str, alone: bool) -> None:
+    def get(need: specs.Spec) -> Result:
+        found = store.load(need, complete=True, needed=True)
+        if found is None:
+            raise StudyError(f"{specs.describe(spec)} needs {specs.describe(need)} first")
+        return found
+
+    if isinstance(spec, specs.Train):
+        unfinished.begin(where.path, key, alone, provenance.fresh_token())
+    began, worked, threaded = time.perf_counter(), time.process_time(), time.thread_time()
+    metrics, arrays = run(spec, get, device)
+    wall, own = time.perf_counter() - began, time.thread_time() - threaded
+    # Several threads decode images before the first epoch, while this one waits for them.
+    own = max(own, (time.process_time() - worked) / metrics.get("threads", 1))
+    # A measurement's work may be that of processes of its own, which are not counted here.
+    here = metrics.get("device", "cpu") == "cpu" and not isinstance(spec, specs.Measure)
+    alone = alone and not machine_busy() and (not here or had_core(wall, own))
+    metrics["alone"] = bool(metrics.get("alone", True) and alone)
+    where.write(spec, metrics, arrays)
+    unfinished.forget(where.path, key)
 
 
 def run(spec: specs.Spec, get: Get, device: str = "auto") -> Outcome:
@@ -26,30 +101,21 @@ def run(spec: specs.Spec, get: Get, device: str = "auto") -> Outcome:
         Metrics (plain values) and arrays for the store.
     """
     start, cpu = time.perf_counter(), time.process_time()
-    step = {specs.Train: train, specs.Select: select, specs.Measure: measure}[type(spec)]
-    metrics, arrays = step(spec, get, device)
+    step = {specs.Train: run_train, specs.Select: run_select, specs.Measure: run_measure}
+    metrics, arrays = step[type(spec)](spec, get, device)
     metrics["wall_s"] = time.perf_counter() - start
     metrics["cpu_s"] = time.process_time() - cpu
-    metrics["versions"] = versions()
+    metrics["versions"] = provenance.versions()
     return metrics, arrays
 
 
-def versions() -> dict[str, str]:
-    """Return the versions a result depends on."""
-    found = {"python": platform.python_version()}
-    for name in ("torch", "numpy"):
-        found[name] = importlib.metadata.version(name)
-    return found
-
-
-def measure(spec: specs.Measure, get: Get, device: str) -> Outcome:
+def run_measure(spec: specs.Measure, get: Get, device: str) -> Outcome:
     """Run a measurement that trains nothing."""
     from helpers.measurements import MEASUREMENTS
 
     if spec.name not in MEASUREMENTS:
         raise StudyError(f"unknown measurement {spec.name!r}; there are {', '.join(MEASUREMENTS)}")
-    metrics, arrays = MEASUREMENTS[spec.name](spec.seed, **dict(spec.options))
-    return metrics, arrays
+    return MEASUREMENTS[spec.name](spec.seed, **dict(spec.options))
 
 
 def checked(result: Result, dataset: data.Dataset) -> Result:
@@ -150,7 +216,7 @@ def ranked_pool(
     return spec.method, pool, options
 
 
-def select(spec: specs.Select, get: Get, device: str) -> Outcome:
+def run_select(spec: specs.Select, get: Get, device: str) -> Outcome:
     """Choose training rows; the clock covers the method alone, scores being stored already."""
     dataset = data.load(spec.dataset)
     rows = np.arange(dataset.n)
@@ -180,7 +246,7 @@ def select(spec: specs.Select, get: Get, device: str) -> Outcome:
     return metrics, arrays
 
 
-def train(spec: specs.Train, get: Get, device: str) -> Outcome:
+def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
     """Train as the spec says and pack the run for the store."""
     from helpers import models, training
 
@@ -206,7 +272,7 @@ def train(spec: specs.Train, get: Get, device: str) -> Outcome:
         weights=weights,
         checkpoint=unfinished.place(Store().path, specs.key(spec)),
     )
-    if "resumed" in result.metrics and unfinished.was_crowded(Store().path, specs.key(spec)):
+    if "resumed" in result.metrics and not unfinished.was_alone(Store().path, specs.key(spec)):
         result.metrics["alone"] = False
     arrays = dict(result.trace)
     if spec.record_at:
