@@ -14,15 +14,14 @@ from helpers import (
     data,
     projections,
     provenance,
+    readings,
     recipes,
     specs,
     store,
-    trace_scores,
-    unfinished,
 )
+from helpers.readings import traced
 from helpers.selection import prototypes, registry
 from helpers.store import Result, Store
-from helpers.trace_scores import forgetting_of, softmax, traced
 
 Get = Callable[[specs.Spec], Result]
 Outcome = tuple[dict, dict[str, np.ndarray]]
@@ -80,7 +79,7 @@ def _execute(spec: specs.Spec, key: str, where: Store, device: str, alone: bool)
         return found
 
     if isinstance(spec, specs.Train):
-        unfinished.begin(where.path, key, alone, provenance.fresh_token())
+        where.begin(key, alone, provenance.fresh_token())
     began, worked, threaded = time.perf_counter(), time.process_time(), time.thread_time()
     metrics, arrays = run(spec, get, device)
     wall, own = time.perf_counter() - began, time.thread_time() - threaded
@@ -91,7 +90,7 @@ def _execute(spec: specs.Spec, key: str, where: Store, device: str, alone: bool)
     alone = alone and not machine_busy() and (not here or had_core(wall, own))
     metrics["alone"] = bool(metrics.get("alone", True) and alone)
     where.write(spec, metrics, arrays)
-    unfinished.forget(where.path, key)
+    where.forget(key)
 
 
 def run(spec: specs.Spec, get: Get, device: str = "auto") -> Outcome:
@@ -145,11 +144,11 @@ def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registr
     if not runs:
         return registry.Pool(labels=labels[rows])
     n = len(labels)
-    features = [traced(r, "features", "record_at epochs") for r in runs]
-    logits = [r.arrays["logits"].astype(np.float64) for r in runs]
-    probs = np.mean([softmax(values) for values in logits], axis=0)
-    forgetting = np.mean([forgetting_of(r, n) for r in runs], axis=0)
-    norms = np.mean([first_norms(r) for r in runs], axis=0)
+    features = [traced(r, "features") for r in runs]
+    probs = np.mean([readings.probs_of(r) for r in runs], axis=0)
+    forgetting = np.mean([readings.forgetting(r, n=n) for r in runs], axis=0)
+    # last-layer gradient norms at the first recorded epoch, 0 in our specs
+    norms = np.mean([r.arrays["grad_norm"][0].astype(np.float64) for r in runs], axis=0)
     return registry.Pool(
         labels=labels[rows],
         probs=probs[rows],
@@ -158,11 +157,6 @@ def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registr
         norms=norms[rows],
         correct=(probs.argmax(axis=1) == labels)[rows],
     )
-
-
-def first_norms(run: Result) -> np.ndarray:
-    """Return last-layer gradient norms (n,) at the first recorded epoch (0 in our specs)."""
-    return run.arrays["grad_norm"][0].astype(np.float64)
 
 
 def n_wanted(spec: specs.Select, n: int, n_pool: int) -> int:
@@ -205,13 +199,13 @@ def ranked_pool(
     if shaping:
         if options:
             raise StudyError(f"after and combine go with no other option, got {', '.join(options)}")
-        values = trace_scores.combined(spec.method, runs, len(labels), rows, **shaping)
+        values = readings.combined(spec.method, runs, len(labels), rows, **shaping)
         return "top", registry.Pool(labels=labels[rows], scores=values), {}
     pool = pool_of(runs, labels, rows)
     if "centres" in options:
         if options.pop("centres") != "start" or spec.method != "k-centers" or spec.start is None:
             raise StudyError("centres must be start, for k-centers with a choice to start from")
-        there = traced(runs[0], "features", "record_at epochs")[first].astype(np.float32)
+        there = traced(runs[0], "features")[first].astype(np.float32)
         pool = dataclasses.replace(pool, centres=there)
     return spec.method, pool, options
 
@@ -261,6 +255,7 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
     weights = None
     if spec.init is not None:
         weights = traced(checked(get(spec.init), dataset), "weights", "keep_weights=True")
+    where, key = Store(), specs.key(spec)
     result = training.fit(
         dataset,
         spec.model,
@@ -270,9 +265,9 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
         device,
         record_at=spec.record_at,
         weights=weights,
-        checkpoint=unfinished.place(Store().path, specs.key(spec)),
+        checkpoint=where.checkpoint(key),
     )
-    if "resumed" in result.metrics and not unfinished.was_alone(Store().path, specs.key(spec)):
+    if "resumed" in result.metrics and not where.was_alone(key):
         result.metrics["alone"] = False
     arrays = dict(result.trace)
     if spec.record_at:
@@ -332,7 +327,7 @@ def ids_switch(spec: specs.Train, dataset: data.Dataset, get: Get, options: dict
     if spec.subset is not None or not spec.sampler.of:
         raise StudyError("the ids sampler chooses its own rows and needs a run to embed with")
     source = checked(get(spec.sampler.of[0]), dataset)
-    features = traced(source, "features", "record_at epochs").astype(np.float32)
+    features = traced(source, "features").astype(np.float32)
     keep, switch = options.pop("keep", 0.8), options.pop("switch", 0.9)
     labels = dataset.train_labels
     easy = prototypes.ids(features, labels, keep, mode="easy")

@@ -125,7 +125,7 @@ def claims(chosen: Profile, overrides: dict[str, Any] | None = None) -> str:
 
 def list_results() -> int:
     """Print every stored result, oldest first; return the exit code."""
-    from helpers import specs, unfinished
+    from helpers import specs
     from helpers.store import Store
 
     store = Store()
@@ -140,7 +140,7 @@ def list_results() -> int:
         line += f"  ({', '.join(filter(None, origin[1:])) or 'of unknown origin'})"
         print(specs.printable(f"{result.key[:12]}  {line}"))
     print(f"{len(found)} results in {store.path}")
-    for part in unfinished.parts(store.path):
+    for part in store.parts():
         told = f"{part.what}: {part.done} of {part.epochs} epochs"
         print(f"{part.key[:12]}  in part  {part.size / 1024:>9.0f} KiB  {told}, goes on if asked")
     if damaged := sum(bool(wrong) for _, wrong in looked.values()):

@@ -6,16 +6,13 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.stats import rankdata
 
 from helpers.checks import check_choice, check_features, check_labels
 
 
 def summary(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what a run keeps of its features when the features themselves are dropped.
-
-    Args:
-        features: Embedding (n, d).
-        labels: Classes (n,).
+    """Return what a run keeps of its features (n, d) when these are dropped.
 
     Returns:
         `projection` (n, 2) and `class_rank` (n,), both float16.
@@ -38,7 +35,7 @@ def principal_components(features: np.ndarray, n_components: int = 2) -> np.ndar
         direction is positive, so that a picture does not flip from run to run.
 
     Raises:
-        ValueError: If features is not a finite (n, d) array.
+        StudyError: If features is not a finite (n, d) array.
     """
     points = check_features(features).astype(np.float64)
     points = points - points.mean(axis=0)
@@ -51,27 +48,23 @@ def principal_components(features: np.ndarray, n_components: int = 2) -> np.ndar
 
 
 def class_rank(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Rank rows by distance to the mean of their class.
-
-    Args:
-        features: Embedding (n, d), finite.
-        labels: Classes (n,).
+    """Rank rows of an embedding (n, d) by distance to the mean of their class.
 
     Returns:
         Share (n,) in [0, 1) of the class that lies nearer to the mean; ties keep row order.
 
     Raises:
-        ValueError: If an array is invalid.
+        StudyError: If an array is invalid.
 
     Source: the order of `adonis` Algorithm 2 with one centroid a class.
     """
     features, labels = check_features(features), check_labels(labels)
     ranks = np.empty(len(labels))
     for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+        rows = labels == label
         points = features[rows].astype(np.float64)
         dist = ((points - points.mean(axis=0)) ** 2).sum(axis=1)
-        ranks[rows[np.argsort(dist, kind="stable")]] = np.arange(len(rows)) / len(rows)
+        ranks[rows] = (rankdata(dist, "ordinal") - 1) / len(points)
     return ranks
 
 
@@ -88,7 +81,7 @@ def ids_mask(rank: np.ndarray, labels: np.ndarray, keep: float, mode: str) -> np
         Mask (n,) bool: ceil(keep * L) rows of a class of L, and the last row of its order.
 
     Raises:
-        ValueError: If the mode is unknown.
+        StudyError: If the mode is unknown.
 
     Source: `adonis` Algorithm 2; the same rows as `helpers.selection.prototypes.ids`.
     """
@@ -105,9 +98,6 @@ def ids_mask(rank: np.ndarray, labels: np.ndarray, keep: float, mode: str) -> np
 
 def of_run(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
     """Return a run's `summary`, made from its features if it was stored without one.
-
-    Args:
-        arrays: Of a training result with a trace; a published one may lack the features.
 
     Returns:
         `projection` (n, 2) and `class_rank` (n,), or `None` where the run holds neither.

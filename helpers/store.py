@@ -2,7 +2,8 @@
 
 STORE/KEY.npz             a result
 STORE/damaged/            what could not be read, for a look
-STORE/partial/            runs cut short (`helpers.unfinished`)
+STORE/partial/KEY.ckpt    the latest state of a run cut short
+STORE/partial/KEY.json    whether it had the machine alone so far, and its `--fresh` token
 STORE/locks/KEY.lock      held by the process that computes the run; a kill releases it
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
@@ -19,17 +21,21 @@ import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import filelock
 import numpy as np
 
-from helpers import StudyError, archive, packs, provenance, specs, unfinished
+from helpers import StudyError, archive, packs, provenance, specs
 from helpers.archive import Arrays, Result
 from helpers.packs import ROOT
 
 TEXT = "result.json"
 RESULT = re.compile(r"([0-9a-f]{64})\.npz")
-LOCKS, ASIDE = "locks", "damaged"
+PARTIAL, LOCKS, ASIDE = "partial", "locks", "damaged"
+CHECKPOINT, NOTE = ".ckpt", ".json"
+# Files that nobody has touched for so long belong to no running process, seconds.
+ABANDONED_S = 3600
 
 
 class OneLine(StudyError):
@@ -41,6 +47,17 @@ class OneLine(StudyError):
 
 class NotStored(OneLine):
     """A result could not be written; the next ones could not be either."""
+
+
+class Part(NamedTuple):
+    """A run cut short: its key, the run in words, epochs done and in all, bytes, seconds (1970)."""
+
+    key: str
+    what: str
+    done: int
+    epochs: int
+    size: int
+    when: float
 
 
 def default_path() -> Path:
@@ -187,9 +204,13 @@ class Store:
         stored = set(self.keys())
         doomed = [self.path_of(key) for key in stored - in_use]
         doomed += (self.path / ASIDE).glob("*")
-        doomed += unfinished.doomed(self.path, in_use - stored)
         passing = [*self.path.glob(".*.npz-*"), *(self.path / LOCKS).glob("*.lock")]
-        doomed += filter(unfinished.is_abandoned, passing)
+        for path in (self.path / PARTIAL).glob("*"):
+            if path.name[0] == "." or not path.with_suffix(CHECKPOINT).exists():
+                passing.append(path)
+            elif path.suffix not in (CHECKPOINT, NOTE) or path.stem not in in_use - stored:
+                doomed.append(path)
+        doomed += filter(_is_abandoned, passing)
         size = sum(map(_size, doomed))
         for path in doomed:
             with contextlib.suppress(OSError):
@@ -216,6 +237,59 @@ class Store:
             # Whoever waits finds the result; after a failure the next one takes the same file.
             with contextlib.suppress(OSError):
                 path.unlink()
+
+    def checkpoint(self, key: str) -> Path:
+        """Return where a run's checkpoint lies or would lie."""
+        return self.path / PARTIAL / (key + CHECKPOINT)
+
+    def begin(self, key: str, alone: bool, fresh: str = "") -> None:
+        """Note that a run begins or goes on.
+
+        Args:
+            key: The run's key.
+            alone: Whether it has the machine alone.
+            fresh: Token of `--fresh`; a checkpoint of another token is removed. "" keeps any.
+        """
+        if fresh and self._note(key).get("fresh") != fresh:
+            self.forget(key)
+        note = {"alone": alone and self.was_alone(key), "fresh": fresh}
+        path = self.checkpoint(key).with_suffix(NOTE)
+        with contextlib.suppress(OSError), archive.beside(path) as file:
+            file.write(json.dumps(note).encode())
+
+    def _note(self, key: str) -> dict[str, object]:
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(self.checkpoint(key).with_suffix(NOTE).read_text())
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def was_alone(self, key: str) -> bool:
+        """Tell whether a run had the machine alone all the time so far."""
+        return self._note(key).get("alone", True) is True
+
+    def forget(self, key: str) -> None:
+        """Remove a run's checkpoint and note, if there are any."""
+        for suffix in (CHECKPOINT, NOTE):
+            with contextlib.suppress(OSError):
+                self.checkpoint(key).with_suffix(suffix).unlink(missing_ok=True)
+
+    def parts(self) -> list[Part]:
+        """List the runs cut short, oldest first; what cannot be read is left out."""
+        found = []
+        for path in (self.path / PARTIAL).glob("*" + CHECKPOINT):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                with open(path, "rb") as file:
+                    head = json.loads(file.readline(10_000))
+                (done, epochs), facts = map(int, head["epochs"]), path.stat()
+                what = specs.printable(str(head["what"]))
+                found.append(Part(path.stem, what, done, epochs, facts.st_size, facts.st_mtime))
+        return sorted(found, key=lambda part: part.when)
+
+
+def _is_abandoned(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime < time.time() - ABANDONED_S
+    return False
 
 
 @lru_cache(maxsize=4096)

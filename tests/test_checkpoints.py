@@ -24,7 +24,6 @@ from helpers import (
     samplers,
     specs,
     training,
-    unfinished,
 )
 from helpers.overview import list_results
 from helpers.store import Store
@@ -368,7 +367,7 @@ def quiet(monkeypatch):
 @pytest.mark.usefixtures("quiet")
 def test_the_store_keeps_the_part_and_drops_it_with_the_result(monkeypatch, capsys, tmp_path):
     execute_cut(monkeypatch)
-    (part,) = unfinished.parts(Store().path)
+    (part,) = Store().parts()
     assert part.key == specs.key(RUN)
     assert (part.done, part.epochs) == (2, EPOCHS)
     assert list_results() == 0
@@ -409,7 +408,7 @@ def test_fresh_drops_what_is_of_before(monkeypatch):
 def test_prune_keeps_parts_in_use(monkeypatch):
     execute_cut(monkeypatch, alone=False)
     store, key = Store(), specs.key(RUN)
-    path = unfinished.place(store.path, key)
+    path = store.checkpoint(key)
     old, new = path.with_name(".a-1-x"), path.with_name(".b-2-y")
     for left in (old, new):
         left.write_bytes(b"x")
@@ -429,7 +428,7 @@ def test_prune_drops_the_part_of_a_stored_run(monkeypatch):
     store = Store()
     store.write(RUN, {}, {})
     assert store.prune({specs.key(RUN)})[0] == 2  # the checkpoint and its note
-    assert unfinished.parts(store.path) == []
+    assert store.parts() == []
     assert len(store.keys()) == 1
 
 
@@ -438,8 +437,8 @@ def test_parts_that_cannot_be_read_are_left_out(tmp_path):
     folder.mkdir()
     (folder / "a.ckpt").write_bytes(b"")
     (folder / "b.ckpt").write_bytes(b'{"what": 1}\n')
-    assert unfinished.parts(tmp_path) == []
-    assert unfinished.parts(tmp_path / "nowhere") == []
+    assert Store(tmp_path).parts() == []
+    assert Store(tmp_path / "nowhere").parts() == []
 
 
 def test_divergence_is_still_an_error_with_a_checkpoint(digits, tmp_path):

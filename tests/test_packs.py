@@ -178,7 +178,7 @@ def planted(folder, entries, members=(), text=None):
 
 
 PLAIN_SPEC = specs.to_plain(PLAIN)
-READINGS = ("trace_scores", "rankings_of_runs", "projections")
+READINGS = ("readings", "projections")
 HOSTILE = {
     "no results": {"text": "{}"},
     "a list": {"text": "[]"},

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from helpers import experiments as ex, rankings_of_runs as rankings, recipes, scores
+from helpers import experiments as ex, readings as rankings, recipes, scores
 from helpers.claims.evidence_proxies import on_brief, stops
 from helpers.claims.evidence_svp import gain_of, metric_correlations, on_choice, times_saved
 from helpers.claims.stored import (

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from helpers import experiments as ex, rankings_of_runs as rankings, scores
+from helpers import experiments as ex, readings as rankings, scores
 from helpers.claims.stored import (
     ABSENT,
     BySeed,
@@ -35,7 +35,6 @@ from helpers.experiments import Scale
 from helpers.ranking import spearman
 from helpers.specs import Measure
 from helpers.store import Result
-from helpers.trace_scores import softmax
 
 # Training rows and classes of ILSVRC 2012, Russakovsky et al. 2015 (arXiv:1409.0575) table 2.
 IMAGENET = (1_281_167, 1000)
@@ -104,7 +103,7 @@ def metric_correlations(run: Result) -> np.ndarray:
     """
     if "logits" not in run.arrays:
         raise Unfit("published results keep no logits, and recorded confidences tie near 1")
-    probs = softmax(run.arrays["logits"].astype(np.float64))
+    probs = rankings.probs_of(run)
     metrics = (scores.least_confidence, scores.margin, scores.entropy)
     return np.array([spearman(a, b) for a, b in combinations([f(probs) for f in metrics], 2)])
 

@@ -1,25 +1,29 @@
-"""Scores from traces: at the end, at an epoch, of several runs; and the choices made by them."""
+"""Scores and rankings from traces, how alike they are, and the choices made by them."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from helpers import (
     StudyError,
     compute,
     data,
     experiments,
+    readings,
     recipes,
     results,
     scores,
     specs,
-    trace_scores,
     training,
 )
 from helpers.experiments import Scale
 from helpers.selection import kcenters, registry
 from helpers.specs import Select, Train
+from helpers.store import Result
 
 SCALE = Scale(dataset="digits@200+50", epochs=4, n_seeds=3, models=["resnet8-w8"])
 N = 200
@@ -42,15 +46,15 @@ def chosen_by(spec, runs, start=None):
 
 
 def probs_of(run):
-    return trace_scores.softmax(run.arrays["logits"].astype(np.float64))
+    return readings.probs_of(run)
 
 
 @pytest.mark.parametrize("method", ["least-confidence", "margin", "entropy"])
 def test_the_end_is_scored_from_logits_and_nearly_as_recorded(proxies, method):
     run = proxies[0]
     of_probs = getattr(scores, method.replace("-", "_"))(probs_of(run))
-    np.testing.assert_array_equal(trace_scores.score(method, run, N), of_probs)
-    recorded = trace_scores.score(method, run, N, SCALE.epochs)
+    np.testing.assert_array_equal(readings.score(method, run, N), of_probs)
+    recorded = readings.score(method, run, N, SCALE.epochs)
     np.testing.assert_allclose(recorded, of_probs, atol=3e-3)  # float16
 
 
@@ -59,9 +63,9 @@ def test_forgetting_after_an_epoch_is_that_of_the_run_cut_there(proxies):
     cut = dataclasses.replace(
         run, arrays={name: run.arrays[name][:2] for name in ("visited", "correct")}
     )
-    expected = trace_scores.forgetting_of(cut, N)
-    np.testing.assert_array_equal(trace_scores.score("forgetting", run, N, 2), expected)
-    assert (expected != trace_scores.forgetting_of(run, N)).any()
+    expected = readings.forgetting(cut, n=N)
+    np.testing.assert_array_equal(readings.score("forgetting", run, N, 2), expected)
+    assert (expected != readings.forgetting(run)).any()
 
 
 WHOLE = recipes.get(SCALE.recipe, SCALE.epochs)
@@ -80,45 +84,45 @@ def test_the_start_of_a_trace_is_what_a_run_broken_off_there_leaves(proxies):
     run = training.fit(dataset, SCALE.proxy, recipe, None, 0, "cpu", record_at=(0, 1, 2))
     short = dataclasses.replace(proxies[0], arrays=run.trace)
     np.testing.assert_array_equal(
-        trace_scores.score("forgetting", proxies[0], N, after=2),
-        trace_scores.score("forgetting", short, N),
+        readings.score("forgetting", proxies[0], N, after=2),
+        readings.score("forgetting", short, N),
     )
     for method, name in (("entropy", "entropy"), ("margin", "margin")):
         np.testing.assert_array_equal(
-            trace_scores.score(method, proxies[0], N, after=2),
-            trace_scores.OF_RECORD[method][1](run.trace[name][-1].astype(float)),
+            readings.score(method, proxies[0], N, after=2),
+            readings.OF_RECORD[method][1](run.trace[name][-1].astype(float)),
         )
 
 
 @pytest.mark.parametrize(
     ("method", "after", "message"),
     [
-        ("entropy", 3, r"among the epochs \[0, 1, 2, 4\] of train resnet8-w8 .*, got 3"),
-        ("forgetting", 5, r"among the epochs 1\.\.4 "),
-        ("forgetting", 0, r"among the epochs 1\.\.4 "),
+        ("entropy", 3, r"epochs must be among \[0, 1, 2, 4\]"),
+        ("forgetting", 5, r"among 1\.\.4 "),
+        ("forgetting", 0, r"among 1\.\.4 "),
         ("entropy", "2", "got '2'"),
         ("k-centers", 2, "rank by a score: forgetting, .*; not k-centers"),
     ],
 )
 def test_an_epoch_or_method_without_scores_is_one_line(proxies, method, after, message):
     with pytest.raises(StudyError, match=message) as error:
-        trace_scores.score(method, proxies[0], N, after)
+        readings.score(method, proxies[0], N, after)
     assert "\n" not in str(error.value)
 
 
 def test_a_brief_choice_takes_the_first_rows_by_the_score_at_that_epoch(proxies):
     spec = experiments.brief_choice(SCALE, "entropy", 0.3, 1, after=2)
     _, indices = chosen_by(spec, proxies)
-    values = trace_scores.score("entropy", proxies[1], N, 2)
+    values = readings.score("entropy", proxies[1], N, 2)
     assert len(set(indices)) == len(indices) == 60
     assert values[indices].min() >= np.delete(values, indices).max()
     assert (np.diff(values[indices]) <= 0).all()
     clock = proxies[1].metrics["history"]["seconds"]
-    assert trace_scores.seconds_of(proxies[1], after=2) == clock[1] < clock[-1]
+    assert readings.seconds_of(proxies[1], after=2) == clock[1] < clock[-1]
 
 
 def test_an_untrained_proxy_costs_no_training(proxies):
-    assert trace_scores.seconds_of(proxies[0], after=0) == 0.0
+    assert readings.seconds_of(proxies[0], after=0) == 0.0
 
 
 @pytest.mark.parametrize("method", ["entropy", "forgetting"])
@@ -128,7 +132,7 @@ def test_an_ensemble_ranks_by_the_mean_rank_of_its_proxies(proxies, method, size
     assert [run.seed for run in spec.of] == [2, 0, 1][:size]  # round the seeds there are
     _, indices = chosen_by(spec, proxies)
     runs = [proxies[run.seed] for run in spec.of]
-    values = scores.combine_ranks([trace_scores.score(method, run, N) for run in runs])
+    values = scores.combine_ranks([readings.score(method, run, N) for run in runs])
     expected = registry.select("top", registry.Pool(np.zeros(N, int), scores=values), 60, 2)
     assert indices.tolist() == expected.tolist()
 
@@ -136,7 +140,7 @@ def test_an_ensemble_ranks_by_the_mean_rank_of_its_proxies(proxies, method, size
 def test_an_ensemble_of_briefly_trained_proxies(proxies):
     spec = experiments.ensemble_choice(SCALE, "forgetting", 0.3, 0, 2, after=2)
     _, indices = chosen_by(spec, proxies)
-    counts = [trace_scores.forgetting_of(run, N, 2) for run in proxies[:2]]
+    counts = [readings.forgetting(run, 2) for run in proxies[:2]]
     values = scores.combine_ranks(counts)
     assert np.sort(values[indices]).tolist() == np.sort(values)[-60:].tolist()
 
@@ -221,3 +225,118 @@ def test_centres_outside_the_pool_cover_what_is_near_them():
 def test_centres_of_another_width_are_refused(features):
     with pytest.raises(StudyError, match="centres must be as wide as features"):
         registry.Pool(np.zeros(10, int), features=features, centres=np.zeros((2, 3)))
+
+
+def a_run(correct, entropy=None, recorded=None):
+    """A stored run: correct (epochs, n) bool, always visited."""
+    correct = np.asarray(correct, dtype=bool)
+    arrays = {
+        "correct": np.packbits(correct, axis=1),
+        "visited": np.packbits(np.ones_like(correct), axis=1),
+    }
+    if entropy is not None:
+        arrays |= {
+            "entropy": np.array(entropy, dtype=np.float16),
+            "recorded_epochs": np.array(recorded),
+        }
+    return Result(Train("digits", "resnet8-w8", "digits", len(correct), 0), "0" * 64, {}, arrays)
+
+
+RUN = a_run([[1, 0, 0], [0, 1, 0], [1, 0, 0]], [[2, 2, 2], [0.5, 0.25, 1]], [0, 3])
+
+
+def test_scores_of_a_run():
+    assert readings.entropy_of(RUN).tolist() == [0.5, 0.25, 1]
+    assert readings.entropy_of(RUN, 3).tolist() == [0.5, 0.25, 1]
+    assert readings.entropy_of(RUN, 0).tolist() == [2, 2, 2]
+    assert readings.forgetting(RUN).tolist() == [1, 1, np.inf]
+    assert readings.forgetting(RUN, 1).tolist() == [0, np.inf, np.inf]
+
+
+def test_scores_that_were_not_recorded():
+    with pytest.raises(ValueError, match=r"among \[0, 3\]"):
+        readings.entropy_of(RUN, 2)
+    for epochs in (0, 4):
+        with pytest.raises(ValueError, match=r"1\.\.3"):
+            readings.forgetting(RUN, epochs)
+    for ask in (readings.entropy_of, readings.forgetting):
+        with pytest.raises(ValueError, match="record_at"):
+            ask(a_run([[1, 0]]))
+
+
+def test_similarity_equals_scipy():
+    rows = np.random.default_rng(0).integers(0, 6, (4, 50)).astype(float)
+    spearman = readings.similarity_matrix(list(rows))
+    np.testing.assert_allclose(spearman, stats.spearmanr(rows.T)[0])
+    np.testing.assert_allclose(readings.similarity_matrix(rows, "pearson"), np.corrcoef(rows))
+    with pytest.raises(ValueError, match="kendall"):
+        readings.similarity_matrix(rows, "kendall")
+
+
+def test_infinite_scores_under_pearson():
+    rows = [np.array([0, 1, np.inf]), np.array([0.0, 1, 8])]
+    assert readings.similarity_matrix(rows, "pearson", 8)[0, 1] == pytest.approx(1)
+    with pytest.raises(ValueError, match="infinite"):
+        readings.similarity_matrix(rows, "pearson")
+
+
+def test_rows_initial_in_either_run_are_left_out():
+    first = np.array([0, 1, 2, 3, 4, 5])
+    second = np.array([5, 1, 2, 3, 4, 0])  # 0 and 5 are initial in one of both
+    matrix = readings.centre_order_matrix([first, second, second[::-1]], 1)
+    assert matrix[0, 1] == pytest.approx(1)
+    assert matrix[1, 2] == pytest.approx(-1)
+    np.testing.assert_allclose(np.diag(matrix), 1)
+    with pytest.raises(ValueError, match="leaves 0 rows"):
+        readings.centre_order_matrix([first, second], 6)
+    with pytest.raises(ValueError, match="every row number"):
+        readings.centre_order_matrix([first, first[:3] + 1], 1)
+    with pytest.raises(ValueError, match="same rows"):
+        readings.centre_order_matrix([first, np.arange(3)], 1)
+
+
+def test_block_means_leave_self_pairs_out():
+    matrix = np.array([[1, 0.2, 0.4], [0.2, 1, 0.6], [0.4, 0.6, 1]])
+    means = readings.block_means(matrix, ["b", "a", "b"])
+    assert means[0].tolist() == pytest.approx([0.4, 0.4])
+    assert means[1, 0] == pytest.approx(0.4)
+    assert np.isnan(means[1, 1])
+    apart = readings.block_means(matrix, ["b", "a", "b"], seeds=[0, 0, 1])
+    assert apart[0].tolist() == pytest.approx([0.4, 0.6])
+    with pytest.raises(ValueError, match="one a run"):
+        readings.block_means(matrix, ["b", "a", "b"], seeds=[0])
+    with pytest.raises(ValueError, match=r"\(2, 2\)"):
+        readings.block_means(matrix, ["a", "b"])
+
+
+def test_agreement_and_the_epoch_it_settles():
+    up = np.arange(5.0)
+    found = readings.agreement([np.zeros(5), -up, up], [up, up**2])
+    assert np.isnan(found[0])
+    assert found[1:].tolist() == pytest.approx([-1, 1])
+    with pytest.raises(ValueError, match="at least one"):
+        readings.agreement([up], [])
+    assert readings.settled_at([0, 1, 2, 4], [np.nan, 0.5, 0.78, 0.8]) == 2
+    assert np.isnan(readings.settled_at([0, 1], [0.5, -0.1]))
+    assert np.isnan(readings.settled_at([0, 1], [0.5, np.nan]))
+    with pytest.raises(ValueError, match="shape"):
+        readings.settled_at([0, 1], [0.5])
+
+
+def test_shared_choice():
+    up = np.arange(1000.0)
+    assert readings.shared_choice(up, up**2, 0.3) == 1
+    assert readings.shared_choice(up, -up) == 0
+    assert readings.shared_choice(up, np.r_[up[:-1], np.inf], 1.0) == 1
+    ties = readings.shared_choice(np.zeros(1000), np.zeros(1000), 0.3)
+    assert ties == pytest.approx(0.3, abs=0.08)  # chance, not row order
+    for share in (0, 1.1):
+        with pytest.raises(ValueError, match="share"):
+            readings.shared_choice(up, up, share)
+    with pytest.raises(ValueError, match="same length"):
+        readings.shared_choice(up, up[1:])
+
+
+def test_redrawing_needs_no_torch():
+    code = "import sys, helpers.readings; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
