@@ -21,16 +21,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 
 from helpers import StudyError, specs
 
-# Members of equal content make equal files.
-DATE = (1980, 1, 1, 0, 0, 0)
+DATE = (1980, 1, 1, 0, 0, 0)  # equal content makes equal files
 MEMBER = re.compile(r"([0-9a-f]{64}/)?[\w.+-]{1,100}\.npy", re.ASCII)
-# Arrays of numbers and texts; others could hold objects.
+# Kinds of array that hold numbers or texts, no objects.
 KINDS = "biufU"
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # A file unpacks to at most so many bytes, or so many times its own size where that is more.
 UNPACKED, TIMES = 256 * 2**20, 20
+# Bytes of the JSON text, and how deep it nests.
 TEXT, DEPTH = 64 * 2**20, 100
 
 
@@ -46,9 +48,9 @@ class Arrays(Mapping):
         self._kept: dict[str, np.ndarray] = {}
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
         if name not in self._kept:
-            if name not in self._names:
-                raise KeyError(name)
             self._kept[name] = self._read(name)
         return self._kept[name]
 
@@ -61,16 +63,10 @@ class Arrays(Mapping):
 
 @dataclass(frozen=True)
 class Result:
-    """A stored or published result.
+    """A stored or published result: its spec, the spec's hash, plain metrics, arrays.
 
-    Attributes:
-        spec: What was computed.
-        key: Its hash.
-        metrics: Plain values.
-        arrays: By name, read when asked for.
-        complete: Whether it has all its arrays; published ones lack those that nobody shows.
-        provenance: Where it comes from: `commit`, `machine`, `date`, and the token `fresh` of
-            the study that computed all anew. Empty where it was published without.
+    `complete` unless arrays were dropped. `provenance` holds `commit`, `machine`, `date`, and as
+    `fresh` the token of the study that computed all anew, as far as they are known.
     """
 
     spec: specs.Spec
@@ -105,20 +101,18 @@ def result_of(key: str, entry: object, arrays: Mapping[str, np.ndarray]) -> Resu
         Damaged: If the entry is none, or its key is not the hash of its spec.
         specs.Unknown: If another version of the study made it.
     """
-    if not isinstance(entry, dict):
-        raise Damaged("it describes no result")
     kinds = {"spec": dict, "metrics": dict, "complete": bool, "revisions": dict, "provenance": dict}
     for name, kind in kinds.items():
-        if not isinstance(entry.get(name), kind):
-            raise Damaged(f"its {name} is no {kind.__name__}")
-    if not all(isinstance(text, str) for text in entry["provenance"].values()):
-        raise Damaged("its provenance is no text")
-    if not all(isinstance(entry["revisions"].get(kind), int) for kind in specs.KINDS):
-        raise Damaged("its revisions are no numbers")
+        if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
+            raise Damaged(f"it has no {name}")
+    texts, numbers = entry["provenance"].values(), map(entry["revisions"].get, specs.KINDS)
+    if not all(isinstance(v, str) for v in texts) or not all(isinstance(v, int) for v in numbers):
+        raise Damaged("its provenance or revisions are of another kind")
     spec = specs.from_plain(entry["spec"])
     if specs.key(spec, entry["revisions"]) != key:
         raise Damaged("its key is not the hash of its spec")
-    return Result(spec, key, dict(entry["metrics"]), arrays, entry["complete"], entry["provenance"])
+    metrics = dict(entry["metrics"])
+    return Result(spec, key, metrics, arrays, entry["complete"], entry["provenance"])
 
 
 def check_plain(value: object, level: int = 0) -> None:
@@ -127,11 +121,8 @@ def check_plain(value: object, level: int = 0) -> None:
         raise ValueError(f"nested more than {DEPTH} deep")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"a number is {value}")
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        return
-    for part in value:
+    parts = value.values() if isinstance(value, dict) else value
+    for part in parts if isinstance(value, dict | list | tuple) else ():
         check_plain(part, level + 1)
 
 
@@ -157,18 +148,26 @@ def write(path: Path, text_name: str, value: object, arrays: Mapping[str, np.nda
     Raises:
         OSError: If that fails.
     """
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
     with beside(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asanyarray(array), allow_pickle=False)
-            _add(archive, f"{name}.npy", buffer.getbuffer())
-        text = json.dumps(value, sort_keys=True, allow_nan=False)
-        _add(archive, text_name, text.encode())
+            npy.write_array(buffer, np.asanyarray(array), allow_pickle=False)
+            member = zipfile.ZipInfo(f"{name}.npy", DATE)
+            archive.writestr(member, buffer.getbuffer(), zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo(text_name, DATE), text, zipfile.ZIP_DEFLATED)
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes | memoryview) -> None:
-    info = zipfile.ZipInfo(name, DATE)
-    archive.writestr(info, data, zipfile.ZIP_DEFLATED)
+@contextlib.contextmanager
+def _as_damage(what: str = "") -> Iterator[None]:
+    """Turn whatever a broken file makes the readers raise into `Damaged`, in one line."""
+    try:
+        yield
+    except (FileNotFoundError, Damaged):
+        raise
+    except Exception as error:
+        text = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise Damaged(specs.printable(f"{what}{text}")) from None
 
 
 def open_(path: Path, text_name: str) -> tuple[zipfile.ZipFile, object, list[str]]:
@@ -186,43 +185,22 @@ def open_(path: Path, text_name: str) -> tuple[zipfile.ZipFile, object, list[str
         raise Damaged("it is no file")
     with _as_damage():
         archive = zipfile.ZipFile(path)
-    try:
-        with _as_damage():
-            value, names = _look(archive, text_name, facts.st_size)
-    except BaseException:
-        archive.close()
-        raise
-    return archive, value, names
-
-
-def _look(archive: zipfile.ZipFile, text_name: str, size: int) -> tuple[object, list[str]]:
-    members = archive.infolist()
-    names = [info.filename for info in members]
-    arrays = [name for name in names if name != text_name]
-    odd = [name for name in arrays if not MEMBER.fullmatch(name)]
-    if odd or len(set(names)) < len(names) or len(arrays) == len(names):
-        raise ValueError(f"it has a member {odd[0]!r}" if odd else f"it needs one {text_name}")
-    if sum(info.file_size for info in members) > max(UNPACKED, TIMES * size):
-        raise ValueError(f"it unpacks to more than {TIMES} times its {size} bytes")
-    if {info.compress_type for info in members} - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise ValueError("it is compressed in another way")
-    if archive.getinfo(text_name).file_size > TEXT:
-        raise ValueError(f"its {text_name} has more than {TEXT} bytes")
-    value = json.loads(archive.read(text_name))
-    check_plain(value)
-    return value, [name.removesuffix(".npy") for name in arrays]
-
-
-@contextlib.contextmanager
-def _as_damage(what: str = "") -> Iterator[None]:
-    """Turn whatever a broken file makes the readers raise into `Damaged`, in one line."""
-    try:
-        yield
-    except (FileNotFoundError, Damaged):
-        raise
-    except Exception as error:
-        text = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise Damaged(f"{what}{text}") from None
+        members = {info.filename: info for info in archive.infolist()}
+        arrays = [name for name in members if name != text_name]
+        packed = {info.compress_type for info in members.values()}
+        if (
+            text_name not in members
+            or len(members) < len(archive.infolist())
+            or not all(map(MEMBER.fullmatch, arrays))
+            or packed - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+        ):
+            raise Damaged("its members are not those of results")
+        unpacked = sum(info.file_size for info in members.values())
+        if unpacked > max(UNPACKED, TIMES * facts.st_size) or members[text_name].file_size > TEXT:
+            raise Damaged(f"its {facts.st_size} bytes would unpack to {unpacked}")
+        value = json.loads(archive.read(text_name))
+        check_plain(value)
+    return archive, value, [name.removesuffix(".npy") for name in arrays]
 
 
 def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -231,38 +209,33 @@ def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     Raises:
         Damaged: If it is broken, or its header does not fit its size.
     """
-    info = archive.getinfo(f"{name}.npy")
-    with _as_damage(f"{name}: "), archive.open(info) as file:
-        shape, in_columns, dtype = _header(file, info)
+    with _member(archive, name) as (file, shape, in_columns, dtype):
         # to the end, where the checksum is compared
         values = np.frombuffer(bytearray(file.read()), dtype)
         return values.reshape(shape, order="F" if in_columns else "C")
 
 
-def _header(file: BinaryIO, info: zipfile.ZipInfo) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(file)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    shape, in_columns, dtype = readers[version](file)
-    size = math.prod(shape) * dtype.itemsize
-    if dtype.kind not in KINDS or min(shape, default=0) < 0:
-        raise ValueError(f"{dtype} of shape {shape} is not read")
-    if file.tell() + size != info.file_size:
-        raise ValueError(f"{dtype} of shape {shape} does not fit {info.file_size} bytes")
-    return shape, in_columns, dtype
-
-
 def check_arrays(archive: zipfile.ZipFile, names: Iterable[str]) -> None:
-    """Read every array once, a piece at a time.
+    """Look at every array and its checksum, a piece at a time.
 
     Raises:
         Damaged: At the first that `read_array` would not read.
     """
     for name in names:
-        info = archive.getinfo(f"{name}.npy")
-        with _as_damage(f"{name}: "), archive.open(info) as file:
-            _header(file, info)
+        with _member(archive, name) as (file, *_):
             while file.read(2**20):
                 pass
+
+
+@contextlib.contextmanager
+def _member(archive: zipfile.ZipFile, name: str) -> Iterator[tuple]:
+    """Open an array at its first number; give file, shape, whether by columns, and dtype."""
+    info = archive.getinfo(f"{name}.npy")
+    with _as_damage(f"{name}: "), archive.open(info) as file:
+        shape, in_columns, dtype = HEADERS[npy.read_magic(file)](file)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.kind not in KINDS or min(shape, default=0) < 0:
+            raise ValueError(f"{dtype} of shape {shape} is not read")
+        if file.tell() + size != info.file_size:
+            raise ValueError(f"{dtype} of shape {shape} does not fit {info.file_size} bytes")
+        yield file, shape, in_columns, dtype

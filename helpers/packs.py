@@ -15,8 +15,7 @@ from helpers.archive import Arrays, Result
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE, TEXT = "pack.npz", "pack.json"
-# Arrays of a training run that notebooks and claims read (tests/test_packs.py proves it); what only
-# a new selection would read is dropped. Selections and measurements keep all of theirs but weights.
+# What notebooks and claims read of a training run; what only a new selection would is dropped.
 SHOWN = (
     *("labels", "visited", "correct", "recorded_epochs", "entropy", "el2n", "grad_norm", "logits"),
     *("projection", "class_rank", "sampler_events", "sampler_histories"),
@@ -29,7 +28,7 @@ def path_of(profile: str) -> Path:
 
 
 def is_shown(spec: specs.Spec, name: str) -> bool:
-    """Tell whether notebooks or claims read an array; of a run on a selection only its visits."""
+    """Tell whether notebooks or claims read an array: of a run on a selection only its visits."""
     if isinstance(spec, specs.Train):
         return name in (SHOWN if spec.subset is None else ("visited",))
     return isinstance(spec, specs.Measure) or name == "indices"

@@ -204,7 +204,7 @@ class Store:
         stored = set(self.keys())
         doomed = [self.path_of(key) for key in stored - in_use]
         doomed += (self.path / ASIDE).glob("*")
-        passing = [*self.path.glob(".*.npz-*"), *(self.path / LOCKS).glob("*.lock")]
+        passing = list(self.path.glob(".*.npz-*"))
         for path in (self.path / PARTIAL).glob("*"):
             if path.name[0] == "." or not path.with_suffix(CHECKPOINT).exists():
                 passing.append(path)
