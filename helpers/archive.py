@@ -11,12 +11,16 @@ import io
 import json
 import math
 import os
+import platform
 import re
 import stat
+import subprocess
 import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +29,7 @@ from numpy.lib import format as npy
 
 from helpers import StudyError, specs
 
+ROOT = Path(__file__).resolve().parent.parent
 DATE = (1980, 1, 1, 0, 0, 0)  # equal content makes equal files
 MEMBER = re.compile(r"([0-9a-f]{64}/)?[\w.+-]{1,100}\.npy", re.ASCII)
 # Kinds of array that hold numbers or texts, no objects.
@@ -75,6 +80,37 @@ class Result:
     arrays: Mapping[str, np.ndarray]
     complete: bool = True
     provenance: dict[str, str] = field(default_factory=dict)
+
+
+def fresh_token() -> str:
+    """Return the token of a study that computes all anew, `$STUDY_FRESH`; "" of any other."""
+    return os.environ.get("STUDY_FRESH", "")
+
+
+def provenance() -> dict[str, str]:
+    """Return commit, machine, date (UTC) and, under `--fresh`, the study's token."""
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    fresh = {"fresh": fresh_token()} if fresh_token() else {}
+    return {"commit": _commit(), "machine": _machine(), "date": date} | fresh
+
+
+@lru_cache
+def _commit() -> str:
+    command = "git describe --always --dirty --abbrev=12 --exclude *".split()
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git
+        return ""
+
+
+@lru_cache
+def _machine() -> str:
+    """Return the processor's name and the cores that there are; not the machine's own name."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        name = found[1] if found else name
+    return f"{name}, {os.cpu_count()} cores"
 
 
 def entry_of(result: Result) -> dict[str, object]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import platform
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 
 import numpy as np
 
 from helpers import (
     StudyError,
+    archive,
     data,
-    projections,
-    provenance,
     readings,
     recipes,
     specs,
@@ -38,31 +39,11 @@ def machine_busy() -> bool:
         return False
 
 
-def had_core(wall: float, own: float) -> bool:
-    """Tell whether what computes on CPUs hardly ever waited for one.
-
-    The load average lags behind by a minute and does not see the other guests of a machine.
-
-    Args:
-        wall: Seconds that passed.
-        own: Seconds of CPU that each thread which computes had meanwhile. A process of two threads
-            on one core has all of `wall`, and each of them half.
-    """
-    return wall <= SURE_S or own >= OWN_SHARE * wall
-
-
 def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
     """Compute one spec whose needs are stored, store it, and return its key.
 
-    Where another process computes it just now, its result is waited for.
-
-    Args:
-        spec: What to compute.
-        device: Where to train.
-        alone: Whether this process has the machine to itself, as far as the caller knows.
-
-    Raises:
-        StudyError: If what it needs is not stored; `NotStored` if the store cannot be written.
+    Where another process computes it just now, its result is waited for. `alone` says whether
+    this process has the machine to itself, as far as the caller knows.
     """
     key, where = specs.key(spec), Store()
     with where.lock(key):
@@ -79,7 +60,7 @@ def _execute(spec: specs.Spec, key: str, where: Store, device: str, alone: bool)
         return found
 
     if isinstance(spec, specs.Train):
-        where.begin(key, alone, provenance.fresh_token())
+        where.begin(key, alone, archive.fresh_token())
     began, worked, threaded = time.perf_counter(), time.process_time(), time.thread_time()
     metrics, arrays = run(spec, get, device)
     wall, own = time.perf_counter() - began, time.thread_time() - threaded
@@ -87,24 +68,22 @@ def _execute(spec: specs.Spec, key: str, where: Store, device: str, alone: bool)
     own = max(own, (time.process_time() - worked) / metrics.get("threads", 1))
     # A measurement's work may be that of processes of its own, which are not counted here.
     here = metrics.get("device", "cpu") == "cpu" and not isinstance(spec, specs.Measure)
-    alone = alone and not machine_busy() and (not here or had_core(wall, own))
+    # The load lags behind by a minute and does not see other guests of a machine: time tells.
+    alone = alone and not machine_busy() and not (here and wall > SURE_S and own < OWN_SHARE * wall)
     metrics["alone"] = bool(metrics.get("alone", True) and alone)
     where.write(spec, metrics, arrays)
     where.forget(key)
 
 
 def run(spec: specs.Spec, get: Get, device: str = "auto") -> Outcome:
-    """Compute a spec; `get` returns the complete results it needs.
-
-    Returns:
-        Metrics (plain values) and arrays for the store.
-    """
+    """Return metrics (plain values) and arrays of a spec; `get` gives complete results."""
     start, cpu = time.perf_counter(), time.process_time()
     step = {specs.Train: run_train, specs.Select: run_select, specs.Measure: run_measure}
     metrics, arrays = step[type(spec)](spec, get, device)
     metrics["wall_s"] = time.perf_counter() - start
     metrics["cpu_s"] = time.process_time() - cpu
-    metrics["versions"] = provenance.versions()
+    metrics["versions"] = {"python": platform.python_version()}
+    metrics["versions"] |= {name: version(name) for name in ("torch", "numpy")}
     return metrics, arrays
 
 
@@ -118,11 +97,7 @@ def run_measure(spec: specs.Measure, get: Get, device: str) -> Outcome:
 
 
 def checked(result: Result, dataset: data.Dataset) -> Result:
-    """Return a result if it was measured on these very data.
-
-    Raises:
-        StudyError: If the data changed under the same name.
-    """
+    """Return a result, refused if the data have changed under the same name since."""
     stored = result.metrics.get("data_fingerprint", dataset.fingerprint)
     if stored != dataset.fingerprint:
         raise StudyError(
@@ -133,13 +108,10 @@ def checked(result: Result, dataset: data.Dataset) -> Result:
 
 
 def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registry.Pool:
-    """Build what selection methods see from the traces of finished runs.
+    """Build what selection methods see of some rows from the traces of runs.
 
-    Args:
-        runs: Results of `Train` specs with a trace; several stand for an ensemble: their
-            probabilities, features of the first, and mean of forgetting and norms.
-        labels: Of all training rows (n,).
-        rows: The pool's row numbers.
+    Several runs stand for an ensemble: their mean probabilities, forgetting and norms, and the
+    features of the first. `labels` (n,) are of all training rows.
     """
     if not runs:
         return registry.Pool(labels=labels[rows])
@@ -160,13 +132,10 @@ def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registr
 
 
 def n_wanted(spec: specs.Select, n: int, n_pool: int) -> int:
-    """Return how many rows of the pool a choice adds.
+    """Return how many rows of the pool (of n training rows) a choice adds.
 
-    Args:
-        spec: The choice. Its option `labelled` is the share of all rows that it and what stands
-            before it make up, so that many rounds do not add up what each of them rounds off.
-        n: Training rows.
-        n_pool: Rows of the pool.
+    Its option `labelled` is the share of all rows that it and what stands before it make up, so
+    that many rounds do not add up what each of them rounds off.
     """
     labelled = dict(spec.options).get("labelled")
     if labelled is not None:
@@ -177,22 +146,11 @@ def n_wanted(spec: specs.Select, n: int, n_pool: int) -> int:
 def ranked_pool(
     spec: specs.Select, runs: list[Result], labels: np.ndarray, rows: np.ndarray, first: np.ndarray
 ) -> tuple[str, registry.Pool, dict[str, object]]:
-    """Build the pool that a choice is made from and take out the options that shape it.
+    """Return the method that picks, its pool of `rows` (m,), and the options left for it.
 
-    Args:
-        spec: The choice. `after` = e reads its runs as they stood after e epochs; `combine` =
-            "rank" takes the mean rank over its runs; `centres` = "start" gives k-centers the
-            rows of `spec.start` as centres that are there already.
-        runs: The results of `spec.of`.
-        labels: Of all training rows (n,).
-        rows: The pool's row numbers (m,).
-        first: Row numbers of `spec.start`.
-
-    Returns:
-        Key of the method that picks, its pool, and its remaining options.
-
-    Raises:
-        StudyError: If an option does not fit the method, or the trace lacks the epoch.
+    `after` = e reads the runs as they stood after e epochs; `combine` = "rank" takes the mean
+    rank over them; `centres` = "start" gives k-centers the rows `first` of `spec.start` as centres
+    that are there already.
     """
     options = {name: value for name, value in spec.options if name != "labelled"}
     shaping = {name: options.pop(name) for name in ("after", "combine") if name in options}
@@ -273,7 +231,7 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
     if spec.record_at:
         arrays["labels"] = dataset.train_labels.astype(np.int16)
         # what pictures of the embedding need once a published pack has dropped the features
-        arrays |= projections.summary(arrays["features"], dataset.train_labels)
+        arrays |= readings.summary(arrays["features"], dataset.train_labels)
     if spec.keep_weights:
         arrays["weights"] = models.flat_state(result.model)
     facts = {
@@ -291,7 +249,7 @@ def sampler(
     get: Get,
     weights: np.ndarray | None = None,
 ) -> object:
-    """Build the sampler a spec names over its rows; weights (k,) go without an online one."""
+    """Build the sampler that a spec names over its rows, weighted (k,) without an online one."""
     from helpers import samplers
 
     if spec.sampler is None:

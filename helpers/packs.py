@@ -11,9 +11,8 @@ from zipfile import ZipFile
 import numpy as np
 
 from helpers import StudyError, archive, specs
-from helpers.archive import Arrays, Result
+from helpers.archive import ROOT, Arrays, Result
 
-ROOT = Path(__file__).resolve().parent.parent
 FILE, TEXT = "pack.npz", "pack.json"
 # What notebooks and claims read of a training run; what only a new selection would is dropped.
 SHOWN = (

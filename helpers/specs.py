@@ -212,5 +212,5 @@ def describe(spec: Spec) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text that moves no cursor and fits a line: others' packs hold any name."""
+    """Escape what moves the cursor or ends the line: packs of others hold any name."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

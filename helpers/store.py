@@ -26,9 +26,8 @@ from typing import NamedTuple
 import filelock
 import numpy as np
 
-from helpers import StudyError, archive, packs, provenance, specs
-from helpers.archive import Arrays, Result
-from helpers.packs import ROOT
+from helpers import StudyError, archive, packs, specs
+from helpers.archive import ROOT, Arrays, Result
 
 TEXT = "result.json"
 RESULT = re.compile(r"([0-9a-f]{64})\.npz")
@@ -50,7 +49,7 @@ class NotStored(OneLine):
 
 
 class Part(NamedTuple):
-    """A run cut short: its key, the run in words, epochs done and in all, bytes, seconds (1970)."""
+    """A run cut short: the run in words, epochs done and in all, bytes, seconds since 1970."""
 
     key: str
     what: str
@@ -99,14 +98,7 @@ class Store:
         complete: bool = True,
         origin: dict[str, str] | None = None,
     ) -> str:
-        """Store a result and return its key; nothing half-written is ever seen.
-
-        Args:
-            spec: What was computed.
-            metrics: Plain values, every number finite.
-            arrays: Of numbers or texts.
-            complete: False where arrays were dropped.
-            origin: Its provenance; by default here and now.
+        """Store a result (`complete` unless arrays were dropped) and return its key.
 
         Raises:
             NotStored: If the disk is full or read-only, naming the file.
@@ -114,7 +106,7 @@ class Store:
         """
         key = specs.key(spec)
         path = self.path_of(key)
-        origin = provenance.here() if origin is None else origin
+        origin = archive.provenance() if origin is None else origin
         try:
             entry = archive.entry_of(Result(spec, key, metrics, arrays, complete, origin))
         except ValueError as error:
@@ -243,13 +235,7 @@ class Store:
         return self.path / PARTIAL / (key + CHECKPOINT)
 
     def begin(self, key: str, alone: bool, fresh: str = "") -> None:
-        """Note that a run begins or goes on.
-
-        Args:
-            key: The run's key.
-            alone: Whether it has the machine alone.
-            fresh: Token of `--fresh`; a checkpoint of another token is removed. "" keeps any.
-        """
+        """Note that a run begins or goes on; under `--fresh` only from its own checkpoint."""
         if fresh and self._note(key).get("fresh") != fresh:
             self.forget(key)
         note = {"alone": alone and self.was_alone(key), "fresh": fresh}
@@ -330,15 +316,11 @@ def _not_stored(what: str, path: Path, error: OSError) -> NotStored:
 def load(spec: specs.Spec, complete: bool = False, needed: bool = False) -> Result | None:
     """Return a stored or published result, or `None`.
 
-    Args:
-        spec: What is asked for.
-        complete: Refuse a published result whose traces were dropped.
-        needed: Whether it was there before, however old: `$STUDY_FRESH` is passed over.
-
-    `$STUDY_FRESH`, a token, hides what was not computed under the same token; `$STUDY_PROFILE`
-    names the published pack to look in.
+    `$STUDY_PROFILE` names the published pack to look in; `complete` refuses a result whose traces
+    were dropped. `$STUDY_FRESH`, any word, hides what was not computed under the same word, unless
+    the result is `needed` by what is computed now.
     """
-    key, token = specs.key(spec), "" if needed else provenance.fresh_token()
+    key, token = specs.key(spec), "" if needed else archive.fresh_token()
     found = Store().read(key)
     if token and found is not None and found.provenance.get("fresh") != token:
         return None

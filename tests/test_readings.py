@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from helpers import (
     training,
 )
 from helpers.experiments import Scale
-from helpers.selection import kcenters, registry
+from helpers.selection import kcenters, prototypes, registry
 from helpers.specs import Select, Train
 from helpers.store import Result
 
@@ -340,3 +341,60 @@ def test_shared_choice():
 def test_redrawing_needs_no_torch():
     code = "import sys, helpers.readings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def pool():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [31, 20, 9])
+    return rng.normal(size=(60, 5)) * [5, 3, 1, 1, 0.1] + labels[:, None], labels
+
+
+def test_components_are_those_of_the_singular_value_decomposition(pool):
+    features, _ = pool
+    found = readings.principal_components(features)
+    u, s, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
+    assert np.allclose(np.abs(found), np.abs(u * s)[:, :2])
+    assert found[:, 0].var() > found[:, 1].var()
+
+
+def test_signs_do_not_depend_on_the_order_of_rows(pool):
+    features, _ = pool
+    turned = readings.principal_components(features[::-1])
+    assert np.allclose(turned[::-1], readings.principal_components(features))
+
+
+def test_one_feature_leaves_the_second_coordinate_at_zero():
+    found = readings.principal_components(np.arange(4.0)[:, None])
+    assert found.shape == (4, 2)
+    assert not found[:, 1].any()
+
+
+def test_rank_zero_is_the_row_nearest_to_its_class_mean(pool):
+    features, labels = pool
+    rank = readings.class_rank(features, labels)
+    for label in (0, 1, 2):
+        rows = np.flatnonzero(labels == label)
+        dist = np.linalg.norm(features[rows] - features[rows].mean(axis=0), axis=1)
+        assert rank[rows[dist.argmin()]] == 0
+        assert rank[rows[dist.argmax()]] == (len(rows) - 1) / len(rows)
+
+
+def test_masks_from_half_precision_ranks_are_those_of_ids(pool):
+    features, labels = pool
+    rank = readings.summary(features, labels)["class_rank"]
+    for mode, keep in product(("easy", "hard"), (0.1, 0.5, 0.8, 1.0)):
+        mask = readings.ids_mask(rank, labels, keep, mode)
+        selected = prototypes.ids(features, labels, keep, mode)
+        assert np.array_equal(np.flatnonzero(mask), np.sort(selected))
+    with pytest.raises(ValueError, match="mode"):
+        readings.ids_mask(readings.class_rank(features, labels), labels, 0.5, "medium")
+
+
+def test_of_run_takes_what_is_there(pool):
+    features, labels = pool
+    stored = readings.summary(features, labels)
+    assert readings.summary_of(stored) == stored
+    again = readings.summary_of({"features": features, "labels": labels.astype(np.int16)})
+    assert np.array_equal(again["class_rank"], stored["class_rank"])
+    assert readings.summary_of({"labels": labels}) is None

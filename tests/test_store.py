@@ -253,19 +253,6 @@ def test_prune_keeps_what_is_in_use_and_what_is_being_written(filled):
     assert new.exists()
 
 
-WRITER = """
-    import sys
-    import numpy as np
-    from helpers.specs import Measure
-    from helpers.store import Store
-    store, value = Store(sys.argv[1]), float(sys.argv[2])
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for i in range(60):
-        store.write(Measure("shared"), {"seconds": value}, {"values": np.full(5000, value)})
-"""
-
-
 def start(source, *args):
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(source), *map(str, args)],
@@ -275,31 +262,6 @@ def start(source, *args):
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
     )
-
-
-def test_two_processes_may_write_the_same_result_while_a_third_reads(tmp_path):
-    where, key = Store(tmp_path / "shared"), specs.key(Measure("shared"))
-    writers = [start(WRITER, where.path, value) for value in (1, 2)]
-    for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    until, seen = time.monotonic() + SLACK_S, 0
-    while any(writer.poll() is None for writer in writers):
-        assert time.monotonic() < until
-        found = where.read(key)  # warns, which fails the test, at whatever is not whole
-        seen += found is not None
-        assert found is not None or not seen
-    assert [writer.wait() for writer in writers] == [0, 0]
-    for writer in writers:
-        writer.stdin.close()
-        writer.stdout.close()
-    found = where.read(key)
-    assert seen
-    assert (found.arrays["values"] == found.metrics["seconds"]).all()
-    assert where.keys() == [key]
-    assert not left_over(where)
 
 
 MADE_UP = """
