@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from helpers import StudyError, specs
+from helpers import StudyError, compute, specs
 
 
 def _task(spec: specs.Spec, device: str, gpus: tuple[str, ...], *needed: str) -> str:
@@ -17,9 +17,7 @@ def _task(spec: specs.Spec, device: str, gpus: tuple[str, ...], *needed: str) ->
     own = gpu_of(get_worker().name, gpus)
     if own is not None:  # before torch looks for GPUs in this process
         os.environ["CUDA_VISIBLE_DEVICES"] = own
-    from helpers import results
-
-    return results.execute(spec, device, alone=False)
+    return compute.execute(spec, device, alone=False)
 
 
 def gpu_of(slot: object, gpus: Sequence[str]) -> str | None:
@@ -29,7 +27,7 @@ def gpu_of(slot: object, gpus: Sequence[str]) -> str | None:
     return gpus[int(str(slot)) % len(gpus)]
 
 
-def _gpus(todo: Sequence[specs.Spec], device: str) -> tuple[str, ...]:
+def _gpus(todo: Iterable[specs.Spec], device: str) -> tuple[str, ...]:
     """Name the GPUs that a local cluster's slots share out; a lab's scheduler does it itself."""
     trains = any(isinstance(spec, specs.Train) for spec in todo)
     if not trains or device not in ("auto", "cuda") or "DASK_SCHEDULER_ADDRESS" in os.environ:
@@ -40,16 +38,16 @@ def _gpus(todo: Sequence[specs.Spec], device: str) -> tuple[str, ...]:
 
 
 def run(
-    todo: list[specs.Spec], workers: int, device: str, step: Callable[[str], None]
+    todo: dict[str, specs.Spec], workers: int, device: str, step: Callable[[str], None]
 ) -> dict[str, BaseException]:
-    """Compute specs (dependencies first in the list) in several processes.
+    """Compute specs in several processes.
 
     A crashed process costs its own run and what needs it; the rest finishes. Where this machine
     has several GPUs, each slot sees one; with one GPU the slots share it, which is how several
     runs of a small network fill it. Their seconds are marked as not alone.
 
     Args:
-        todo: Specs that are missing, dependencies first.
+        todo: Specs that are missing, by key, dependencies first.
         workers: Processes of a local cluster; `DASK_SCHEDULER_ADDRESS` names a lab's instead.
         device: Where each of them trains.
         step: Called with a run's description when it ends.
@@ -64,9 +62,8 @@ def run(
         from dask.distributed import Client, Future, as_completed
     except ImportError as error:
         raise StudyError("--workers above 1 needs the extra: pip install -e .[cluster]") from error
-    names = {specs.key(spec): specs.describe(spec) for spec in todo}
     failed: dict[str, BaseException] = {}
-    gpus = _gpus(todo, device)
+    gpus = _gpus(todo.values(), device)
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(_scheduler(workers))
         try:
@@ -75,17 +72,12 @@ def run(
         except OSError as error:
             raise StudyError(f"no Dask scheduler with workers answers at {address}") from error
         futures: dict[str, Future] = {}
-        for spec in todo:
-            waits = [futures[specs.key(n)] for n in specs.needs(spec) if specs.key(n) in futures]
-            futures[specs.key(spec)] = client.submit(
-                _task,
-                spec,
-                device,
-                gpus,
-                *waits,
-                key=f"run-{specs.key(spec)}",
-                pure=False,
-                retries=1,
+        for key, spec in todo.items():
+            needs = map(specs.key, specs.needs(spec))
+            waits = [futures[need] for need in needs if need in futures]
+            name = f"run-{key}"
+            futures[key] = client.submit(
+                _task, spec, device, gpus, *waits, key=name, pure=False, retries=1
             )
         for future in as_completed(futures.values(), loop=client.loop):
             key = future.key.removeprefix("run-")
@@ -93,7 +85,7 @@ def run(
                 failed[key] = future.exception()
             elif future.status != "finished":
                 failed[key] = StudyError(f"Dask gave the run up ({future.status})")
-            step(names[key])
+            step(specs.describe(todo[key]))
     return failed
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from helpers import StudyError
+from helpers.readings import bits
 from helpers.specs import Train
 
 # The defaults of `helpers.samplers.Adonis`, which is not imported here because it needs torch.
@@ -128,7 +129,7 @@ def never_chosen(visited: np.ndarray, n: int, warm_up: int = 1) -> np.ndarray:
     Returns:
         Mask (n,) bool.
     """
-    return ~np.unpackbits(visited[warm_up:], axis=1, count=n).astype(bool).any(axis=0)
+    return ~bits(visited[warm_up:], n).any(axis=0)
 
 
 def share_by_tenth(mask: np.ndarray, score: np.ndarray) -> np.ndarray:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from helpers import StudyError, experiments, packs, results, specs, unfinished
+from helpers import StudyError, experiments, packs, results, specs
 from helpers.claims import evidence, ledger, verdicts
 from helpers.config import Config
 from helpers.data import names
@@ -67,8 +66,9 @@ def missing_runs(what: Plan) -> str:
     for number, notebook in what.notebooks.items():
         of = experiments.ALL.get(number, lambda config: [])
         asked = list(of(what.configs[number]))
-        todo = [s for s in results.missing(asked) if specs.key(s) not in seen]
-        seen.update(specs.key(spec) for spec in todo)
+        absent = results.missing(asked)
+        todo = [spec for key, spec in absent.items() if key not in seen]
+        seen.update(absent)
         details += [f"  {number}  {specs.describe(spec)}" for spec in todo]
         known = [s for s in map(past, todo) if s is not None]
         row = Counter(results=len(set(asked)), missing=len(todo), s=sum(known), known=len(known))
@@ -161,33 +161,32 @@ def refresh_readme(folders: Folders) -> None:
 def list_results() -> int:
     """Print every stored result, oldest first; return the exit code."""
     store = Store()
-    keys = store.keys()
-    damaged = {key for key in keys if store.damage(key)}  # left for `verify` to report
-    found = [store.read(key) for key in keys if key not in damaged]
-    found = sorted(filter(None, found), key=lambda result: store.age(result.key))
-    for result in found:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(store.age(result.key)))
-        size = store.size(result.key) / 1024
+    looked = {key: store.look(key) for key in store.keys()}  # noqa: SIM118 - not a dict
+    found = [result for result, _ in looked.values() if result is not None]
+    for result in sorted(found, key=lambda result: result.provenance.get("date", "")):
         told = specs.describe(result.spec)
         if isinstance(result.spec, specs.Train):
             told += f", {result.spec.dataset}"
-        print(f"{result.key[:12]}  {when}  {size:>9.0f} KiB  {told}")
+        origin = [result.provenance.get(name, "") for name in ("date", "commit", "machine")]
+        line = f"{origin[0][:16]:<16}  {store.size(result.key) / 1024:>9.0f} KiB  {told}"
+        line += f"  ({', '.join(filter(None, origin[1:])) or 'of unknown origin'})"
+        print(specs.printable(f"{result.key[:12]}  {line}"))
     print(f"{len(found)} results in {store.path}")
-    for part in unfinished.parts(store.path):
+    for part in store.parts():
         told = f"{part.what}: {part.done} of {part.epochs} epochs"
         print(f"{part.key[:12]}  in part  {part.size / 1024:>9.0f} KiB  {told}, goes on if asked")
-    if damaged:
-        print(f"{len(damaged)} damaged: python -m helpers results verify")
+    if damaged := sum(bool(wrong) for _, wrong in looked.values()):
+        print(f"{damaged} damaged: python -m helpers results verify")
     return 0
 
 
 def verify() -> int:
-    """Check every stored result; return 1 if some were damaged (and set aside)."""
+    """Check every stored result; return 1 if some were damaged."""
     store = Store()
     n_checked = len(store.keys())
     wrong = store.verify()
     for key, reason in wrong.items():
-        print(f"{key[:12]}  {reason}: set aside, the next study computes it again")
+        print(f"{key[:12]}  {reason}")
     print(f"{n_checked} results checked, {len(wrong)} damaged")
     return 1 if wrong else 0
 
@@ -200,12 +199,13 @@ def prune(folders: Folders, sure: bool) -> int:
     doomed = [key for key in store.keys() if key not in used]  # noqa: SIM118 - not a dict
     if not sure:
         size = sum(store.size(key) for key in doomed) / GIB
-        own = sum(_is_own(found) for key in doomed if (found := store.read(key)) is not None)
+        found = [store.look(key)[0] for key in doomed]
+        own = sum(_is_own(result) for result in found if result is not None)
         told = f", {own} of them proxies and selections of your own files" if own else ""
         print(f"{len(doomed)} results ({size:.3f} GiB) serve no profile{told}; --yes deletes them")
         return 0
     count, size = store.prune(set(used))
-    print(f"deleted {count} folders, {size / GIB:.3f} GiB")
+    print(f"deleted {count} files, {size / GIB:.3f} GiB")
     return 0
 
 
@@ -234,6 +234,6 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
 
 def import_pack(folder: Path) -> int:
     """Put a pack's results into the live store."""
-    new, there = packs.import_(folder, Store())
+    new, there = Store().import_(folder)
     print(f"{new} results imported, {there} stood there already")
     return 0

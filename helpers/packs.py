@@ -1,30 +1,36 @@
-"""Published packs: many results in two files, small enough for git."""
+"""Published packs: the results of a profile in one file, small enough for git."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
-import json
 import os
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import lru_cache, partial
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 
-from helpers import StudyError, specs
-from helpers.store import ROOT, Arrays, Result, Store, packed
+from helpers import StudyError, archive, specs
+from helpers.archive import ROOT, Arrays, Result
 
-# What figures and claims read stays; what only a new selection would read is dropped.
-DROPPED = ("features", "weights", "confidence", "margin", "el2n")
-INDEX, ARRAYS = "pack.json", "pack.npz"
+FILE, TEXT = "pack.npz", "pack.json"
+# What notebooks and claims read of a training run; what only a new selection would is dropped.
+SHOWN = (
+    *("labels", "visited", "correct", "recorded_epochs", "entropy", "el2n", "grad_norm", "logits"),
+    *("projection", "class_rank", "sampler_events", "sampler_histories"),
+)
 
 
 def path_of(profile: str) -> Path:
     """Return the folder of a profile's published pack."""
     return ROOT / "data" / "results" / profile
+
+
+def is_shown(spec: specs.Spec, name: str) -> bool:
+    """Tell whether notebooks or claims read an array: of a run on a selection only its visits."""
+    if isinstance(spec, specs.Train):
+        return name in (SHOWN if spec.subset is None else ("visited",))
+    return isinstance(spec, specs.Measure) or name == "indices"
 
 
 def export(
@@ -34,7 +40,7 @@ def export(
 
     Args:
         results: What to write.
-        folder: Where `pack.json` and `pack.npz` go; made if needed, replaced if there.
+        folder: Where `pack.npz` goes; made if needed, replaced if there.
         full: Keep every array, so that the pack can be imported as if computed here.
         shrink: Also replace a pack of more results.
 
@@ -43,133 +49,84 @@ def export(
             written.
     """
     entries, arrays = {}, {}
-    for result in results:
-        names = result.arrays if full else [n for n in result.arrays if _is_shown(result.spec, n)]
-        kept = {name: result.arrays[name] for name in names}
-        complete = result.complete and len(kept) == len(result.arrays)
-        arrays |= {f"{result.key}/{name}": value for name, value in kept.items()}
-        metrics = result.metrics | {"complete": complete}
-        entries[result.key] = {"spec": specs.to_plain(result.spec), "metrics": metrics}
+    for result in sorted(results, key=lambda result: result.key):
+        names = [name for name in result.arrays if full or is_shown(result.spec, name)]
+        entry = archive.entry_of(result)
+        entry["complete"] = result.complete and len(names) == len(result.arrays)
+        origin = {name: text for name, text in result.provenance.items() if name != "fresh"}
+        entries[result.key] = entry | {"provenance": origin}
+        arrays |= {f"{result.key}/{name}": result.arrays[name] for name in names}
     if not entries:
         raise StudyError("there is no stored result to export; run the study first")
-    if (there := _count(folder)) > len(entries) and not shrink:
+    path = Path(folder) / FILE
+    if not shrink and (there := _count(path)) > len(entries):
         raise StudyError(
             f"the pack in {folder} holds {there} results, this one would hold {len(entries)}: "
             "bring them into the store first (results import) or give --shrink"
         )
-    data = packed(arrays)
-    index = {
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "revisions": specs.REVISION,
-        "results": dict(sorted(entries.items())),
-    }
-    text = json.dumps(index, separators=(",", ":"), sort_keys=True).replace('},"', '},\n"')
-    _write(folder, {ARRAYS: data, INDEX: text.encode()})
-    return len(entries), len(data) + len(text)
+    try:
+        archive.write(path, TEXT, {"results": entries}, arrays)
+        return len(entries), path.stat().st_size
+    except OSError as error:
+        raise StudyError(f"could not write {path}: {error.strerror or error}") from error
 
 
-def _count(folder: Path) -> int:
+def _count(path: Path) -> int:
     """Count the results that a pack lists, of whatever revision; 0 where nothing can be read."""
     try:
-        return len(json.loads((folder / INDEX).read_text())["results"])
+        opened, index, _ = archive.open_(path, TEXT)
+        opened.close()
+        return len(index["results"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
 
 
-def _is_shown(spec: specs.Spec, name: str) -> bool:
-    """Tell whether figures or claims read an array; of a run on a selection only its visits."""
-    on_selection = isinstance(spec, specs.Train) and spec.subset is not None
-    return name == "visited" if on_selection else name not in DROPPED
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write all files beside, then rename them into place; a full disk harms no older pack."""
-    beside = {name: folder / f".{name}-{uuid.uuid4().hex[:8]}" for name in files}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            beside[name].write_bytes(content)
-        for name in files:
-            os.replace(beside[name], folder / name)
-    except OSError as error:
-        raise StudyError(f"could not write the pack to {folder}: {error.strerror}") from error
-    finally:
-        for path in beside.values():
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
-class _Part(Mapping):
-    """The arrays of one result inside the pack's archive."""
-
-    def __init__(self, archive: Mapping, key: str) -> None:
-        self._archive, self._prefix = archive, f"{key}/"
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """Return an array of this result."""
-        return self._archive[self._prefix + name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Walk over this result's names."""
-        names = (n for n in self._archive if n.startswith(self._prefix))
-        return (n.removeprefix(self._prefix) for n in names)
-
-    def __len__(self) -> int:
-        """Count this result's arrays."""
-        return sum(1 for _ in self)
-
-
-@lru_cache(maxsize=4)
-def _read(folder: Path, stamp: float) -> dict[str, Result]:
-    index = json.loads((folder / INDEX).read_text())
-    data = (folder / ARRAYS).read_bytes()
-    if hashlib.sha256(data).hexdigest() != index["sha256"]:
-        raise StudyError(f"the pack in {folder} is damaged: {ARRAYS} does not match {INDEX}")
-    archive = np.load(io.BytesIO(data), allow_pickle=False)
-    found = {}
-    for stored, entry in index["results"].items():
-        spec, metrics = specs.from_plain(entry["spec"]), entry["metrics"]
-        key = specs.key(spec)
-        # A field added since renames a result; a raised revision makes it another one.
-        if key != stored and index.get("revisions") != specs.REVISION:
-            continue
-        found[key] = Result(
-            spec, key, metrics, Arrays(_Part(archive, stored)), metrics.get("complete", True)
-        )
-    return found
-
-
-def read(folder: Path) -> dict[str, Result]:
+def read(folder: Path, whole: bool = False) -> dict[str, Result]:
     """Return a pack's results by key; empty if there is no pack.
+
+    Args:
+        folder: Where `pack.npz` lies.
+        whole: Check every array at once; else each is checked when it is read.
 
     Raises:
         StudyError: If the pack is damaged.
     """
-    if not (folder / INDEX).is_file():
-        return {}
+    path = Path(folder) / FILE
     try:
-        return _read(folder, (folder / INDEX).stat().st_mtime)
-    except StudyError:
-        raise
-    except FileNotFoundError as error:
-        raise StudyError(f"the pack in {folder} is damaged: {ARRAYS} is missing") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"the pack in {folder} is damaged: {INDEX}: {error}") from error
+        facts = os.stat(path)
+        return _read(path, (facts.st_ino, facts.st_mtime_ns, facts.st_size), whole)
+    except FileNotFoundError:
+        return {}
+    except (OSError, archive.Damaged, specs.Unknown) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise StudyError(f"the pack {path} is damaged: {why}") from None
 
 
-def import_(folder: Path, store: Store) -> tuple[int, int]:
-    """Put a pack's results into a store; return how many were new and how many stood there.
+@lru_cache(maxsize=4)
+def _read(path: Path, stamp: tuple[int, ...], whole: bool) -> dict[str, Result]:
+    opened, index, members = archive.open_(path, TEXT)
+    if whole:
+        archive.check_arrays(opened, members)
+    entries = index.get("results") if isinstance(index, dict) else None
+    if not isinstance(entries, dict):
+        raise archive.Damaged("it lists no results")
+    names: dict[str, list[str]] = {key: [] for key in entries}
+    for member in members:
+        key, _, name = member.partition("/")
+        if key not in names or not name:
+            raise archive.Damaged(f"{member} is of no result in it")
+        names[key].append(name)
+    found = {}
+    for key, entry in entries.items():
+        arrays = Arrays(names[key], partial(_array, opened, path, key))
+        result = archive.result_of(key, entry, arrays)
+        if specs.key(result.spec) == key:  # else a raised revision made it another one
+            found[key] = result
+    return found
 
-    Raises:
-        StudyError: If there is no pack or it is damaged.
-    """
-    found = read(Path(folder))
-    if not found:
-        raise StudyError(f"no pack in {folder}: it needs {INDEX} and {ARRAYS}")
-    new = 0
-    for key, result in found.items():
-        there = store.read(key)
-        if there is None or (result.complete and not there.complete):
-            store.write(result.spec, result.metrics, result.arrays)
-            new += 1
-    return new, len(found) - new
+
+def _array(opened: ZipFile, path: Path, key: str, name: str) -> np.ndarray:
+    try:
+        return archive.read_array(opened, f"{key}/{name}")
+    except archive.Damaged as error:
+        raise StudyError(f"the pack {path} is damaged: {error}") from None

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import get_args, get_origin, get_type_hints
 
 from helpers import StudyError
 
@@ -106,39 +107,79 @@ def to_plain(value: object) -> object:
     raise StudyError(f"a spec holds plain values only, got {type(value).__name__}: {value!r}")
 
 
-def from_plain(value: object) -> object:
-    """Turn what `to_plain` made back into specs."""
+class Unknown(StudyError):
+    """A spec of another version of the study, or none at all."""
+
+
+def from_plain(value: object) -> Spec:
+    """Turn what `to_plain` made back into a spec.
+
+    Raises:
+        Unknown: If it is no spec, or has a field that specs have not, or of another type.
+    """
+    spec = _back(value)
+    if not isinstance(spec, Spec):
+        raise Unknown(f"no spec of a result: {str(value)[:60]!r}")
+    return spec
+
+
+def _back(value: object) -> object:
     if isinstance(value, list):
-        return tuple(from_plain(v) for v in value)
+        return tuple(_back(v) for v in value)
     if not isinstance(value, dict):
         return value
-    if value.get("kind") not in KINDS:
-        raise StudyError(
-            f"unknown kind of spec {value.get('kind')!r}; there are {', '.join(KINDS)}"
-        )
-    fields = {name: from_plain(v) for name, v in value.items() if name != "kind"}
-    return KINDS[value["kind"]](**fields)
+    kind = KINDS.get(str(value.get("kind")))
+    if kind is None:
+        raise Unknown(f"unknown kind of spec {value.get('kind')!r}; there are {', '.join(KINDS)}")
+    made = {name: _back(v) for name, v in value.items() if name != "kind"}
+    try:
+        spec = kind(**made)
+    except TypeError as error:
+        raise Unknown(str(error)) from None
+    for name, hint in _hints(kind).items():
+        if not _fits(getattr(spec, name), hint):
+            raise Unknown(f"{name} of a {kind.__name__} spec is {str(getattr(spec, name))[:60]!r}")
+    return spec
 
 
-def _stamped(plain: object) -> object:
-    if isinstance(plain, list):
-        return [_stamped(v) for v in plain]
-    if isinstance(plain, dict):
-        stamped = {name: _stamped(v) for name, v in plain.items()}
-        return stamped | {"revision": REVISION[plain["kind"]]}
-    return plain
+@lru_cache
+def _hints(kind: type) -> dict[str, object]:
+    return get_type_hints(kind)
 
 
-def key(spec: Spec) -> str:
+def _fits(value: object, hint: object) -> bool:
+    if hint is object or isinstance(hint, type):
+        return isinstance(value, hint) and not (hint in (int, float) and isinstance(value, bool))
+    parts = get_args(hint)
+    if get_origin(hint) is not tuple:  # a union
+        return any(_fits(value, part) for part in parts)
+    if not isinstance(value, tuple):
+        return False
+    if parts[1:] == (...,):
+        return all(_fits(one, parts[0]) for one in value)
+    return len(value) == len(parts) and all(map(_fits, value, parts))
+
+
+def key(spec: Spec, revisions: dict[str, int] = REVISION) -> str:
     """Return the spec's SHA-256 over canonical JSON and the steps' revisions, 64 hex digits."""
     # 1 == 1.0 == True for a cache, but not in JSON: the text tells such specs apart.
-    return _key(repr(spec), spec)
+    return _key(repr(spec), spec, tuple(revisions.items()))
 
 
 @lru_cache(maxsize=100_000)
-def _key(shown: str, spec: Spec) -> str:
-    text = json.dumps(_stamped(to_plain(spec)), sort_keys=True, separators=(",", ":"))
+def _key(shown: str, spec: Spec, revisions: tuple[tuple[str, int], ...]) -> str:
+    stamped = _stamped(to_plain(spec), dict(revisions))
+    text = json.dumps(stamped, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stamped(plain: object, revisions: dict[str, int]) -> object:
+    if isinstance(plain, list):
+        return [_stamped(v, revisions) for v in plain]
+    if isinstance(plain, dict):
+        stamped = {name: _stamped(v, revisions) for name, v in plain.items()}
+        return stamped | {"revision": revisions[plain["kind"]]}
+    return plain
 
 
 def needs(spec: Spec) -> tuple[Spec, ...]:
@@ -161,9 +202,15 @@ def rounds(chosen: Select | None) -> Iterator[Select]:
 def describe(spec: Spec) -> str:
     """Say in a few words what the spec is, for progress lines and listings."""
     if isinstance(spec, Measure):
-        return f"measure {spec.name} seed {spec.seed}"
+        return printable(f"measure {spec.name} seed {spec.seed}")
     if isinstance(spec, Select):
-        return f"select {spec.method} {spec.budget:g} of {spec.dataset} seed {spec.seed}"
+        return printable(f"select {spec.method} {spec.budget:g} of {spec.dataset} seed {spec.seed}")
     on = spec.subset and f" on {spec.subset.method} {spec.subset.budget:g}"
     by = spec.sampler and f" by {spec.sampler.name}"
-    return f"train {spec.model}{on or ''}{by or ''} seed {spec.seed}, {spec.epochs} epochs"
+    text = f"train {spec.model}{on or ''}{by or ''} seed {spec.seed}, {spec.epochs} epochs"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Escape what moves the cursor or ends the line: packs of others hold any name."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

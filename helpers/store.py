@@ -1,101 +1,67 @@
-"""Results on disk: one folder a result, checksummed, written beside and renamed into place."""
+"""The live store: one file a result, replaced at once; runs cut short; one process a run.
+
+STORE/KEY.npz             a result
+STORE/damaged/            what could not be read, for a look
+STORE/partial/KEY.ckpt    the latest state of a run cut short
+STORE/partial/KEY.json    whether it had the machine alone so far, and its `--fresh` token
+STORE/locks/KEY.lock      held by the process that computes the run; a kill releases it
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import hashlib
-import io
 import json
 import os
+import re
 import shutil
+import stat
 import time
-import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
+import filelock
 import numpy as np
 
-from helpers import StudyError, specs, unfinished
+from helpers import StudyError, archive, packs, specs
+from helpers.archive import ROOT, Arrays, Result
 
-ROOT = Path(__file__).resolve().parent.parent
-FILES = ("spec.json", "metrics.json", "arrays.npz")
-SUMS = "SHA256SUMS"
+TEXT = "result.json"
+RESULT = re.compile(r"([0-9a-f]{64})\.npz")
+PARTIAL, LOCKS, ASIDE = "partial", "locks", "damaged"
+CHECKPOINT, NOTE = ".ckpt", ".json"
+# Files that nobody has touched for so long belong to no running process, seconds.
+ABANDONED_S = 3600
 
 
-class NotStored(StudyError):
+class OneLine(StudyError):
+    """An error with which nothing in a notebook is wrong: IPython shows its text alone."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class NotStored(OneLine):
     """A result could not be written; the next ones could not be either."""
 
 
-class File(Mapping):
-    """The arrays of one `.npz`; the file is open only while it is read."""
+class Part(NamedTuple):
+    """A run cut short: the run in words, epochs done and in all, bytes, seconds since 1970."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """Read one array."""
-        with np.load(self._path, allow_pickle=False) as archive:
-            return archive[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Walk over the names."""
-        with np.load(self._path, allow_pickle=False) as archive:
-            return iter(list(archive.keys()))
-
-    def __len__(self) -> int:
-        """Count the arrays."""
-        return len(list(iter(self)))
-
-
-class Arrays(Mapping):
-    """The arrays of a result, read from disk when first asked for."""
-
-    def __init__(self, read: Mapping[str, np.ndarray]) -> None:
-        self._read = read
-        self._kept: dict[str, np.ndarray] = {}
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """Return an array by name."""
-        if name not in self._kept:
-            self._kept[name] = self._read[name]
-        return self._kept[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Walk over the names."""
-        return iter(self._read)
-
-    def __len__(self) -> int:
-        """Count the arrays."""
-        return len(self._read)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A stored result: its spec, plain metrics, arrays; `complete` unless traces were dropped."""
-
-    spec: specs.Spec
     key: str
-    metrics: dict
-    arrays: Mapping[str, np.ndarray]
-    complete: bool = True
+    what: str
+    done: int
+    epochs: int
+    size: int
+    when: float
 
 
 def default_path() -> Path:
     """Return the live store: `$STUDY_STORE`, else `data/store` of this checkout."""
     return Path(os.environ.get("STUDY_STORE") or ROOT / "data" / "store")
-
-
-def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return arrays as the bytes of a compressed `.npz`."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **dict(arrays))
-    return buffer.getvalue()
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 class Store:
@@ -104,164 +70,261 @@ class Store:
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = Path(path) if path is not None else default_path()
 
-    def folder(self, key: str) -> Path:
+    def path_of(self, key: str) -> Path:
         """Return where a result lies or would lie."""
-        return self.path / key
+        return self.path / f"{key}.npz"
 
     def keys(self) -> list[str]:
         """List the keys stored, sorted.
 
         Raises:
-            StudyError: If the store's path is a file.
+            StudyError: If the store is no folder, or may not be read.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise StudyError(f"the store must be a folder, {self.path} is a file: see STUDY_STORE")
-        if not self.path.is_dir():
+        try:
+            found = [RESULT.fullmatch(name) for name in os.listdir(self.path)]
+        except FileNotFoundError:
             return []
-        return sorted(p.name for p in self.path.iterdir() if len(p.name) == 64 and p.is_dir())
+        except OSError as error:
+            raise StudyError(
+                f"the store must be a folder, {self.path}: {error.strerror}; see STUDY_STORE"
+            ) from None
+        return sorted(match[1] for match in found if match)
 
-    def write(self, spec: specs.Spec, metrics: dict, arrays: Mapping[str, np.ndarray]) -> str:
-        """Store a result and return its key; nothing half-written is ever seen.
+    def write(
+        self,
+        spec: specs.Spec,
+        metrics: dict,
+        arrays: Mapping[str, np.ndarray],
+        complete: bool = True,
+        origin: dict[str, str] | None = None,
+    ) -> str:
+        """Store a result (`complete` unless arrays were dropped) and return its key.
 
         Raises:
-            NotStored: If the disk is full or read-only, naming the folder.
+            NotStored: If the disk is full or read-only, naming the file.
+            StudyError: If a metric is not finite.
         """
         key = specs.key(spec)
-        texts = {
-            "spec.json": json.dumps(specs.to_plain(spec), indent=1).encode(),
-            "metrics.json": json.dumps(metrics, indent=1, sort_keys=True).encode(),
-            "arrays.npz": packed(arrays),
-        }
-        sums = "".join(f"{_digest(data)}  {name}\n" for name, data in texts.items())
-        beside = self.path / f".writing-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        path = self.path_of(key)
+        origin = archive.provenance() if origin is None else origin
         try:
-            beside.mkdir(parents=True)
-            for name, data in {**texts, SUMS: sums.encode()}.items():
-                with open(beside / name, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-            self._into_place(beside, key)
+            entry = archive.entry_of(Result(spec, key, metrics, arrays, complete, origin))
+        except ValueError as error:
+            raise StudyError(f"{specs.describe(spec)} cannot be stored: {error}") from None
+        try:
+            archive.write(path, TEXT, entry, arrays)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            why = "no space left" if full else error.strerror or str(error)
-            raise NotStored(
-                f"could not store {specs.describe(spec)} in {self.path}: {why}; "
-                "what was stored before is safe, free some space or set STUDY_STORE"
-            ) from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            raise _not_stored(specs.describe(spec), path, error) from error
         return key
 
-    def _into_place(self, beside: Path, key: str) -> None:
-        target = self.folder(key)
-        for _ in range(5):
-            try:
-                os.rename(beside, target)
-                return
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                    raise
-            gone = self.path / f".replaced-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            try:
-                os.rename(target, gone)
-            except FileNotFoundError:
-                continue
-            shutil.rmtree(gone, ignore_errors=True)
-        # Another process keeps storing the same result: its copy is as good as ours.
+    def look(self, key: str) -> tuple[Result | None, str]:
+        """Return a result, if it is there and intact, and what is wrong with it, if anything.
 
-    def damage(self, key: str) -> str:
-        """Return what is wrong with a stored result, or an empty string."""
-        folder = self.folder(key)
-        try:
-            lines = (folder / SUMS).read_text().splitlines()
-            sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-            for name in FILES:
-                if _digest((folder / name).read_bytes()) != sums.get(name):
-                    return f"{name} does not match its checksum"
-            json.loads((folder / "spec.json").read_text())
-        except FileNotFoundError as error:
-            return f"{Path(error.filename).name} is missing"
-        except (OSError, ValueError) as error:
-            return f"unreadable: {error}"
-        return ""
+        What another version of the study stored, with specs unknown here, is neither.
+        """
+        path, wrong = self.path_of(key), ""
+        for _ in range(2):  # another process may replace the file between the two
+            try:
+                facts = os.stat(path)
+                stamp = facts.st_ino, facts.st_mtime_ns, facts.st_size
+                entry, names = _checked(path, stamp)
+                return archive.result_of(key, entry, Arrays(names, partial(_array, path))), ""
+            except (FileNotFoundError, NotADirectoryError):
+                wrong = ""
+            except specs.Unknown:
+                return None, ""
+            except OSError as error:
+                wrong = f"{error.strerror}"
+            except archive.Damaged as error:
+                wrong = str(error)
+        return None, wrong
 
     def read(self, key: str) -> Result | None:
-        """Return a stored result, or `None`; a damaged one is reported and set aside.
-
-        What another version of the study stored, with specs unknown here, is left alone.
-        """
-        folder = self.folder(key)
-        if not folder.is_dir():
-            return None
-        # A result that another process is just replacing looks damaged for a moment.
-        wrong = self.damage(key) and self.damage(key)
+        """Return a stored result, or `None`; a damaged one is set aside with a warning."""
+        found, wrong = self.look(key)
         if wrong:
-            self.set_aside(key, wrong)
-            return None
-        metrics = json.loads((folder / "metrics.json").read_text())
-        try:
-            spec = specs.from_plain(json.loads((folder / "spec.json").read_text()))
-        except (ValueError, TypeError):
-            return None
-        arrays = Arrays(File(folder / "arrays.npz"))
-        return Result(spec, key, metrics, arrays, metrics.get("complete", True))
+            done = self.set_aside(key)
+            text = f"stored result {key[:12]} is damaged ({wrong}): {done}"
+            warnings.warn(text, stacklevel=3)
+        return found
 
-    def set_aside(self, key: str, wrong: str) -> None:
-        """Move a damaged result out of the way and say so."""
-        aside = self.path / "damaged" / f"{key}-{time.time_ns()}"
-        done = "set aside"
+    def set_aside(self, key: str) -> str:
+        """Move a result out of the way; return in words what became of it."""
+        aside = self.path / ASIDE / f"{key}-{time.time_ns()}.npz"
         try:
             aside.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(self.folder(key), aside)
+            os.rename(self.path_of(key), aside)
         except FileNotFoundError:
-            return
+            pass
         except OSError as error:
-            done = f"left where it is ({error.strerror})"
-        warnings.warn(
-            f"stored result {key[:12]} is damaged ({wrong}): {done}, to be computed again",
-            stacklevel=3,
-        )
-
-    def age(self, key: str) -> float:
-        """Return when the result was stored, in seconds since 1970; 0 if it is not there."""
-        try:
-            return (self.folder(key) / SUMS).stat().st_mtime
-        except OSError:
-            return 0.0
+            return f"left where it is ({error.strerror})"
+        return "set aside, to be computed again"
 
     def size(self, key: str) -> int:
-        """Return a result's bytes on disk."""
-        return sum(p.stat().st_size for p in self.folder(key).iterdir())
+        """Return a result's bytes on disk; 0 if it is not there."""
+        return _size(self.path_of(key))
 
     def list(self) -> list[Result]:
-        """Return every readable result, oldest first."""
-        found = [r for r in map(self.read, self.keys()) if r is not None]
-        return sorted(found, key=lambda r: self.age(r.key))
+        """Return every readable result, oldest first; damaged ones are left for `verify`."""
+        found = [result for result, _ in map(self.look, self.keys()) if result is not None]
+        return sorted(found, key=lambda result: result.provenance.get("date", ""))
 
     def verify(self) -> dict[str, str]:
-        """Check every result; damaged ones are set aside. Return key to what is wrong."""
-        wrong = {key: self.damage(key) for key in self.keys()}
-        wrong = {key: text for key, text in wrong.items() if text}
-        for key, text in wrong.items():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self.set_aside(key, text)
-        return wrong
+        """Set damaged results aside; return key -> what is wrong and what became of it."""
+        wrong = {key: self.look(key)[1] for key in self.keys()}
+        return {key: f"{text}: {self.set_aside(key)}" for key, text in wrong.items() if text}
+
+    def import_(self, folder: Path) -> tuple[int, int]:
+        """Put a pack's results in; return how many were new and how many stood there.
+
+        Raises:
+            StudyError: If there is no pack or it is damaged.
+        """
+        found = packs.read(folder, whole=True)
+        if not found:
+            raise StudyError(f"no pack in {folder}: it needs {packs.FILE}")
+        new = 0
+        for key, one in found.items():
+            there = self.read(key)
+            if there is None or (one.complete and not there.complete):
+                self.write(one.spec, one.metrics, one.arrays, one.complete, one.provenance)
+                new += 1
+        return new, len(found) - new
 
     def prune(self, in_use: set[str]) -> tuple[int, int]:
         """Delete what is not in use, left-overs and damaged results; return count and bytes."""
-        keys = self.keys()
-        doomed = [self.folder(k) for k in keys if k not in in_use]
-        if self.path.is_dir():
-            hour_ago = time.time() - 3600
-            doomed += [p for p in self.path.glob(".*-*") if p.stat().st_mtime < hour_ago]
-            doomed += list((self.path / "damaged").glob("*"))
-        parts = unfinished.doomed(self.path, in_use, set(keys))
-        files = [f for p in doomed for f in p.rglob("*") if f.is_file()] + parts
-        size = sum(f.stat().st_size for f in files)
+        stored = set(self.keys())
+        doomed = [self.path_of(key) for key in stored - in_use]
+        doomed += (self.path / ASIDE).glob("*")
+        passing = list(self.path.glob(".*.npz-*"))
+        for path in (self.path / PARTIAL).glob("*"):
+            if path.name[0] == "." or not path.with_suffix(CHECKPOINT).exists():
+                passing.append(path)
+            elif path.suffix not in (CHECKPOINT, NOTE) or path.stem not in in_use - stored:
+                doomed.append(path)
+        doomed += filter(_is_abandoned, passing)
+        size = sum(map(_size, doomed))
         for path in doomed:
-            shutil.rmtree(path, ignore_errors=True)
-        for path in parts:
-            path.unlink(missing_ok=True)
-        return len(doomed) + len(parts), size
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if stat.S_ISDIR(path.lstat().st_mode) else path.unlink()
+        return len(doomed), size
+
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Keep a run to this process: others that want it wait here until it ends or is killed.
+
+        A process holds one lock at a time, so that none waits for another in a circle.
+
+        Raises:
+            NotStored: If the store cannot be written.
+        """
+        path = self.path / LOCKS / f"{key}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held = filelock.FileLock(path).acquire(poll_interval=0.1)
+        except OSError as error:
+            raise _not_stored("a result", path, error) from error
+        with held:
+            yield
+            # Whoever waits finds the result; after a failure the next one takes the same file.
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def checkpoint(self, key: str) -> Path:
+        """Return where a run's checkpoint lies or would lie."""
+        return self.path / PARTIAL / (key + CHECKPOINT)
+
+    def begin(self, key: str, alone: bool, fresh: str = "") -> None:
+        """Note that a run begins or goes on; under `--fresh` only from its own checkpoint."""
+        if fresh and self._note(key).get("fresh") != fresh:
+            self.forget(key)
+        note = {"alone": alone and self.was_alone(key), "fresh": fresh}
+        path = self.checkpoint(key).with_suffix(NOTE)
+        with contextlib.suppress(OSError), archive.beside(path) as file:
+            file.write(json.dumps(note).encode())
+
+    def _note(self, key: str) -> dict[str, object]:
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(self.checkpoint(key).with_suffix(NOTE).read_text())
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def was_alone(self, key: str) -> bool:
+        """Tell whether a run had the machine alone all the time so far."""
+        return self._note(key).get("alone", True) is True
+
+    def forget(self, key: str) -> None:
+        """Remove a run's checkpoint and note, if there are any."""
+        for suffix in (CHECKPOINT, NOTE):
+            with contextlib.suppress(OSError):
+                self.checkpoint(key).with_suffix(suffix).unlink(missing_ok=True)
+
+    def parts(self) -> list[Part]:
+        """List the runs cut short, oldest first; what cannot be read is left out."""
+        found = []
+        for path in (self.path / PARTIAL).glob("*" + CHECKPOINT):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                with open(path, "rb") as file:
+                    head = json.loads(file.readline(10_000))
+                (done, epochs), facts = map(int, head["epochs"]), path.stat()
+                what = specs.printable(str(head["what"]))
+                found.append(Part(path.stem, what, done, epochs, facts.st_size, facts.st_mtime))
+        return sorted(found, key=lambda part: part.when)
+
+
+def _is_abandoned(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime < time.time() - ABANDONED_S
+    return False
+
+
+@lru_cache(maxsize=4096)
+def _checked(path: Path, stamp: tuple[int, ...]) -> tuple[object, list[str]]:
+    """Return a result's entry and the names of its arrays, all of the file being intact."""
+    opened, entry, names = archive.open_(path, TEXT)
+    with opened:
+        archive.check_arrays(opened, names)
+    return entry, names
+
+
+def _array(path: Path, name: str) -> np.ndarray:
+    try:
+        opened, _, _ = archive.open_(path, TEXT)
+        with opened:
+            return archive.read_array(opened, name)
+    except FileNotFoundError:
+        raise StudyError(f"{path} vanished while it was in use; run again") from None
+    except archive.Damaged as error:
+        raise StudyError(f"{path} is damaged ({error}); run again") from None
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+def _not_stored(what: str, path: Path, error: OSError) -> NotStored:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    why = "no space left" if full else error.strerror or str(error)
+    return NotStored(
+        f"could not store {what} in {path}: {why}; "
+        "what was stored before is safe, free some space or set STUDY_STORE"
+    )
+
+
+def load(spec: specs.Spec, complete: bool = False, needed: bool = False) -> Result | None:
+    """Return a stored or published result, or `None`.
+
+    `$STUDY_PROFILE` names the published pack to look in; `complete` refuses a result whose traces
+    were dropped. `$STUDY_FRESH`, any word, hides what was not computed under the same word, unless
+    the result is `needed` by what is computed now.
+    """
+    key, token = specs.key(spec), "" if needed else archive.fresh_token()
+    found = Store().read(key)
+    if token and found is not None and found.provenance.get("fresh") != token:
+        return None
+    if found is None or (complete and not found.complete):
+        published = os.environ.get("STUDY_PROFILE") or "digits"
+        found = None if token else packs.read(packs.path_of(published)).get(key)
+    return found if found is not None and (found.complete or not complete) else None

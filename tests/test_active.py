@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from helpers import StudyError, data, experiments, models, results, specs, steps
+from helpers import StudyError, compute, data, experiments, models, results, specs
 from helpers.experiments import Config
 from helpers.models import work
 from helpers.specs import Select
@@ -64,7 +64,7 @@ def test_rounds_end_at_their_budgets_to_the_row_however_many_they_are(n):
     n_labelled = round(scale.initial_share * n)
     for budget in scale.label_budgets:
         step = experiments.active_choice(scale, "least-confidence", budget, 0)
-        wanted = steps.n_wanted(step, n, n - n_labelled)
+        wanted = compute.n_wanted(step, n, n - n_labelled)
         assert abs(wanted - step.budget * (n - n_labelled)) <= 1  # as the round's share says
         n_labelled += wanted
         assert n_labelled == round(budget * n)
@@ -172,7 +172,7 @@ def test_a_choice_is_charged_what_is_stored_of_its_proxies_now(monkeypatch):
 
 def test_selection_seconds_need_their_results(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "empty"))
-    with pytest.raises(StudyError, match=r"select .* is not stored"):
+    with pytest.raises(StudyError, match=r"select .* is neither stored"):
         seconds_of(("least-confidence", 0.2, 1, "resnet8-w8"))
 
 

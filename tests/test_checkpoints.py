@@ -16,6 +16,7 @@ from torch import nn
 
 from helpers import (
     StudyError,
+    compute,
     data,
     models,
     recipes,
@@ -23,7 +24,6 @@ from helpers import (
     samplers,
     specs,
     training,
-    unfinished,
 )
 from helpers.overview import list_results
 from helpers.store import Store
@@ -361,13 +361,13 @@ def execute_cut(monkeypatch, **how):
 
 @pytest.fixture
 def quiet(monkeypatch):
-    monkeypatch.setattr(results, "machine_busy", lambda: False)
+    monkeypatch.setattr(compute, "machine_busy", lambda: False)
 
 
 @pytest.mark.usefixtures("quiet")
 def test_the_store_keeps_the_part_and_drops_it_with_the_result(monkeypatch, capsys, tmp_path):
     execute_cut(monkeypatch)
-    (part,) = unfinished.parts(Store().path)
+    (part,) = Store().parts()
     assert part.key == specs.key(RUN)
     assert (part.done, part.epochs) == (2, EPOCHS)
     assert list_results() == 0
@@ -388,7 +388,7 @@ def test_the_store_keeps_the_part_and_drops_it_with_the_result(monkeypatch, caps
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_crowded_sitting_marks_the_whole_run(monkeypatch):
+def test_a_run_that_once_shared_the_machine_was_not_alone(monkeypatch):
     execute_cut(monkeypatch, alone=False)
     results.execute(RUN, "cpu")
     assert results.load(RUN).metrics["alone"] is False
@@ -396,9 +396,9 @@ def test_a_crowded_sitting_marks_the_whole_run(monkeypatch):
 
 
 @pytest.mark.usefixtures("quiet")
-def test_fresh_drops_what_is_older(monkeypatch):
+def test_fresh_drops_what_is_of_before(monkeypatch):
     execute_cut(monkeypatch)
-    monkeypatch.setenv("STUDY_FRESH", f"{time.time() + 100:.3f}")
+    monkeypatch.setenv("STUDY_FRESH", "a token")
     results.execute(RUN, "cpu")
     monkeypatch.delenv("STUDY_FRESH")
     assert "resumed" not in results.load(RUN).metrics
@@ -408,7 +408,7 @@ def test_fresh_drops_what_is_older(monkeypatch):
 def test_prune_keeps_parts_in_use(monkeypatch):
     execute_cut(monkeypatch, alone=False)
     store, key = Store(), specs.key(RUN)
-    path = unfinished.place(store.path, key)
+    path = store.checkpoint(key)
     old, new = path.with_name(".a-1-x"), path.with_name(".b-2-y")
     for left in (old, new):
         left.write_bytes(b"x")
@@ -427,8 +427,8 @@ def test_prune_drops_the_part_of_a_stored_run(monkeypatch):
     execute_cut(monkeypatch)
     store = Store()
     store.write(RUN, {}, {})
-    assert store.prune({specs.key(RUN)})[0] == 1
-    assert unfinished.parts(store.path) == []
+    assert store.prune({specs.key(RUN)})[0] == 2  # the checkpoint and its note
+    assert store.parts() == []
     assert len(store.keys()) == 1
 
 
@@ -437,8 +437,8 @@ def test_parts_that_cannot_be_read_are_left_out(tmp_path):
     folder.mkdir()
     (folder / "a.ckpt").write_bytes(b"")
     (folder / "b.ckpt").write_bytes(b'{"what": 1}\n')
-    assert unfinished.parts(tmp_path) == []
-    assert unfinished.parts(tmp_path / "nowhere") == []
+    assert Store(tmp_path).parts() == []
+    assert Store(tmp_path / "nowhere").parts() == []
 
 
 def test_divergence_is_still_an_error_with_a_checkpoint(digits, tmp_path):

@@ -89,11 +89,11 @@ def test_list_and_verify_report_what_is_stored(capsys):
     store.write(Train("digits@40+10", "resnet8", "digits", 2, 0), {}, {})
     assert main(["results", "list"]) == 0
     listed = said(capsys)[0]
-    assert re.search(rf"{key[:12]}  .* KiB  measure lp-time", listed)
+    assert re.search(rf"{key[:12]}  20.* KiB  measure lp-time seed 0  \(.*cores\)", listed)
     assert "KiB  train resnet8 seed 0, 2 epochs, digits@40+10" in listed
     store.prune({key})
     assert main(["results", "verify"]) == 0
-    (store.folder(key) / "metrics.json").write_text("{}")
+    store.path_of(key).write_bytes(b"{}")
     assert main(["results", "verify"]) == 1
     assert "1 results checked, 1 damaged" in said(capsys)[0]
 

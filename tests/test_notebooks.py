@@ -14,15 +14,36 @@ FOLDER = profiles.Folders().notebooks
 READY = [path for number in experiments.ALL for path in FOLDER.glob(f"{number}-*.ipynb")]
 
 
+def shown(written):
+    """Return what executed notebooks show, pictures apart."""
+    outputs = {}
+    for path in sorted((written / "notebooks").iterdir()):
+        cells = json.loads(path.read_text())["cells"]
+        shown = [output for cell in cells for output in cell.get("outputs", [])]
+        texts = [output.get("text") or output["data"] for output in shown]
+        outputs[path.name] = [text for text in texts if "image/png" not in text]
+    return outputs
+
+
 @pytest.mark.slow
-def test_smoke_study_runs_and_redraws_offline(tmp_path, monkeypatch, capfd):
+def test_smoke_study_runs_and_shows_the_same_from_its_pack_alone(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert main(["study", "--profile", "smoke"]) == 0, capfd.readouterr().err
     written = next(tmp_path.glob("study-smoke-*"))
     assert len(list((written / "notebooks").iterdir())) == len(READY)
     drawn = {path.name for path in (written / "figures").iterdir()}
     assert {name[:2] for name in drawn} == {path.name[:2] for path in READY}
+    studied = shown(written)
+    assert main(["claims", "--profile", "smoke"]) == 0
+    judged = capfd.readouterr().out.splitlines()[-136:]
+    pack = str(tmp_path / "pack")
+    assert main(["results", "export", "--profile", "smoke", pack]) == 0
+    monkeypatch.setenv("STUDY_STORE", str(tmp_path / "of the pack"))
+    assert main(["results", "import", pack]) == 0
     assert main(["figures", "--profile", "smoke"]) == 0, capfd.readouterr().err
+    assert shown(written) == studied
+    assert main(["claims", "--profile", "smoke"]) == 0
+    assert capfd.readouterr().out.splitlines()[-136:] == judged
 
 
 @pytest.mark.slow

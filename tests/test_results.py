@@ -1,6 +1,5 @@
 """Asking for results: what runs, in which order, and what happens when something fails."""
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import StudyError, packs, progress, results, specs, steps
+from helpers import StudyError, compute, packs, progress, results, specs
 from helpers.specs import Measure, Sampler, Select, Train
 from helpers.store import NotStored, Store
 
@@ -41,14 +40,15 @@ def ran(monkeypatch):
             raise RuntimeError(f"broken {spec.seed}\nsecond line")
         return {"seed": spec.seed, "needed": needed, "wall_s": 2.0}, {}
 
-    monkeypatch.setattr(steps, "run", made_up)
+    monkeypatch.setattr(compute, "run", made_up)
     return seen
 
 
 def test_missing_lists_dependencies_first_and_each_once():
     found = results.missing([LAST, CHOSEN, LAST, RUN])
-    assert found == [RUN, START, CHOSEN, LAST]
-    assert results.missing([]) == []
+    assert list(found.values()) == [RUN, START, CHOSEN, LAST]
+    assert list(found) == [specs.key(spec) for spec in found.values()]
+    assert results.missing([]) == {}
 
 
 def test_results_come_in_the_order_asked_duplicates_included(ran):
@@ -102,24 +102,24 @@ def test_offline_says_what_is_missing_in_one_line(ran, monkeypatch):
     assert len(ran) == 1
 
 
-def test_fresh_hides_what_is_older_than_the_start_of_the_run(ran, monkeypatch):
+def test_fresh_computes_all_that_lacks_its_token(ran, monkeypatch):
     results.compute(RANDOM[:2])
-    later = time.time() + 100
-    monkeypatch.setenv("STUDY_FRESH", f"{later:.3f}")
-    assert results.missing(RANDOM[:2]) == RANDOM[:2]
-    sums = Store().folder(specs.key(RANDOM[0])) / "SHA256SUMS"
-    os.utime(sums, (later + 1,) * 2)
-    assert results.missing(RANDOM[:2]) == RANDOM[1:2]
+    monkeypatch.setenv("STUDY_FRESH", "one")
+    assert list(results.missing(RANDOM[:2]).values()) == RANDOM[:2]
+    results.compute(RANDOM[:1])
+    assert list(results.missing(RANDOM[:2]).values()) == RANDOM[1:2]
+    assert results.compute(RANDOM[:1])[0].provenance["fresh"] == "one"
+    monkeypatch.setenv("STUDY_FRESH", "two")
+    assert list(results.missing(RANDOM[:2]).values()) == RANDOM[:2]
     monkeypatch.delenv("STUDY_FRESH")
-    assert results.missing(RANDOM[:2]) == []
+    assert results.missing(RANDOM[:2]) == {}
+    assert ran == [*RANDOM[:2], RANDOM[0]]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("STUDY_FRESH", "yes"), ("STUDY_WORKERS", "two"), ("STUDY_WORKERS", "-1")]
-)
-def test_senseless_settings_are_refused(ran, monkeypatch, name, value):
-    monkeypatch.setenv(name, value)
-    with pytest.raises(StudyError, match=name):
+@pytest.mark.parametrize("value", ["two", "-1"])
+def test_senseless_settings_are_refused(ran, monkeypatch, value):
+    monkeypatch.setenv("STUDY_WORKERS", value)
+    with pytest.raises(StudyError, match="STUDY_WORKERS"):
         results.compute(RANDOM[:1])
 
 
@@ -148,42 +148,43 @@ def test_a_full_disk_stops_at_once(ran, monkeypatch):
 
 
 def test_ctrl_c_keeps_what_is_done(ran, monkeypatch):
-    made_up = steps.run
+    made_up = compute.run
 
     def interrupted(spec, get, device):
         if spec == RANDOM[2]:
             raise KeyboardInterrupt
         return made_up(spec, get, device)
 
-    monkeypatch.setattr(steps, "run", interrupted)
+    monkeypatch.setattr(compute, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         results.compute(RANDOM)
     assert [results.load(s) is not None for s in RANDOM] == [True, True, False, False]
 
 
-def test_what_another_process_stored_meanwhile_stays(ran, monkeypatch):
-    made_up = steps.run
+def test_what_another_process_stored_while_this_one_waited_is_taken(ran):
+    key = specs.key(RANDOM[0])
+    waiting = threading.Thread(target=results.execute, args=(RANDOM[0],))
+    with Store().lock(key):
+        waiting.start()
+        time.sleep(0.3)
+        Store().write(RANDOM[0], {"seed": "theirs"}, {})
+    waiting.join(60)
+    assert not ran
+    assert results.load(RANDOM[0]).metrics == {"seed": "theirs"}
 
-    def overtaken(spec, get, device):
-        Store().write(spec, {"seed": "theirs"}, {})
-        return made_up(spec, get, device)
 
-    monkeypatch.setattr(steps, "run", overtaken)
-    assert results.compute(RANDOM[:1])[0].metrics == {"seed": "theirs"}
-
-
-def test_seconds_of_crowded_runs_are_marked(ran, monkeypatch):
-    monkeypatch.setattr(results, "machine_busy", lambda: False)
+def test_runs_on_a_busy_machine_were_not_alone(ran, monkeypatch):
+    monkeypatch.setattr(compute, "machine_busy", lambda: False)
     results.execute(RANDOM[0])
     results.execute(RANDOM[1], alone=False)
-    monkeypatch.setattr(results, "machine_busy", lambda: True)
+    monkeypatch.setattr(compute, "machine_busy", lambda: True)
     results.execute(RANDOM[2])
     assert [results.load(s).metrics["alone"] for s in RANDOM[:3]] == [True, False, False]
 
 
-def test_seconds_of_starved_runs_are_marked(ran, monkeypatch):
-    monkeypatch.setattr(results, "machine_busy", lambda: False)
-    monkeypatch.setattr(results, "SURE_S", 0.01)
+def test_runs_that_waited_for_a_core_were_not_alone(ran, monkeypatch):
+    monkeypatch.setattr(compute, "machine_busy", lambda: False)
+    monkeypatch.setattr(compute, "SURE_S", 0.01)
 
     def waiting(spec, get, device):
         time.sleep(0.1)
@@ -206,8 +207,8 @@ def test_seconds_of_starved_runs_are_marked(ran, monkeypatch):
 
     found = []
     for spec, run in zip(RANDOM[:4], (waiting, working, decoding, sharing), strict=True):
-        monkeypatch.setattr(steps, "run", run)
-        monkeypatch.setattr(results, "OWN_SHARE", 0.3)  # other tests may take their share
+        monkeypatch.setattr(compute, "run", run)
+        monkeypatch.setattr(compute, "OWN_SHARE", 0.3)  # other tests may take their share
         results.execute(spec)
         found.append(results.load(spec).metrics["alone"])
     assert found == [False, True, True, False]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from helpers import data, progress, results, scores, specs, steps, trace_scores
+from helpers import compute, data, progress, readings, results, scores, specs
 from helpers.__main__ import main
 from helpers.data.folders import ENDINGS
 from helpers.select import from_data, outputs, places, proxies
@@ -112,7 +112,7 @@ def test_a_folder_becomes_rows_files_record_and_page(here, digits, capsys, monke
     expected = {"n": n, "k": k, "n_selected": k, "method": "forgetting", "keep": 0.5}
     assert record.items() >= expected.items()
     assert record["proxies"][0]["test_acc"] == run.metrics["test_acc"]
-    pool = steps.pool_of([run], dataset.train_labels, np.arange(n))
+    pool = compute.pool_of([run], dataset.train_labels, np.arange(n))
     assert rows.tolist() == registry.select("forgetting", pool, k, 0).tolist()
     files = Path(f"{stem}-files.txt").read_text().splitlines()
     assert [Path(file).parent.name for file in files] == [
@@ -194,7 +194,7 @@ def test_several_proxies_are_combined_by_rank(here, digits, capsys):
     record, dataset = json.loads(Path("p.json").read_text()), data.load(f"folder:{digits}")
     assert [proxy["seed"] for proxy in record["proxies"]] == [3, 4]
     runs = [Store().read(proxy["key"]) for proxy in record["proxies"]]
-    ranks = scores.combine_ranks([trace_scores.score("entropy", run, dataset.n) for run in runs])
+    ranks = scores.combine_ranks([readings.score("entropy", run, dataset.n) for run in runs])
     rows = np.load("p.npy")
     assert ranks[rows].min() >= np.delete(ranks, rows).max()
     page = Path("p.html").read_text()

@@ -94,10 +94,10 @@ def test_one_row_is_not_the_whole_pool():
 
 def test_a_raised_revision_changes_the_keys_of_what_holds_it(monkeypatch):
     before = {spec: specs.key(spec) for spec in (START, CHOSEN, NESTED)}
+    of_then = dict(specs.REVISION)
     monkeypatch.setitem(specs.REVISION, "Sampler", 99)
-    specs._key.cache_clear()
     after = {spec: specs.key(spec) for spec in before}
-    specs._key.cache_clear()
+    assert before == {spec: specs.key(spec, of_then) for spec in before}
     assert after[START] == before[START]
     assert after[CHOSEN] == before[CHOSEN]
     assert after[NESTED] != before[NESTED]
@@ -109,10 +109,24 @@ def test_needs_name_what_comes_first():
     assert specs.needs(NESTED) == (PROXY, CHOSEN, PROXY)
 
 
-@pytest.mark.parametrize("kind", ["Forest", None, "train"])
-def test_unknown_kinds_are_refused(kind):
-    with pytest.raises(StudyError, match="unknown kind of spec .*Train, Select, Measure"):
-        specs.from_plain({"kind": kind, "seed": 0})
+PLAIN = specs.to_plain(PROXY)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        *({"kind": kind, "seed": 0} for kind in ("Forest", None, "train", ["Train"])),
+        *(7, None, [PLAIN], specs.to_plain(Sampler("adonis")), {"kind": "Train"}),
+        *(PLAIN | change for change in ({"subset": 5}, {"dataset": None}, {"epochs": 2.5})),
+        *(PLAIN | change for change in ({"seed": True}, {"record_at": ["0"]}, {"hue": 1})),
+        *(PLAIN | change for change in ({"init": {**PLAIN, "model": 3}}, {"subset": PLAIN})),
+        specs.to_plain(START) | {"options": [["a", 1, 2]]},
+    ],
+)
+def test_what_is_no_spec_of_ours_is_refused(plain):
+    with pytest.raises(specs.Unknown) as caught:
+        specs.from_plain(plain)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [np.int64(3), np.zeros(2), {1, 2}, object()])

@@ -146,7 +146,7 @@ def test_passes_spent_on_choosing_count_as_forward(digits):
 
 
 def test_forgetting_is_read_from_the_trace(run):
-    from helpers import scores, specs, steps
+    from helpers import readings, scores, specs
     from helpers.store import Result
 
     counts = scores.forgetting_events(run.correct, run.visited)
@@ -158,7 +158,7 @@ def test_forgetting_is_read_from_the_trace(run):
         expected = events if bits.any() else np.inf
         assert counts[row] == expected
     stored = Result(specs.Measure("x"), "", {}, run.trace)
-    assert np.array_equal(steps.forgetting_of(stored, 200), counts)
+    assert np.array_equal(readings.forgetting(stored, n=200), counts)
 
 
 def test_recorded_scores_are_those_of_the_network(digits, run):

@@ -19,7 +19,7 @@ from helpers.claims.stored import (
     measured,
     need,
     parts,
-    refuse_shared,
+    require_alone,
     seconds,
 )
 from helpers.experiments import Config
@@ -226,7 +226,7 @@ def adonis_37(scale: Config) -> Evidence:
     need(scale.etas)
     eta = 2 if 2 in scale.etas else max(scale.etas)
     base, fast = each_seed(scale, full(scale, scale.proxy)), each_seed(scale, adonis(scale, eta))
-    refuse_shared([*base, *fast])
+    require_alone([*base, *fast])
     goals = [100 * run.metrics["test_acc"] - WITHIN for run in base]
     values = [
         seconds_to(one, goal) / seconds_to(other, goal)

@@ -19,7 +19,7 @@ from helpers.claims.stored import (
     need,
     number,
     parts,
-    refuse_shared,
+    require_alone,
     seconds,
 )
 from helpers.experiments import Config
@@ -52,7 +52,7 @@ def budgeted_01(scale: Config) -> Evidence:
 def timing(name: str) -> Result:
     """Return a measurement whose seconds were taken alone."""
     found = load(Measure(name))
-    refuse_shared([found])
+    require_alone([found])
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers import experiments as ex, rankings_of_runs as rankings
+from helpers import experiments as ex, readings as rankings
 from helpers.claims.stored import Evidence, load, measured, need, parts
 from helpers.experiments import Config
 

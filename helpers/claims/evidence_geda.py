@@ -16,7 +16,7 @@ from helpers.claims.stored import (
     need,
     number,
     parts,
-    refuse_shared,
+    require_alone,
     seconds,
 )
 from helpers.experiments import Config
@@ -95,7 +95,7 @@ def geda_07(scale: Config) -> Evidence:
 def solving_share(scale: Config) -> Evidence:
     """Seconds that HiGHS takes for all classes over the subset run's training seconds."""
     measure = load(Measure("geda-milp"))
-    refuse_shared([measure])
+    require_alone([measure])
     counts = np.bincount(load(ex.depth_run(scale, scale.proxy, scale.first_seed)).arrays["labels"])
     sizes = measure.arrays["sizes"]
     large = np.flatnonzero(sizes >= counts.max())

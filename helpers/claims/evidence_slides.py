@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from helpers import experiments as ex, rankings_of_runs as rankings, recipes, scores
+from helpers import experiments as ex, readings as rankings, recipes, scores
 from helpers.claims.evidence_proxies import on_brief, stops
 from helpers.claims.evidence_svp import gain_of, metric_correlations, on_choice, times_saved
 from helpers.claims.stored import (
@@ -25,7 +25,7 @@ from helpers.claims.stored import (
     measured,
     need,
     parts,
-    refuse_shared,
+    require_alone,
     seconds,
 )
 from helpers.experiments import Config
@@ -63,7 +63,7 @@ def svp_slides_02(scale: Config) -> Evidence:
 def svp_slides_03(scale: Config) -> Evidence:
     """Points gained in the second half of the proxy's seconds over those of the first."""
     runs = each_seed(scale, full(scale, scale.proxy))
-    refuse_shared(runs)
+    require_alone(runs)
     start, half, end = np.array([[error_at(r, at) for at in (0.0, 0.5, 1.0)] for r in runs]).T
     with np.errstate(divide="ignore", invalid="ignore"):
         share = (half - end) / (start - half)

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from helpers import experiments as ex, rankings_of_runs as rankings, scores
+from helpers import experiments as ex, readings as rankings, scores
 from helpers.claims.stored import (
     ABSENT,
     BySeed,
@@ -28,13 +28,12 @@ from helpers.claims.stored import (
     need,
     number,
     parts,
-    refuse_shared,
+    require_alone,
     seconds,
 )
 from helpers.experiments import Config
 from helpers.ranking import spearman
 from helpers.specs import Measure
-from helpers.steps import softmax
 from helpers.store import Result
 
 # Training rows and classes of ILSVRC 2012, Russakovsky et al. 2015 (arXiv:1409.0575) table 2.
@@ -87,7 +86,7 @@ def svp_02(scale: Config) -> Evidence:
     need(names, n_classes)
 
     def late_gain() -> Evidence:
-        refuse_shared([run for row in runs for run in row])
+        require_alone([run for row in runs for run in row])
         return {
             "differences": [[error_at(r, 0.55) - error_at(r, 1.0) for r in row] for row in runs]
         }
@@ -104,7 +103,7 @@ def metric_correlations(run: Result) -> np.ndarray:
     """
     if "logits" not in run.arrays:
         raise Unfit("published results keep no logits, and recorded confidences tie near 1")
-    probs = softmax(run.arrays["logits"].astype(np.float64))
+    probs = rankings.probs_of(run)
     metrics = (scores.least_confidence, scores.margin, scores.entropy)
     return np.array([spearman(a, b) for a, b in combinations([f(probs) for f in metrics], 2)])
 
@@ -286,7 +285,7 @@ def svp_31(scale: Config) -> Evidence:
 def svp_32(scale: Config) -> Evidence:
     """Exponent of the time of greedy k-centers on the pool size at a fixed share."""
     found = load(Measure("kcenters-time"))
-    refuse_shared([found])
+    require_alone([found])
     note = f"added one centre at a time: {found.metrics['exponent_loop']:.2f}"
     return {"values": number(found.metrics["exponent"]), "note": note}
 

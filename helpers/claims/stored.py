@@ -1,31 +1,25 @@
 """Stored results as arrays for evidence: seeds on the last axis, accuracies in points.
 
-Nothing is computed here. `Missing` and `Unfit` travel up to `measured`, which turns them into
-"not measured yet" and "not decidable".
+Nothing is computed here. `Missing` (also of a setting that a scale lacks) and `Unfit` travel up to
+`measured`, which turns them into "not measured yet" and "not decidable".
 """
 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 
-from helpers import results, specs
 from helpers.experiments import Config, depth_run, seconds_of_choice
+from helpers.results import NotRun as Missing, get as load
 from helpers.specs import Select, Spec, Train
-from helpers.store import Result, Store
+from helpers.store import Result
 
 ABSENT = "data absent"  # why a claim about other data is not decidable
 
 BySeed = Callable[[int], Spec]
 Evidence = dict[str, object]
-
-
-class Missing(LookupError):
-    """A result that is needed is not stored, or the scale has no such setting."""
 
 
 class Unfit(ValueError):
@@ -60,29 +54,6 @@ def parts(**made: Callable[[], Evidence]) -> Evidence:
     return found
 
 
-def load(spec: Spec) -> Result:
-    """Return a stored or published result.
-
-    Raises:
-        Missing: If there is none.
-
-    Note: many claims read the same runs, and each read checks the file's sums, so a result is
-        kept in memory until its file changes.
-    """
-    store = Store()
-    age = store.age(specs.key(spec))
-    settings = tuple(os.environ.get(name, "") for name in ("STUDY_FRESH", "STUDY_PROFILE"))
-    found = _kept(spec, str(store.path), age, settings) if age else results.load(spec)
-    if found is None:
-        raise Missing(specs.describe(spec))
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _kept(spec: Spec, path: str, age: float, settings: tuple[str, ...]) -> Result | None:
-    return results.load(spec)
-
-
 def each_seed(scale: Config, run: BySeed) -> list[Result]:
     """Return a setting's results, one a seed."""
     return [load(run(seed)) for seed in scale.seeds]
@@ -105,7 +76,7 @@ def seconds(scale: Config, *settings: BySeed) -> np.ndarray:
         Unfit: If one of them shared its machine, or they ran on different devices.
     """
     found = [each_seed(scale, run) for run in settings]
-    refuse_shared([result for row in found for result in row])
+    require_alone([result for row in found for result in row])
     return np.array([[result.metrics["seconds"] for result in row] for row in found])
 
 
@@ -130,11 +101,11 @@ def choosing_seconds(steps: Sequence[Select]) -> float:
         Unfit: If one of them shared its machine, or they ran on different devices.
     """
     found = [(load(step), [load(run) for run in step.of]) for step in steps]
-    refuse_shared([result for chosen, runs in found for result in (chosen, *runs)])
+    require_alone([result for chosen, runs in found for result in (chosen, *runs)])
     return sum(seconds_of_choice(chosen, runs)[0] for chosen, runs in found)
 
 
-def refuse_shared(found: list[Result]) -> None:
+def require_alone(found: list[Result]) -> None:
     """Raise `Unfit` unless the seconds of all these results compare."""
     if not all(result.metrics.get("alone", False) for result in found):
         raise Unfit("seconds were measured on a busy machine")

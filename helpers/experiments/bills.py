@@ -16,7 +16,7 @@ from helpers.config import Config
 from helpers.experiments.active import ACTIVE_METHODS, active_choice, active_run
 from helpers.experiments.costs import FORWARD_SHARE, weight
 from helpers.experiments.proxies import selectors
-from helpers.experiments.table import read_choice, seconds_of_choice, stored, trained_for
+from helpers.experiments.table import read_choice, seconds_of_choice, trained_for
 from helpers.ranking import t_interval
 from helpers.selection.registry import METHODS
 from helpers.specs import Select, Train, rounds
@@ -63,7 +63,7 @@ def charged(
         `cost`; and which of the two cost is: seconds if every run had its machine alone.
     """
     rows = [[choosing(scale, step) for step in rounds(run.subset)] for run in wanted]
-    own = [weight(scale, run.model) * passes(stored(run)) for run in wanted]
+    own = [weight(scale, run.model) * passes(results.get(run)) for run in wanted]
     spent = [sum(one["seconds"] for one in row) for row in rows]
     work = [sum(one["work"] for one in row) for row in rows]
     frame = frame.assign(

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from helpers import StudyError, results, specs
+from helpers import results
+from helpers.readings import seconds_of
 from helpers.selection.registry import METHODS
-from helpers.specs import Select, Spec, Train, rounds
+from helpers.specs import Select, Train, rounds
 from helpers.store import Result
-from helpers.trace_scores import seconds_of
 
 # How readers are told of what the registry's methods are not; figures and tables share it.
 RUN_LABELS = {
@@ -53,18 +53,6 @@ def frame(wanted: Sequence[Train], found: Sequence[Result], question: str = "") 
     """
     rows = [_row(s, r, question) for s, r in zip(wanted, found, strict=True)]
     return pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
-
-
-def stored(spec: Spec) -> Result:
-    """Return a stored or published result.
-
-    Raises:
-        StudyError: If there is none.
-    """
-    found = results.load(spec)
-    if found is None:
-        raise StudyError(f"{specs.describe(spec)} is not stored: compute what trains on it first")
-    return found
 
 
 def _row(spec: Train, result: Result, question: str) -> dict[str, object]:
@@ -135,7 +123,7 @@ def read_choice(step: Select) -> tuple[Result, list[Result]]:
     Raises:
         StudyError: If one of them is neither stored nor published.
     """
-    return stored(step), [stored(run) for run in step.of]
+    return results.get(step), [results.get(run) for run in step.of]
 
 
 def seconds_of_choice(chosen: Result, runs: Sequence[Result]) -> tuple[float, bool]:
@@ -154,6 +142,6 @@ def seconds_of_choice(chosen: Result, runs: Sequence[Result]) -> tuple[float, bo
 def _selecting(spec: Train) -> tuple[float, bool]:
     """Return the seconds spent on choosing rows, and whether all of it had the machine alone."""
     chosen = [seconds_of_choice(*read_choice(step)) for step in rounds(spec.subset)]
-    embedded = [stored(run).metrics for run in spec.sampler.of] if spec.sampler else []
+    embedded = [results.get(run).metrics for run in spec.sampler.of] if spec.sampler else []
     parts = [*chosen, *((own["seconds"], own["alone"]) for own in embedded)]
     return float(sum(seconds for seconds, _ in parts)), all(alone for _, alone in parts)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers import data, scores, steps, trace_scores
+from helpers import compute, data, readings, scores
 from helpers.select import common, memory, method_options, report
 from helpers.select.places import Places
 from helpers.select.proxies import Plan
@@ -72,7 +72,7 @@ class Answer:
     def pool(self) -> registry.Pool:
         """What the proxies know of all training rows."""
         labels = self.dataset.train_labels
-        return steps.pool_of(list(self.runs), labels, np.arange(self.dataset.n))
+        return compute.pool_of(list(self.runs), labels, np.arange(self.dataset.n))
 
     @property
     def proxy_s(self) -> float:
@@ -91,10 +91,10 @@ class Answer:
         """Return the method's own score and its name, or the error in its place."""
         key, n = self.method.key, self.dataset.n
         if len(self.runs) > 1:
-            values = trace_scores.combined(key, self.runs, n, np.arange(n), combine="rank")
+            values = readings.combined(key, self.runs, n, np.arange(n), combine="rank")
             return f"the mean rank of {key} over {len(self.runs)} proxies, 1 to {n:,}", values
         if key in method_options.COMBINED:
-            return f"the {NAMES[key]}", trace_scores.score(key, self.runs[0], n)
+            return f"the {NAMES[key]}", readings.score(key, self.runs[0], n)
         if self.method.needs == ("norms",):
             return "the gradient's norm in the untrained proxy", self.pool.norms
         if key in ("el2n", "ccs"):

@@ -6,7 +6,7 @@ import textwrap
 from types import NoneType
 from typing import Any, get_args
 
-from helpers import StudyError, trace_scores
+from helpers import StudyError, readings
 from helpers.select import inputs
 from helpers.selection import registry
 
@@ -20,7 +20,7 @@ EXAMPLES = """examples:
       --k 5000 --option within=random --seed 1 --out picked.csv
   python -m helpers select --method iqp --scores t.parquet:entropy --features t.parquet:a,b,c \\
       --keep 1/5 --option bandwidth=median --out picked"""
-COMBINED = ("forgetting", *trace_scores.OF_PROBS)
+COMBINED = ("forgetting", *readings.OF_PROBS)
 TYPES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false",
          NoneType: "none"}  # fmt: skip
 

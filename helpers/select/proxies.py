@@ -7,12 +7,11 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from helpers import StudyError, data, progress, recipes, results, specs, unfinished
-from helpers.store import Result, Store
+from helpers import StudyError, data, progress, recipes, results, specs
+from helpers.store import Part, Result, Store
 
 # Examples that a proxy sees in all where --epochs says nothing, fewer where its recipe shows large
 # images whole, within these bounds of epochs: forgetting needs several, and a small folder costs
@@ -115,9 +114,7 @@ def stored(spec: specs.Spec, dataset: data.Dataset) -> Result | None:
     found = results.load(spec, complete=True)
     if found is None or found.metrics.get("data_fingerprint") == dataset.fingerprint:
         return found
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is not damaged, as the store would say
-        Store().set_aside(specs.key(spec), "measured on other data of this name")
+    Store().set_aside(specs.key(spec))
     return None
 
 
@@ -191,16 +188,16 @@ def _follow(screen: progress.Screen, spec: specs.Spec, title: str, ended: thread
             screen.show(title, "at work", state, time.monotonic() - began)
 
 
-def _part(spec: specs.Spec) -> unfinished.Part | None:
+def _part(spec: specs.Spec) -> Part | None:
     """Return what a run's latest checkpoint says."""
     key = specs.key(spec)
-    return next((part for part in unfinished.parts(Store().path) if part.key == key), None)
+    return next((part for part in Store().parts() if part.key == key), None)
 
 
 def _state(
     spec: specs.Train,
-    first: unfinished.Part | None,
-    now: unfinished.Part | None,
+    first: Part | None,
+    now: Part | None,
     start: float,
 ) -> dict[str, object]:
     """Return the state of a run as `progress.line` takes it.

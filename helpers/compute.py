@@ -1,63 +1,103 @@
-"""How a spec becomes a result: the bridge from descriptions to training and selection."""
+"""How a spec becomes a stored result: training, selecting, measuring."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
+import os
 import platform
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 
 import numpy as np
 
-from helpers import StudyError, data, projections, recipes, specs, trace_scores, unfinished
+from helpers import (
+    StudyError,
+    archive,
+    data,
+    readings,
+    recipes,
+    specs,
+    store,
+)
+from helpers.readings import traced
 from helpers.selection import prototypes, registry
 from helpers.store import Result, Store
-from helpers.trace_scores import forgetting_of, softmax, traced
 
 Get = Callable[[specs.Spec], Result]
 Outcome = tuple[dict, dict[str, np.ndarray]]
 
+# A run of so many seconds that had less of a core than this did not have the machine alone.
+SURE_S, OWN_SHARE = 3.0, 0.9
+
+
+def machine_busy() -> bool:
+    """Tell whether more work waits for this machine's cores than one study brings along."""
+    try:
+        return os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5
+    except OSError:
+        return False
+
+
+def execute(spec: specs.Spec, device: str = "auto", alone: bool = True) -> str:
+    """Compute one spec whose needs are stored, store it, and return its key.
+
+    Where another process computes it just now, its result is waited for. `alone` says whether
+    this process has the machine to itself, as far as the caller knows.
+    """
+    key, where = specs.key(spec), Store()
+    with where.lock(key):
+        if store.load(spec, complete=True) is None:
+            _execute(spec, key, where, device, alone and not machine_busy())
+    return key
+
+
+def _execute(spec: specs.Spec, key: str, where: Store, device: str, alone: bool) -> None:
+    def get(need: specs.Spec) -> Result:
+        found = store.load(need, complete=True, needed=True)
+        if found is None:
+            raise StudyError(f"{specs.describe(spec)} needs {specs.describe(need)} first")
+        return found
+
+    if isinstance(spec, specs.Train):
+        where.begin(key, alone, archive.fresh_token())
+    began, worked, threaded = time.perf_counter(), time.process_time(), time.thread_time()
+    metrics, arrays = run(spec, get, device)
+    wall, own = time.perf_counter() - began, time.thread_time() - threaded
+    # Several threads decode images before the first epoch, while this one waits for them.
+    own = max(own, (time.process_time() - worked) / metrics.get("threads", 1))
+    # A measurement's work may be that of processes of its own, which are not counted here.
+    here = metrics.get("device", "cpu") == "cpu" and not isinstance(spec, specs.Measure)
+    # The load lags behind by a minute and does not see other guests of a machine: time tells.
+    alone = alone and not machine_busy() and not (here and wall > SURE_S and own < OWN_SHARE * wall)
+    metrics["alone"] = bool(metrics.get("alone", True) and alone)
+    where.write(spec, metrics, arrays)
+    where.forget(key)
+
 
 def run(spec: specs.Spec, get: Get, device: str = "auto") -> Outcome:
-    """Compute a spec; `get` returns the complete results it needs.
-
-    Returns:
-        Metrics (plain values) and arrays for the store.
-    """
+    """Return metrics (plain values) and arrays of a spec; `get` gives complete results."""
     start, cpu = time.perf_counter(), time.process_time()
-    step = {specs.Train: train, specs.Select: select, specs.Measure: measure}[type(spec)]
-    metrics, arrays = step(spec, get, device)
+    step = {specs.Train: run_train, specs.Select: run_select, specs.Measure: run_measure}
+    metrics, arrays = step[type(spec)](spec, get, device)
     metrics["wall_s"] = time.perf_counter() - start
     metrics["cpu_s"] = time.process_time() - cpu
-    metrics["versions"] = versions()
+    metrics["versions"] = {"python": platform.python_version()}
+    metrics["versions"] |= {name: version(name) for name in ("torch", "numpy")}
     return metrics, arrays
 
 
-def versions() -> dict[str, str]:
-    """Return the versions a result depends on."""
-    found = {"python": platform.python_version()}
-    for name in ("torch", "numpy"):
-        found[name] = importlib.metadata.version(name)
-    return found
-
-
-def measure(spec: specs.Measure, get: Get, device: str) -> Outcome:
+def run_measure(spec: specs.Measure, get: Get, device: str) -> Outcome:
     """Run a measurement that trains nothing."""
     from helpers.measurements import MEASUREMENTS
 
     if spec.name not in MEASUREMENTS:
         raise StudyError(f"unknown measurement {spec.name!r}; there are {', '.join(MEASUREMENTS)}")
-    metrics, arrays = MEASUREMENTS[spec.name](spec.seed, **dict(spec.options))
-    return metrics, arrays
+    return MEASUREMENTS[spec.name](spec.seed, **dict(spec.options))
 
 
 def checked(result: Result, dataset: data.Dataset) -> Result:
-    """Return a result if it was measured on these very data.
-
-    Raises:
-        StudyError: If the data changed under the same name.
-    """
+    """Return a result, refused if the data have changed under the same name since."""
     stored = result.metrics.get("data_fingerprint", dataset.fingerprint)
     if stored != dataset.fingerprint:
         raise StudyError(
@@ -68,22 +108,19 @@ def checked(result: Result, dataset: data.Dataset) -> Result:
 
 
 def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registry.Pool:
-    """Build what selection methods see from the traces of finished runs.
+    """Build what selection methods see of some rows from the traces of runs.
 
-    Args:
-        runs: Results of `Train` specs with a trace; several stand for an ensemble: their
-            probabilities, features of the first, and mean of forgetting and norms.
-        labels: Of all training rows (n,).
-        rows: The pool's row numbers.
+    Several runs stand for an ensemble: their mean probabilities, forgetting and norms, and the
+    features of the first. `labels` (n,) are of all training rows.
     """
     if not runs:
         return registry.Pool(labels=labels[rows])
     n = len(labels)
-    features = [traced(r, "features", "record_at epochs") for r in runs]
-    logits = [r.arrays["logits"].astype(np.float64) for r in runs]
-    probs = np.mean([softmax(values) for values in logits], axis=0)
-    forgetting = np.mean([forgetting_of(r, n) for r in runs], axis=0)
-    norms = np.mean([first_norms(r) for r in runs], axis=0)
+    features = [traced(r, "features") for r in runs]
+    probs = np.mean([readings.probs_of(r) for r in runs], axis=0)
+    forgetting = np.mean([readings.forgetting(r, n=n) for r in runs], axis=0)
+    # last-layer gradient norms at the first recorded epoch, 0 in our specs
+    norms = np.mean([r.arrays["grad_norm"][0].astype(np.float64) for r in runs], axis=0)
     return registry.Pool(
         labels=labels[rows],
         probs=probs[rows],
@@ -94,19 +131,11 @@ def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registr
     )
 
 
-def first_norms(run: Result) -> np.ndarray:
-    """Return last-layer gradient norms (n,) at the first recorded epoch (0 in our specs)."""
-    return run.arrays["grad_norm"][0].astype(np.float64)
-
-
 def n_wanted(spec: specs.Select, n: int, n_pool: int) -> int:
-    """Return how many rows of the pool a choice adds.
+    """Return how many rows of the pool (of n training rows) a choice adds.
 
-    Args:
-        spec: The choice. Its option `labelled` is the share of all rows that it and what stands
-            before it make up, so that many rounds do not add up what each of them rounds off.
-        n: Training rows.
-        n_pool: Rows of the pool.
+    Its option `labelled` is the share of all rows that it and what stands before it make up, so
+    that many rounds do not add up what each of them rounds off.
     """
     labelled = dict(spec.options).get("labelled")
     if labelled is not None:
@@ -117,40 +146,29 @@ def n_wanted(spec: specs.Select, n: int, n_pool: int) -> int:
 def ranked_pool(
     spec: specs.Select, runs: list[Result], labels: np.ndarray, rows: np.ndarray, first: np.ndarray
 ) -> tuple[str, registry.Pool, dict[str, object]]:
-    """Build the pool that a choice is made from and take out the options that shape it.
+    """Return the method that picks, its pool of `rows` (m,), and the options left for it.
 
-    Args:
-        spec: The choice. `after` = e reads its runs as they stood after e epochs; `combine` =
-            "rank" takes the mean rank over its runs; `centres` = "start" gives k-centers the
-            rows of `spec.start` as centres that are there already.
-        runs: The results of `spec.of`.
-        labels: Of all training rows (n,).
-        rows: The pool's row numbers (m,).
-        first: Row numbers of `spec.start`.
-
-    Returns:
-        Key of the method that picks, its pool, and its remaining options.
-
-    Raises:
-        StudyError: If an option does not fit the method, or the trace lacks the epoch.
+    `after` = e reads the runs as they stood after e epochs; `combine` = "rank" takes the mean
+    rank over them; `centres` = "start" gives k-centers the rows `first` of `spec.start` as centres
+    that are there already.
     """
     options = {name: value for name, value in spec.options if name != "labelled"}
     shaping = {name: options.pop(name) for name in ("after", "combine") if name in options}
     if shaping:
         if options:
             raise StudyError(f"after and combine go with no other option, got {', '.join(options)}")
-        values = trace_scores.combined(spec.method, runs, len(labels), rows, **shaping)
+        values = readings.combined(spec.method, runs, len(labels), rows, **shaping)
         return "top", registry.Pool(labels=labels[rows], scores=values), {}
     pool = pool_of(runs, labels, rows)
     if "centres" in options:
         if options.pop("centres") != "start" or spec.method != "k-centers" or spec.start is None:
             raise StudyError("centres must be start, for k-centers with a choice to start from")
-        there = traced(runs[0], "features", "record_at epochs")[first].astype(np.float32)
+        there = traced(runs[0], "features")[first].astype(np.float32)
         pool = dataclasses.replace(pool, centres=there)
     return spec.method, pool, options
 
 
-def select(spec: specs.Select, get: Get, device: str) -> Outcome:
+def run_select(spec: specs.Select, get: Get, device: str) -> Outcome:
     """Choose training rows; the clock covers the method alone, scores being stored already."""
     dataset = data.load(spec.dataset)
     rows = np.arange(dataset.n)
@@ -180,7 +198,7 @@ def select(spec: specs.Select, get: Get, device: str) -> Outcome:
     return metrics, arrays
 
 
-def train(spec: specs.Train, get: Get, device: str) -> Outcome:
+def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
     """Train as the spec says and pack the run for the store."""
     from helpers import models, training
 
@@ -195,6 +213,7 @@ def train(spec: specs.Train, get: Get, device: str) -> Outcome:
     weights = None
     if spec.init is not None:
         weights = traced(checked(get(spec.init), dataset), "weights", "keep_weights=True")
+    where, key = Store(), specs.key(spec)
     result = training.fit(
         dataset,
         spec.model,
@@ -204,15 +223,15 @@ def train(spec: specs.Train, get: Get, device: str) -> Outcome:
         device,
         record_at=spec.record_at,
         weights=weights,
-        checkpoint=unfinished.place(Store().path, specs.key(spec)),
+        checkpoint=where.checkpoint(key),
     )
-    if "resumed" in result.metrics and unfinished.was_crowded(Store().path, specs.key(spec)):
+    if "resumed" in result.metrics and not where.was_alone(key):
         result.metrics["alone"] = False
     arrays = dict(result.trace)
     if spec.record_at:
         arrays["labels"] = dataset.train_labels.astype(np.int16)
         # what pictures of the embedding need once a published pack has dropped the features
-        arrays |= projections.summary(arrays["features"], dataset.train_labels)
+        arrays |= readings.summary(arrays["features"], dataset.train_labels)
     if spec.keep_weights:
         arrays["weights"] = models.flat_state(result.model)
     facts = {
@@ -230,7 +249,7 @@ def sampler(
     get: Get,
     weights: np.ndarray | None = None,
 ) -> object:
-    """Build the sampler a spec names over its rows; weights (k,) go without an online one."""
+    """Build the sampler that a spec names over its rows, weighted (k,) without an online one."""
     from helpers import samplers
 
     if spec.sampler is None:
@@ -266,7 +285,7 @@ def ids_switch(spec: specs.Train, dataset: data.Dataset, get: Get, options: dict
     if spec.subset is not None or not spec.sampler.of:
         raise StudyError("the ids sampler chooses its own rows and needs a run to embed with")
     source = checked(get(spec.sampler.of[0]), dataset)
-    features = traced(source, "features", "record_at epochs").astype(np.float32)
+    features = traced(source, "features").astype(np.float32)
     keep, switch = options.pop("keep", 0.8), options.pop("switch", 0.9)
     labels = dataset.train_labels
     easy = prototypes.ids(features, labels, keep, mode="easy")

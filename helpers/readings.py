@@ -1,0 +1,450 @@
+"""What the traces of finished runs tell: scores, rankings, how alike these are, embeddings.
+
+Scores are larger = keep first, never learned = inf. Nothing here trains or imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+
+import numpy as np
+from scipy import special, stats
+
+from helpers import StudyError, ranking, scores, specs
+from helpers.checks import check_choice, check_features, check_labels, check_scores
+from helpers.store import Result
+
+# Method -> score (n,) of probabilities (n, c), and of what the trace recorded at an epoch.
+Score = Callable[[np.ndarray], np.ndarray]
+OF_PROBS: dict[str, Score] = {
+    "least-confidence": scores.least_confidence,
+    "margin": scores.margin,
+    "entropy": scores.entropy,
+}
+OF_RECORD: dict[str, tuple[str, Score]] = {
+    "least-confidence": ("confidence", lambda sure: 1 - sure),
+    "margin": ("margin", lambda gap: 1 - gap),
+    "entropy": ("entropy", lambda value: value),
+}
+
+
+def traced(result: Result, name: str, give: str = "record_at epochs") -> np.ndarray:
+    """Return an array of a run.
+
+    Raises:
+        StudyError: If the run did not keep it, saying what to `give` its spec.
+    """
+    if name not in result.arrays:
+        raise StudyError(f"{specs.describe(result.spec)} kept no {name}: give it {give}")
+    return result.arrays[name]
+
+
+def bits(packed: np.ndarray, n: int) -> np.ndarray:
+    """Return a trace's packed bits (epochs, ceil(n/8)) as a mask (epochs, n)."""
+    return np.unpackbits(packed, axis=1, count=n).astype(bool)
+
+
+def probs_of(run: Result) -> np.ndarray:
+    """Return the class probabilities (n, c) at a run's end, float64."""
+    return special.softmax(traced(run, "logits").astype(np.float64), axis=1)
+
+
+def entropy_of(run: Result, epoch: int = -1) -> np.ndarray:
+    """Return the entropy of every training row at a recorded epoch.
+
+    Args:
+        run: With its trace (`Train.record_at`).
+        epoch: The epoch, 0 = untrained, as in `recorded_epochs`; -1 is the last recorded one.
+
+    Returns:
+        Nats, shape (n,), float64.
+
+    Raises:
+        StudyError: If the run recorded nothing, or nothing at this epoch.
+
+    Note: the store keeps float16, so entropies below about 6e-8 nats tie at 0.
+    """
+    last = int(traced(run, "recorded_epochs")[-1])
+    return score("entropy", run, 0, last if epoch == -1 else epoch)
+
+
+def forgetting(run: Result, epochs: int | None = None, n: int | None = None) -> np.ndarray:
+    """Return how often every training row was forgotten.
+
+    Args:
+        run: With its trace.
+        epochs: Count only the first so many epochs, 1 or more; None counts all.
+        n: Training rows; by default those that were scored.
+
+    Returns:
+        Counts, shape (n,), float64.
+
+    Raises:
+        StudyError: If the run recorded nothing, or epochs is not among those it trained.
+    """
+    n = traced(run, "entropy").shape[1] if n is None else n
+    _check_epoch(run, epochs, range(1, len(traced(run, "correct")) + 1))
+    correct, visited = (bits(run.arrays[name][:epochs], n) for name in ("correct", "visited"))
+    return scores.forgetting_events(correct, visited)
+
+
+def seconds_of(run: Result, after: int | None = None) -> float:
+    """Return the seconds a run trained, or those of its first `after` epochs."""
+    if after is None:
+        return run.metrics["seconds"]
+    return float(run.metrics["history"]["seconds"][after - 1]) if after else 0.0
+
+
+def score(method: str, run: Result, n: int, after: int | None = None) -> np.ndarray:
+    """Return by what a method ranks the rows, as one run sees them.
+
+    Args:
+        method: `forgetting`, `least-confidence`, `margin` or `entropy`.
+        run: A run with its trace.
+        n: Training rows of the data set; forgetting alone needs them.
+        after: Take the run as it stood after so many epochs; None takes its end.
+
+    Returns:
+        Shape (n,), float64.
+
+    Raises:
+        StudyError: If the method ranks by something else, or the trace lacks the epoch.
+
+    Source: `svp` section 3.3 and Table 3, proxies trained for fewer epochs.
+
+    Note: uncertainties of an earlier epoch were stored in float16. The run was stopped on its
+        way through the whole learning-rate schedule, not trained by a shorter one.
+    """
+    if method == "forgetting":
+        return forgetting(run, after, n)
+    if method not in OF_PROBS:
+        known = ", ".join(("forgetting", *OF_PROBS))
+        raise StudyError(f"after and combine rank by a score: {known}; not {method}")
+    if after is None:
+        return OF_PROBS[method](probs_of(run))
+    recorded = traced(run, "recorded_epochs").tolist()
+    _check_epoch(run, after, recorded)
+    name, of_record = OF_RECORD[method]
+    return of_record(traced(run, name)[recorded.index(after)].astype(np.float64))
+
+
+def _check_epoch(run: Result, epoch: int | None, known: Sequence[int]) -> None:
+    if epoch is not None and epoch not in known:
+        among = f"{known[0]}..{known[-1]}" if isinstance(known, range) else str(known)
+        raise StudyError(
+            f"epochs must be among {among} of {specs.describe(run.spec)}, got {epoch!r}"
+        )
+
+
+def combined(
+    method: str,
+    runs: Sequence[Result],
+    n: int,
+    rows: np.ndarray,
+    after: int | None = None,
+    combine: str | None = None,
+) -> np.ndarray:
+    """Return by what a method ranks a pool, from one run or several.
+
+    Args:
+        method: As for `score`.
+        runs: Runs with their traces.
+        n: Training rows of the data set.
+        rows: The pool's row numbers, shape (m,).
+        after: As for `score`.
+        combine: `"rank"` takes the mean rank over the runs; None takes a single run's score.
+
+    Returns:
+        Shape (m,), float64.
+
+    Raises:
+        StudyError: As `score`; if combine is neither; if several runs are not combined.
+
+    Source: `svp-slides`, ensembles of small proxies.
+    """
+    if combine not in (None, "rank"):
+        raise StudyError(f"combine must be rank, got {combine!r}")
+    found = [score(method, run, n, after)[rows] for run in runs]
+    if combine:
+        return scores.combine_ranks(found)
+    if len(found) != 1:
+        raise StudyError(f"{len(found)} runs are ranked together with combine=rank only")
+    return found[0]
+
+
+def similarity_matrix(
+    rankings: Sequence[np.ndarray], coefficient: str = "spearman", infinite: float | None = None
+) -> np.ndarray:
+    """Return the correlation between all pairs of score vectors.
+
+    Args:
+        rankings: m vectors of shape (n,); +inf ranks first.
+        coefficient: `"spearman"` or `"pearson"`.
+        infinite: What stands for +inf under Pearson; for forgetting events the epochs trained.
+
+    Returns:
+        Shape (m, m), symmetric, diagonal 1; NaN for constant scores.
+
+    Raises:
+        StudyError: If the coefficient is unknown, lengths differ, a score is NaN or -inf, or
+            Pearson meets +inf without `infinite`.
+
+    Source: `svp` Figs 3, 9 (Spearman) and 13 (Pearson).
+    """
+    check_choice(coefficient, ("spearman", "pearson"), "coefficient")
+    if coefficient == "spearman":
+        return _pairwise(rankings, ranking.spearman)
+    return _pairwise(rankings, lambda a, b: ranking.pearson(a, b, infinite))
+
+
+def centre_order_matrix(orders: Sequence[np.ndarray], n_initial: int) -> np.ndarray:
+    """Return Spearman's correlation between all pairs of k-centers orders.
+
+    Args:
+        orders: m orders of all rows 0..n-1, shape (n,), first chosen first; the first
+            n_initial of each were drawn at random.
+        n_initial: Initial rows of an order; rows initial in either run of a pair are left out.
+
+    Returns:
+        Shape (m, m), symmetric, diagonal 1.
+
+    Raises:
+        StudyError: If an order is not a permutation, or a pair leaves fewer than two rows.
+
+    Source: `svp` section 3.4, Figs 3c and 10.
+    """
+    return _pairwise(orders, lambda a, b: _order_correlation(a, b, n_initial))
+
+
+def _order_correlation(a: np.ndarray, b: np.ndarray, n_initial: int) -> float:
+    first, second = ranking.ranks_from_order(a), ranking.ranks_from_order(b)
+    if len(first) != len(second):
+        raise StudyError(f"orders must hold the same rows, got {len(first)} and {len(second)}")
+    added = np.ones(len(first), dtype=bool)
+    added[np.asarray(a)[:n_initial]] = False
+    added[np.asarray(b)[:n_initial]] = False
+    if added.sum() < 2:
+        raise StudyError(f"n_initial = {n_initial} leaves {added.sum()} rows, at least 2 expected")
+    return ranking.spearman(first[added], second[added])
+
+
+def _pairwise(rows: Sequence, similarity: Callable[..., float]) -> np.ndarray:
+    matrix = np.ones((len(rows), len(rows)))
+    for i in range(len(rows)):
+        for j in range(i, len(rows)):
+            matrix[i, j] = matrix[j, i] = similarity(rows[i], rows[j])
+    return matrix
+
+
+def block_means(
+    matrix: np.ndarray, groups: Sequence[Hashable], seeds: Sequence[int] | None = None
+) -> np.ndarray:
+    """Average correlations between runs over pairs of groups, such as depths.
+
+    Args:
+        matrix: Correlations between runs, shape (m, m).
+        groups: Group of each run, length m.
+        seeds: Seed of each run, length m; given, pairs of one seed are left out everywhere, as
+            they share the order of the examples and so agree more than two depths would alone.
+
+    Returns:
+        Shape (g, g), groups in order of first appearance. A diagonal cell averages pairs of
+        different runs of the group, never a run with itself: NaN for a group of one run.
+
+    Raises:
+        StudyError: If matrix is not (m, m), or there is not one seed a run.
+
+    Source: the entries of `svp` Figs 3, 9, 10, 13, means over pairs of runs: 20 of 5 runs a
+    depth, the number left when runs of one index are not paired.
+    """
+    matrix, m = np.asarray(matrix, dtype=float), len(groups)
+    marks = np.arange(m) if seeds is None else np.asarray(seeds)
+    if matrix.shape != (m, m) or marks.shape != (m,):
+        raise StudyError(
+            f"matrix and seeds must be {(m, m)} and {(m,)}, one a run, "
+            f"got {matrix.shape} and {marks.shape}"
+        )
+    apart = marks[:, None] != marks[None, :]
+    names = list(dict.fromkeys(groups))
+    member = np.array([[group == name for group in groups] for name in names])
+    means = np.full((len(names), len(names)), np.nan)
+    for a, rows in enumerate(member):
+        for b, columns in enumerate(member):
+            pairs = np.outer(rows, columns) & apart
+            if pairs.any():
+                means[a, b] = matrix[pairs].mean()
+    return means
+
+
+def agreement(rankings: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> np.ndarray:
+    """Return each ranking's mean Spearman correlation with some reference rankings.
+
+    Args:
+        rankings: Such as a run's after every epoch, e vectors of shape (n,).
+        references: Rankings by finished runs, at least one of shape (n,).
+
+    Returns:
+        Shape (e,); NaN where a ranking is constant.
+
+    Raises:
+        StudyError: If there is no reference, or lengths differ.
+
+    Source: `svp` Figs 11 and 12.
+    """
+    if not len(references):
+        raise StudyError("references must hold at least one ranking")
+    return np.array([np.mean([ranking.spearman(s, r) for r in references]) for s in rankings])
+
+
+def settled_at(
+    epochs: Sequence[float], correlations: Sequence[float], share: float = 0.95
+) -> float:
+    """Return the first epoch at which a correlation reaches a share of its last value.
+
+    Args:
+        epochs: Recorded epochs, shape (e,).
+        correlations: Correlation at each, shape (e,); NaN never counts as reached.
+        share: Of the last value.
+
+    Returns:
+        The epoch; NaN where the last value is NaN or not above 0.
+
+    Raises:
+        StudyError: If the lengths differ or there is nothing.
+    """
+    values = np.asarray(correlations, dtype=float)
+    if values.shape != np.shape(epochs) or not values.size:
+        raise StudyError(f"correlations must have shape {np.shape(epochs)}, got {values.shape}")
+    if not values[-1] > 0:
+        return float("nan")
+    return float(np.asarray(epochs)[np.flatnonzero(values >= share * values[-1])[0]])
+
+
+def shared_choice(
+    first: np.ndarray, second: np.ndarray, share: float = 0.5, seed: int = 0
+) -> float:
+    """Return how much of one score's choice another score would choose too.
+
+    Args:
+        first: Scores, shape (n,); +inf ranks first.
+        second: Scores of the same rows, shape (n,).
+        share: Of the rows that each keeps, in (0, 1].
+        seed: Of the chance that ties fall by, independently for both.
+
+    Returns:
+        Rows chosen by both as a share of those chosen, 0..1; unrelated scores give `share`.
+
+    Raises:
+        StudyError: If a score is NaN or -inf, lengths differ, or share is outside (0, 1].
+    """
+    pair = [check_scores(first), check_scores(second)]
+    n = len(pair[0])
+    if len(pair[1]) != n:
+        raise StudyError(f"both scores must have the same length, got {n} and {len(pair[1])}")
+    if not 0 < share <= 1:
+        raise StudyError(f"share must lie in (0, 1], got {share}")
+    rng, k = np.random.default_rng(seed), max(1, round(share * n))
+    shuffled = [rng.permutation(n) for _ in pair]
+    chosen = [
+        rows[scores.order(values[rows])[:k]] for values, rows in zip(pair, shuffled, strict=True)
+    ]
+    return len(np.intersect1d(*chosen)) / k
+
+
+def summary(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what a run keeps of its features (n, d) when these are dropped.
+
+    Returns:
+        `projection` (n, 2) and `class_rank` (n,), both float16.
+    """
+    return {
+        "projection": principal_components(features).astype(np.float16),
+        "class_rank": class_rank(features, labels).astype(np.float16),
+    }
+
+
+def principal_components(features: np.ndarray, n_components: int = 2) -> np.ndarray:
+    """Project features on their directions of largest variance.
+
+    Args:
+        features: Embedding (n, d), finite.
+        n_components: Directions; those beyond d are zero.
+
+    Returns:
+        Coordinates (n, n_components) around the mean, float64; the largest weight of each
+        direction is positive, so that a picture does not flip from run to run.
+
+    Raises:
+        StudyError: If features is not a finite (n, d) array.
+    """
+    points = check_features(features).astype(np.float64)
+    points = points - points.mean(axis=0)
+    _, directions = np.linalg.eigh(points.T @ points)
+    directions = directions[:, ::-1][:, :n_components]
+    largest = np.abs(directions).argmax(axis=0)
+    directions = directions * np.sign(directions[largest, np.arange(directions.shape[1])])
+    missing = n_components - directions.shape[1]
+    return np.pad(points @ directions, ((0, 0), (0, missing)))
+
+
+def class_rank(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Rank rows of an embedding (n, d) by distance to the mean of their class.
+
+    Returns:
+        Share (n,) in [0, 1) of the class that lies nearer to the mean; ties keep row order.
+
+    Raises:
+        StudyError: If an array is invalid.
+
+    Source: the order of `adonis` Algorithm 2 with one centroid a class.
+    """
+    features, labels = check_features(features), check_labels(labels)
+    ranks = np.empty(len(labels))
+    for label in np.unique(labels):
+        rows = labels == label
+        points = features[rows].astype(np.float64)
+        dist = ((points - points.mean(axis=0)) ** 2).sum(axis=1)
+        ranks[rows] = (stats.rankdata(dist, "ordinal") - 1) / len(points)
+    return ranks
+
+
+def ids_mask(rank: np.ndarray, labels: np.ndarray, keep: float, mode: str) -> np.ndarray:
+    """Say which rows IDS keeps, from ranks alone.
+
+    Args:
+        rank: What `class_rank` returned (n,); float16 will do.
+        labels: Classes (n,).
+        keep: Share kept of each class, in (0, 1].
+        mode: "easy" keeps the nearest, "hard" the farthest.
+
+    Returns:
+        Mask (n,) bool: ceil(keep * L) rows of a class of L, and the last row of its order.
+
+    Raises:
+        StudyError: If the mode is unknown.
+
+    Source: `adonis` Algorithm 2; the same rows as `helpers.selection.prototypes.ids`.
+    """
+    check_choice(mode, ("hard", "easy"), "mode")
+    is_kept = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        order = rows[np.argsort(rank[rows], kind="stable")]
+        order = order[::-1] if mode == "hard" else order
+        is_kept[order[: math.ceil(keep * len(rows) - 1e-9)]] = True
+        is_kept[order[-1]] = True
+    return is_kept
+
+
+def summary_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+    """Return a run's `summary`, made from its features if it was stored without one.
+
+    Returns:
+        `projection` (n, 2) and `class_rank` (n,), or `None` where the run holds neither.
+    """
+    if "projection" in arrays and "class_rank" in arrays:
+        return {name: arrays[name] for name in ("projection", "class_rank")}
+    if "features" in arrays and "labels" in arrays:
+        return summary(arrays["features"], arrays["labels"].astype(np.int64))
+    return None
