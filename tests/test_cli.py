@@ -204,7 +204,6 @@ def test_dry_run_counts_what_is_missing(capsys, fake):
     assert not fake.executed("digits").exists()
 
 
-@pytest.mark.xfail(reason="results reads STUDY_FRESH as a time until the store's branch is merged")
 def test_dry_run_of_a_fresh_study_counts_everything(capsys, fake):
     Store().write(measure(2, 0.1), {}, {})
     assert main(["study", "--dry-run", "--fresh"], fake) == 0
