@@ -147,8 +147,7 @@ def result_of(key: str, entry: object, arrays: Mapping[str, np.ndarray]) -> Resu
     spec = specs.from_plain(entry["spec"])
     if specs.key(spec, entry["revisions"]) != key:
         raise Damaged("its key is not the hash of its spec")
-    metrics = dict(entry["metrics"])
-    return Result(spec, key, metrics, arrays, entry["complete"], entry["provenance"])
+    return Result(spec, key, entry["metrics"], arrays, entry["complete"], entry["provenance"])
 
 
 def check_plain(value: object, level: int = 0) -> None:

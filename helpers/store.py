@@ -19,6 +19,7 @@ import stat
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -127,8 +128,9 @@ class Store:
             try:
                 facts = os.stat(path)
                 stamp = facts.st_ino, facts.st_mtime_ns, facts.st_size
-                entry, names = _checked(path, stamp)
-                return archive.result_of(key, entry, Arrays(names, partial(_array, path))), ""
+                found, names = _checked(path, key, stamp)
+                arrays = Arrays(names, partial(_array, path))
+                return replace(found, metrics=dict(found.metrics), arrays=arrays), ""
             except (FileNotFoundError, NotADirectoryError):
                 wrong = ""
             except specs.Unknown:
@@ -279,12 +281,12 @@ def _is_abandoned(path: Path) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _checked(path: Path, stamp: tuple[int, ...]) -> tuple[object, list[str]]:
-    """Return a result's entry and the names of its arrays, all of the file being intact."""
+def _checked(path: Path, key: str, stamp: tuple[int, ...]) -> tuple[Result, list[str]]:
+    """Return a result without arrays and their names, all of the file being intact."""
     opened, entry, names = archive.open_(path, TEXT)
     with opened:
         archive.check_arrays(opened, names)
-    return entry, names
+    return archive.result_of(key, entry, {}), names
 
 
 def _array(path: Path, name: str) -> np.ndarray:
