@@ -65,7 +65,7 @@ def missing_runs(what: Plan) -> str:
     totals = Counter[str]()
     for number, notebook in what.notebooks.items():
         of = experiments.ALL.get(number, lambda config: [])
-        asked = list(of(what.configs[number]))
+        asked = list(of(what.settings[number].config))
         absent = results.missing(asked)
         todo = [spec for key, spec in absent.items() if key not in seen]
         seen.update(absent)

@@ -139,9 +139,18 @@ def _declared(notebook: Path) -> dict[str, tuple[Any, Any]]:
     return found
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a notebook is run with: its parameters' names, those papermill passes, the config."""
+
+    names: frozenset[str]
+    passed: dict[str, Any]
+    config: Config
+
+
 def settings(
     notebooks: dict[str, Path], chosen: Profile, extra: dict[str, Any], only: Iterable[str]
-) -> tuple[dict[str, dict[str, Any]], dict[str, Config]]:
+) -> dict[str, Setting]:
     """Read every parameter of a study once, typed, and refuse what no notebook has.
 
     Args:
@@ -151,7 +160,7 @@ def settings(
         only: Numbers of the notebooks that will run.
 
     Returns:
-        For each of ``only``, what papermill passes, and what the experiments ask for.
+        Number to setting, for each of ``only``.
 
     Raises:
         StudyError: For an unknown parameter (naming the valid ones), one that no notebook of the
@@ -167,16 +176,16 @@ def settings(
     for number, own in chosen.notebooks.items():
         _refuse(own, known[number], f"{where}, notebook {number}: unknown parameter")
     _refuse(extra, _union(known[number] for number in only), "-p: unknown parameter")
-    passed, configs = {}, {}
+    found = {}
     for number in only:
-        values = chosen.values(number) | extra
-        configs[number] = chosen.config(extra, number)
-        passed[number] = {
-            name: _taken(name, values[name], kind, configs[number])
+        values, config = chosen.values(number) | extra, chosen.config(extra, number)
+        passed = {
+            name: _taken(name, values[name], kind, config)
             for name, (kind, _) in known[number].items()
             if name in values
         }
-    return passed, configs
+        found[number] = Setting(frozenset(known[number]), passed, config)
+    return found
 
 
 def _taken(name: str, value: Any, kind: Any, config: Config) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 from helpers import StudyError, experiments
 from helpers.config import Config
 from helpers.pictures import quantised, quantised_outputs
-from helpers.profiles import Folders, Profile, parameters_of, profile, settings, variables_set
+from helpers.profiles import Folders, Profile, Setting, profile, settings, variables_set
 from helpers.progress import duration
 from helpers.runner import NotebookFailed, clear, execute, saved_figures
 
@@ -44,9 +44,8 @@ class Plan:
     """What will run: notebooks by number, their parameters, where things go.
 
     Attributes:
+        settings: What each notebook is run with.
         config: Of the whole study, without what the profile sets for single notebooks.
-        configs: Of each notebook, by number.
-        parameters: What papermill passes to each notebook.
         fresh: Token of a study that computes everything again; "" for others.
     """
 
@@ -54,9 +53,8 @@ class Plan:
     profile: Profile
     folders: Folders
     notebooks: dict[str, Path]
+    settings: dict[str, Setting]
     config: Config
-    configs: dict[str, Config]
-    parameters: dict[str, dict[str, Any]]
     executed: Path
     figures: Path
     fresh: str = ""
@@ -97,22 +95,19 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
         numbers = choose(found, options.only)
     else:
         numbers = [n for n in found if n in (chosen.only or experiments.ALL)]
-    parameters, configs = settings(found, chosen, options.parameters, numbers)
+    asked = settings(found, chosen, options.parameters, numbers)
     config = chosen.config(options.parameters)
     if not options.offline:
-        known = {number: parameters_of(found[number]) for number in numbers}
-        config.check_data({name for names in known.values() for name in names})
-        for number in numbers:
-            configs[number].check_networks(number, known[number])
+        config.check_data(frozenset().union(*(one.names for one in asked.values())))
+        for number, one in asked.items():
+            one.config.check_networks(number, one.names)
     executed, figures = folders.executed(chosen.name), folders.figures(chosen.name)
     if chosen.name == TEMPORARY_PROFILE:
         base = Path(tempfile.gettempdir()) / f"study-{chosen.name}-{os.getpid()}"
         executed, figures = base / "notebooks", base / "figures"
     picked = {number: found[number] for number in numbers}
     fresh = uuid.uuid4().hex if options.fresh else ""
-    return Plan(
-        options, chosen, folders, picked, config, configs, parameters, executed, figures, fresh
-    )
+    return Plan(options, chosen, folders, picked, asked, config, executed, figures, fresh)
 
 
 def environment(what: Plan) -> dict[str, str]:
@@ -169,7 +164,7 @@ def _run_one(what: Plan, number: str, before: dict[str, tuple], title: str) -> N
     notebook = what.notebooks[number]
     output = what.executed / notebook.name
     try:
-        execute(notebook, output, what.parameters[number], environment(what), title)
+        execute(notebook, output, what.settings[number].passed, environment(what), title)
     except NotebookFailed as error:
         if error.kind != "NotRun" or what.options.publish:
             raise

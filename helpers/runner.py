@@ -71,11 +71,7 @@ def execute(
     try:
         with _scratch(output) as scratch, Line() as line:
             run = _Run(Path(notebook).absolute(), scratch / output.name, parameters)
-            own = {
-                PROGRESS_ENV: str(scratch / "progress"),
-                "DASK_TEMPORARY_DIRECTORY": str(scratch),
-            }
-            run.environment = _variables(environment | own)
+            run.environment = _variables(environment, scratch)
             try:
                 run.watched(lambda told: line.show(f"{title} · {told}"))
                 os.replace(run.copy, output)
@@ -145,6 +141,7 @@ class _Run:
 
         # we report failures ourselves, once
         logging.getLogger("papermill").addHandler(logging.NullHandler())
+        failure = None
         try:
             papermill.execute_notebook(
                 self.source,
@@ -164,13 +161,15 @@ class _Run:
             )
         except papermill.PapermillExecutionError as error:
             self._at_cell(None, error.cell_index)
-            nbformat.write(clean(read(self.copy)), self.copy)
-            raise _CellFailed(error.ename, _report(error)) from None
+            failure = _CellFailed(error.ename, _report(error))
         except DeadKernelError:
-            raise _CellFailed("", "the kernel died (killed, or out of memory?)") from None
+            failure = _CellFailed("", "the kernel died (killed, or out of memory?)")
         except RuntimeError as error:  # it did not start: its own output says why
-            raise _CellFailed("", f"{_text(self.log)}\n{error}".strip()) from None
-        nbformat.write(clean(read(self.copy)), self.copy)
+            failure = _CellFailed("", f"{_text(self.log)}\n{error}".strip())
+        if self.copy.exists():
+            nbformat.write(clean(read(self.copy)), self.copy)
+        if failure:
+            raise failure
 
     def stop(self) -> None:
         """Kill the kernel and all processes that it started."""
@@ -217,12 +216,16 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _variables(given: dict[str, str]) -> dict[str, str]:
+def _variables(given: dict[str, str], scratch: Path) -> dict[str, str]:
     """Return all variables of a kernel; it imports these helpers, whatever its folder holds."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    inline = "module://matplotlib_inline.backend_inline"
     base = {name: value for name, value in os.environ.items() if name != "STUDY_FRESH"}
-    return {**base, "PYTHONPATH": path, "MPLBACKEND": inline, **given}
+    own = {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), base.get("PYTHONPATH")])),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "DASK_TEMPORARY_DIRECTORY": str(scratch),
+        PROGRESS_ENV: str(scratch / "progress"),
+    }
+    return {**base, **own, **given}
 
 
 def read(path: Path) -> Any:

@@ -80,14 +80,16 @@ def test_profile_then_notebook_then_command_line(folders):
     found = profiles.parameters_of(folders.notebooks / "01-one.ipynb")
     assert list(found.items()) == [("n", 2), ("keep", 0.3), ("dataset", "digits")]
     what = plan(folders, profile="small", parameters={"fast": True, "keep": 1})
-    assert what.parameters == {
+    passed = {number: one.passed for number, one in what.settings.items()}
+    assert passed == {
         "01": {"n": 1, "keep": 1.0},
         "02": {"n": 1, "seeds": [5], "fast": True},
     }
-    assert isinstance(what.parameters["01"]["keep"], float)
-    assert what.configs["01"].keep == what.config.keep == 1.0
-    assert plan(folders, profile="small", parameters={"n": 7}).parameters["01"] == {"n": 7}
-    assert plan(folders, parameters={"seeds": [], "empty": ["any", 1]}).parameters["01"] == {}
+    assert isinstance(passed["01"]["keep"], float)
+    assert what.settings["01"].config.keep == what.config.keep == 1.0
+    assert plan(folders, profile="small", parameters={"n": 7}).settings["01"].passed == {"n": 7}
+    empty = {"seeds": [], "empty": ["any", 1]}
+    assert plan(folders, parameters=empty).settings["02"].passed == empty
 
 
 def test_what_does_not_exist_is_refused_in_one_line(folders):
