@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from helpers.measurements.clock import exponent, made_up_pool, median_seconds
-from helpers.selection import geda, kcenters
+from helpers.selection import exact, geda, kcenters
 
 
 def geda_milp(
@@ -38,11 +38,11 @@ def geda_milp(
     classes = {n: [rng.gamma(2, 1, n) for _ in range(repeats)] for n in sizes}
     differences, proofs = [], []
     for solver in solvers:
-        geda.solve_milp_as_written(classes[sizes[0]][0], 3, n_nodes, solver)  # loads the solver
+        exact.solve_milp_as_written(classes[sizes[0]][0], 3, n_nodes, solver)  # loads the solver
         medians = []
         for n in sizes:
             k = max(1, round(share * n))
-            solved = [geda.solve_milp_as_written(g, k, n_nodes, solver) for g in classes[n]]
+            solved = [exact.solve_milp_as_written(g, k, n_nodes, solver) for g in classes[n]]
             closed = [geda.objective(g, geda.geda(g, k, n_nodes), n_nodes) for g in classes[n]]
             differences += [abs(s.objective - c) for s, c in zip(solved, closed, strict=True)]
             proofs += [s.success for s in solved]

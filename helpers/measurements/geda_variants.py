@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
-from helpers.selection import geda
+from helpers.selection import exact, geda
 
 FAMILIES = ("gamma", "lognormal", "tied")
 
@@ -159,8 +159,8 @@ def _stopped(
     """Return CBC's answer and the limit it had; a busy machine gets four and sixteen times it."""
     for limit in (time_limit, 4 * time_limit):
         try:
-            return limit, geda.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)
+            return limit, exact.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)
         except StudyError:
             continue
     limit = 16 * time_limit
-    return limit, geda.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)
+    return limit, exact.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)

@@ -12,8 +12,8 @@ from helpers.measurements.clock import (
     one_thread,
     seconds_of,
 )
-from helpers.selection import iqp
-from helpers.selection.kernels import median_distance
+from helpers.selection import exact, iqp
+from helpers.selection.gaussian_sums import median_distance
 
 WEIGHT = 0.3  # the paper's lambda
 
@@ -76,7 +76,7 @@ def _solved(
     features, utility = made_up_pool(n, d, rng)
     similarity = iqp.gaussian_similarity(features.astype(np.float64), "median")
     k = max(1, round(share * n))
-    result = iqp.solve_lp_as_written(utility, similarity, k, WEIGHT, solver)
+    result = exact.solve_lp_as_written(utility, similarity, k, WEIGHT, solver)
     closed = iqp.lp_relaxation(utility, similarity, k, WEIGHT)
     sums = utility + WEIGHT * (similarity.sum(axis=1) - 1)
     difference = abs(result.fun - sums[closed].sum()) / sums[closed].sum()

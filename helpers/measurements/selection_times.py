@@ -16,9 +16,9 @@ from helpers.measurements.clock import (
     rounds_of,
     seconds_of,
 )
-from helpers.selection import chance, dpp, iqp
+from helpers.selection import chance, dpp, exact, iqp
 from helpers.selection.coverage_diversity import coverage_diversity
-from helpers.selection.kernels import median_distance
+from helpers.selection.gaussian_sums import median_distance
 
 WEIGHT = 0.3  # the paper's lambda
 SLOW = ("exact", "greedy", "lazy")
@@ -107,7 +107,7 @@ def _written(n: int, share: float, d: int, seed: int) -> float:
     features, utility = made_up_pool(n, d, np.random.default_rng(seed))
     h, k = median_distance(features), max(1, round(share * n))
     similarity = iqp.gaussian_similarity(features, h)
-    return seconds_of(lambda: iqp.solve_lp_as_written(utility, similarity, k, WEIGHT))
+    return seconds_of(lambda: exact.solve_lp_as_written(utility, similarity, k, WEIGHT))
 
 
 @one_thread
@@ -138,9 +138,9 @@ def scaling(
         (len(sizes),).
     """
     ways = {
-        "matrix": {"method": "exact", "threads": 1},
-        "blocks": {"method": "exact", "memory": 0, "threads": 1},
-        "fourier": {"method": "fourier", "threads": 1},
+        "matrix": {"method": "exact"},
+        "blocks": {"method": "exact", "memory": 0},
+        "fourier": {"method": "fourier"},
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     quality = []

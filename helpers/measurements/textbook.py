@@ -14,7 +14,7 @@ from helpers.measurements.clock import (
     rounds_of,
 )
 from helpers.selection import dpp, iqp
-from helpers.selection.kernels import median_distance
+from helpers.selection.gaussian_sums import median_distance
 
 
 @one_thread
