@@ -20,7 +20,7 @@ from helpers import StudyError
 from helpers.checks import check_choice, check_k, check_scores
 from helpers.scores import order
 from helpers.selection import geda
-from helpers.selection.iqp import check_program, check_start, relative_gap, top
+from helpers.selection.iqp import check_number, check_program, check_start, relative_gap, top
 
 SOLVERS = ("highs", "cbc")
 N_MILP = 200  # rows `exact_milp` takes: pairs as variables, and far too slow long before
@@ -32,17 +32,11 @@ Parts = tuple[Any, list[Any]]  # a pulp.LpProblem and the variables to read out
 
 @dataclass(frozen=True)
 class Model:
-    """A program that is written but not solved.
+    """A program that is written but not solved."""
 
-    Attributes:
-        problem: A pulp.LpProblem.
-        variables: Those to read out, of pulp.LpVariable.
-        seconds: Spent on writing it.
-    """
-
-    problem: Any
-    variables: list[Any]
-    seconds: float
+    problem: Any  # pulp.LpProblem
+    variables: list[Any]  # those to read out, of pulp.LpVariable
+    seconds: float  # spent on writing it
 
     @property
     def values(self) -> np.ndarray:
@@ -124,20 +118,11 @@ def solve_lp_as_written(
 ) -> OptimizeResult:
     """Solve `budgeted`'s LP literally, with a variable and a constraint for each of n^2 pairs.
 
-    Args:
-        utility: Shape (n,), finite, >= 0; n up to a few hundred.
-        similarity: Shape (n, n), symmetric, entries >= 0.
-        k: Examples to keep, 1 <= k <= n.
-        weight: The paper's lambda, >= 0.
-        solver: "highs" or "cbc".
-        time_limit: Seconds allowed to the solver.
+    Args and errors: as `exact_milp`, for n up to a few hundred.
 
     Returns:
         As `solve`, with indices (k,) (int64, largest x first, ties keep row order) and x (n,).
         The objective is the LP's value, which x'Qx of the indices does not exceed.
-
-    Raises:
-        ValueError: If an argument is invalid or no answer was found in the time allowed.
 
     Source: `budgeted` eq. 11.
     """
@@ -355,24 +340,15 @@ def sdp_bound(
 ) -> OptimizeResult:
     """Bound the optimum of a small pool by semi-definite relaxation, and round its solution.
 
-    Args:
-        utility: As in `exact_milp`, and so are the others; n up to 300.
-        similarity: Shape (n, n).
-        k: Rows to keep.
-        weight: The paper's lambda.
-        time_limit: Seconds allowed to SCS.
+    Args and errors: as `exact_milp`, for n up to 300, by SCS; cvxpy must be installed.
 
     Returns:
         OptimizeResult with bound (x'Qx of no subset exceeds it, up to rounding of one
         eigenvalue), relaxed (SCS's value of the relaxation, which may err either way), x (n,)
         (the relaxation's diagonal), indices (k,) (the k largest of x, largest entry of Qx
-        first), objective (their x'Qx, also fun), gap (relative), iterations and nit, seconds,
-        status ("feasible": nothing is proven of the subset but the bound), message, success
-        (SCS reached its tolerance; the bound holds either way).
-
-    Raises:
-        ValueError: If an argument is invalid, n > 300, cvxpy is not installed, or SCS stopped
-            without multipliers.
+        first), objective = fun (their x'Qx), gap (relative), iterations = nit, seconds, status
+        ("feasible": nothing is proven of the subset but the bound), message, success (SCS
+        reached its tolerance; the bound holds either way).
 
     Source: `budgeted` section V names the relaxation as future work.
 
@@ -487,22 +463,11 @@ def swap_search(
 ) -> OptimizeResult:
     """Exchange one row for another, always the best exchange, until none improves x'Qx.
 
-    Args:
-        utility: Shape (n,), finite, >= 0.
-        similarity: Shape (n, n), symmetric, entries >= 0; its diagonal is not used.
-        start: Row numbers of the first subset, shape (k,), no repeats.
-        weight: The paper's lambda, >= 0.
-        max_swaps: Exchanges at most, >= 0.
+    Args and errors: as `iqp.power_steps`, with max_swaps exchanges at most.
 
     Returns:
-        OptimizeResult with indices (k,) (int64, largest entry of Qx first), objective (also
-        fun), never below the start's; objectives (x'Qx of every subset on the way, start
-        first), bound (the value of the linear relaxation), gap (to that bound, relative),
-        iterations (exchanges, also nit), seconds, status ("local": no exchange improves;
-        "feasible": max_swaps was reached), message, success (status is "local").
-
-    Raises:
-        ValueError: If an argument is out of the ranges above.
+        As `iqp.power_steps`, never below the start's objective; iterations are exchanges, status
+        is "local" where no exchange improves and "feasible" where max_swaps was reached.
 
     Source: `budgeted` eq. 8. The paper ends with truncated power; a subset where that stands
     still often gains by an exchange, because the shift that makes it monotone also binds it.
@@ -513,8 +478,7 @@ def swap_search(
     """
     began = time.perf_counter()
     utility, similarity, sums = check_program(utility, similarity, weight)
-    if isinstance(max_swaps, bool) or not isinstance(max_swaps, Integral) or max_swaps < 0:
-        raise StudyError(f"max_swaps must be a whole number from 0 upwards, got {max_swaps!r}")
+    check_number(max_swaps, "max_swaps", Integral)
     chosen = check_start(start, len(utility))
 
     def terms(row: int) -> np.ndarray:  # lambda D_row, without the row itself

@@ -30,19 +30,10 @@ def geda(
 ) -> np.ndarray:
     """Pick k points whose distribution of norms is closest to that of all, in closed form.
 
-    Args:
-        norms: Gradient norms of one class at epoch 0, shape (n,), finite, >= 0.
-        k: Points to keep, 1 <= k <= n.
-        n_nodes: The paper's N: equal-width intervals of the trapezoid rule, >= 2.
-        within: Which points of an interval: "spread" evenly by rank, "random", or the "first"
-            by row; the program leaves this open.
-        rng: Seed or generator, needed for within="random" only.
+    Args and errors: as `solve`, with n_nodes equal-width intervals of the trapezoid rule.
 
     Returns:
         Row numbers, shape (k,), int64, the intervals interleaved.
-
-    Raises:
-        ValueError: If norms, k, n_nodes or within are invalid, or rng is missing.
 
     Source: `geda` section 4.1, problem (P).
 
@@ -66,7 +57,7 @@ def solve(
     """Solve (P), or a variant that the paper leaves open, to proven optimality.
 
     Args:
-        norms: Gradient norms of one class, shape (n,), finite, >= 0.
+        norms: Gradient norms of one class at epoch 0, shape (n,), finite, >= 0.
         k: Points to keep, 1 <= k <= n.
         n_nodes: The paper's N, intervals, >= 2; even for Simpson's rule.
         rule: "trapezoid" or "simpson" (equal nodes only).
@@ -74,7 +65,8 @@ def solve(
         ecdf: The class's "step" function, or "smoothed" by a Gaussian kernel; the subset's
             stays a step function.
         bandwidth: Of the smoothed ECDF, in units of the norms, or "silverman".
-        within: "spread", "random" or "first", as in `geda`.
+        within: Which points of an interval: "spread" evenly by rank, "random", or the "first"
+            by row; the program leaves this open.
         rng: Seed or generator, needed for within="random" only.
 
     Returns:
@@ -105,7 +97,7 @@ def solve(
     order = ranking(norms)
     ordered = norms[order]
     inner, weights = nodes_and_weights(ordered, n_nodes, rule, nodes)
-    below = counts_below(ordered, inner)
+    below = np.searchsorted(ordered, inner, side="right")
     if ecdf == "step":
         kept, share = nearest_counts(below, n, k), below / n
         bins, how = 0, "proven: every term is least by itself"
@@ -126,22 +118,16 @@ def _pick(
     within: str,
     rng: np.random.Generator | None,
 ) -> np.ndarray:
-    """Return rows of the bins, interleaved.
+    """Return k rows, the bins interleaved: `kept` of the `below` at or below each inner node.
 
-    Args:
-        order: Row numbers by rising norm, shape (n,).
-        below: Points at or below each interior node, shape (N - 1,).
-        kept: How many of them to keep, shape (N - 1,).
-        k: Points to keep in all.
-        within: "spread", "random" or "first".
-        rng: For "random".
+    Order holds all rows by rising norm; below and kept have shape (N - 1,).
     """
     shares = np.diff(kept, prepend=0, append=k)
     if within != "spread":
         arranged = rng.permutation if within == "random" else np.sort
         bins = zip(np.split(order, below), shares.tolist(), strict=True)
         return interleave([arranged(rows)[:m] for rows, m in bins])
-    # All bins at once, the same as `even_ranks` and `interleave` bin by bin.
+    # Ranks floor((j + 1/2) n_bin / share) in every bin at once, then as `interleave`.
     edges = np.concatenate([[0], below, [len(order)]])
     of = np.repeat(np.arange(len(shares)), shares)
     place = np.arange(k) - (np.cumsum(shares) - shares)[of]
@@ -194,7 +180,8 @@ def evenly_spaced(norms: np.ndarray, k: int) -> np.ndarray:
     """
     norms = check_scores(norms)
     k = check_k(k, len(norms))
-    return ranking(norms)[even_ranks(len(norms), k)]
+    ranks = (2 * np.arange(k, dtype=np.int64) + 1) * len(norms) // (2 * k)
+    return ranking(norms)[ranks]
 
 
 def wasserstein(norms: np.ndarray, k: int) -> OptimizeResult:
@@ -286,10 +273,10 @@ def objective(
     Args:
         norms: Gradient norms of one class, shape (n,).
         selected: Row numbers of the subset, shape (k,), k >= 1.
-        n_nodes: The paper's N; this and the others are as in `solve`.
-        rule: "trapezoid" or "simpson".
-        nodes: "equal" or "quantile".
-        ecdf: The class's, "step" or "smoothed".
+        n_nodes: The paper's N; this and the rest are as in `solve`.
+        rule: Of quadrature.
+        nodes: Their places.
+        ecdf: The class's.
         bandwidth: Of the smoothed ECDF.
 
     Returns:
@@ -306,10 +293,10 @@ def objective(
     n_nodes = check_rule(n_nodes, rule, nodes, ecdf)
     ordered = np.sort(norms)
     inner, weights = nodes_and_weights(ordered, n_nodes, rule, nodes)
-    share_all = counts_below(ordered, inner) / len(norms)
+    share_all = np.searchsorted(ordered, inner, side="right") / len(norms)
     if ecdf == "smoothed":
         share_all = smoothed_shares(ordered, inner, bandwidth)
-    share = counts_below(np.sort(norms[selected]), inner) / len(selected)
+    share = np.searchsorted(np.sort(norms[selected]), inner, side="right") / len(selected)
     return float(weights @ np.abs(share_all - share))
 
 
@@ -319,11 +306,6 @@ def ranking(norms: np.ndarray) -> np.ndarray:
     ordered = norms[order]
     has_ties = (ordered[1:] == ordered[:-1]).any()
     return np.argsort(norms, kind="stable") if has_ties else order
-
-
-def even_ranks(n: int, k: int) -> np.ndarray:
-    """Return the ranks floor((j + 1/2) n / k), j = 0..k-1, in integers."""
-    return (2 * np.arange(k, dtype=np.int64) + 1) * n // max(2 * k, 1)
 
 
 def check_rule(
@@ -372,23 +354,11 @@ def nodes_and_weights(
     return inner, (high - low) / n_nodes * shape
 
 
-def counts_below(ordered: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Return how many sorted norms lie at or below each node, shape (N - 1,), int64."""
-    return np.searchsorted(ordered, inner, side="right").astype(np.int64)
-
-
 def nearest_counts(below: np.ndarray, n: int, k: int) -> np.ndarray:
     """Return k * C_j / n rounded to nearest, halves upwards: the best counts for a step ECDF.
 
-    Args:
-        below: C_j, points of the class at or below each interior node, shape (N - 1,), int64.
-        n: Size of the class.
-        k: Points to keep.
-
-    Returns:
-        S_j, points to keep at or below each node, shape (N - 1,), int64.
-
-    Note: in integers, as floats break exact halves the wrong way (n = 22, k = 11, C = 15).
+    C_j of n points lie at or below node j: below, shape (N - 1,), int64; so is the result. In
+    integers, as floats break exact halves the wrong way (n = 22, k = 11, C = 15).
     """
     return (2 * k * below + n) // (2 * n)
 
@@ -490,7 +460,7 @@ def smoothed_shares(
     elif not (isinstance(bandwidth, Real) and 0 < bandwidth < math.inf):
         raise StudyError(f"bandwidth must be 'silverman' or a number above 0, got {bandwidth!r}")
     if bandwidth == 0:
-        return counts_below(ordered, inner) / len(ordered)
+        return np.searchsorted(ordered, inner, side="right") / len(ordered)
     # Beyond 9 bandwidths Phi is 0 or 1 to the last digit of a double.
     start = np.searchsorted(ordered, inner - 9 * bandwidth)
     stop = np.searchsorted(ordered, inner + 9 * bandwidth)

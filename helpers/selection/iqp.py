@@ -70,7 +70,7 @@ class Program:
         return product
 
     def moved(self, product: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-        """Return Qx of new rows (k,) from that of old ones: by the rows that changed, or all."""
+        """Return Qx of new rows (k,) from that of old ones, by the rows that changed or by all."""
         entered = np.setdiff1d(new, old, assume_unique=True)
         left = np.setdiff1d(old, new, assume_unique=True)
         if 2 * len(entered) > min(len(old), len(product) - len(old)):
@@ -140,14 +140,7 @@ def truncated_power(
     shift: str | float | None = "auto",
     max_steps: int = 100,
 ) -> np.ndarray:
-    """Improve a subset by x <- top-k of (Q + shift I) x until it repeats: row numbers only.
-
-    Args, errors and source: see `power_steps`.
-
-    Returns:
-        The best subset met, never worse than start, shape (k,), int64, largest entry of Qx
-        first.
-    """
+    """Return the best subset that `power_steps` meets, shape (k,), int64, largest of Qx first."""
     return power_steps(utility, similarity, start, weight, shift, max_steps).indices
 
 
@@ -159,7 +152,7 @@ def power_steps(
     shift: str | float | None = "auto",
     max_steps: int = 100,
 ) -> OptimizeResult:
-    """Run truncated power on a matrix and report the way.
+    """Improve a subset by x <- top-k of (Q + shift I) x until it repeats, and report the way.
 
     Args:
         utility: Shape (n,), finite, >= 0.
@@ -278,10 +271,8 @@ def solve(
     began = time.perf_counter()
     check_choice(diversity, gaussian_sums.DIVERSITIES, "diversity")
     check_choice(method, ("auto", "exact", "fourier"), "method")
-    if not isinstance(memory, Real) or not memory >= 0:
-        raise StudyError(f"memory must be a number of bytes from 0 upwards, got {memory!r}")
-    if isinstance(max_steps, bool) or not isinstance(max_steps, Integral) or max_steps < 0:
-        raise StudyError(f"max_steps must be a whole number from 0 upwards, got {max_steps!r}")
+    check_number(memory, "memory")
+    check_number(max_steps, "max_steps", Integral)
     shift = shift if isinstance(shift, str) and shift == "auto" else _check_shift(shift)
     rng = check_rng(rng)
     utility, rows = check_utility(utility, weight), gaussian_sums.read(features, project, rng)
@@ -297,19 +288,16 @@ def solve(
     if diversity == "distance":
         sums, over = len(rows) - 1 - sums, partial(_distances_over, over)
     program = Program(utility, weight, sums, over)
-    exact = None  # x'Qx by the kernel between selected rows, where that takes seconds
-    if k * (k - 1) // 2 <= N_PAIRS:
-        exact = partial(_exact_value, rows, h, utility, weight, diversity)
     if largest < VANISHED and len(rows) > 1:
-        result = _by_utility(program, k, h, diversity, exact)
+        result = _by_utility(program, k, h, diversity)
     else:
         start = top(utility + weight * sums, k)
         if shift == "auto":
-            semi_definite = weight - utility if diversity == "kernel" else weight * sums - utility
-            shift = max(0.0, float(semi_definite.max()))
+            lifts = weight - utility if diversity == "kernel" else weight * sums - utility
+            shift = max(0.0, float(lifts.max()))
         result = _iterate(program, start, shift, max_steps)
         if form == "fourier":
-            _evaluate(result, program, start, exact)
+            _evaluate(result, program, start, rows, h, diversity)
     if form == "fourier":
         result.bound = None
     result.update(method=form, bandwidth=h)
@@ -357,18 +345,7 @@ def _distances_over(over: Callable, rows: np.ndarray, signs: np.ndarray) -> np.n
     return sums
 
 
-def _exact_value(
-    rows: Rows, h: float, utility: np.ndarray, weight: float, diversity: str, selected: np.ndarray
-) -> float:
-    pairs = gaussian_sums.pair_sums(gaussian_sums.points_of(rows, selected, h)).sum()
-    if diversity == "distance":
-        pairs = len(selected) * (len(selected) - 1) - pairs
-    return float(utility[selected].sum() + weight * pairs)
-
-
-def _by_utility(
-    program: Program, k: int, h: float, diversity: str, exact: Callable | None
-) -> OptimizeResult:
+def _by_utility(program: Program, k: int, h: float, diversity: str) -> OptimizeResult:
     """Rank by utility, where the kernel between rows has vanished, and warn."""
     warnings.warn(
         f"the Gaussian kernel vanishes between all rows at bandwidth {h:.4g}; ranking by "
@@ -376,9 +353,8 @@ def _by_utility(
         stacklevel=3,
     )
     selected = order(program.utility)[:k]
-    far, slack = (k - 1, 0.0) if diversity == "distance" else (0.0, VANISHED)
-    limit = float(program.utility[selected].sum() + program.weight * k * far)
-    value = limit if exact is None else exact(selected)
+    entry, slack = (0.0, VANISHED) if diversity == "kernel" else (1.0, 0.0)
+    value = float(program.utility[selected].sum() + program.weight * k * (k - 1) * entry)
     return OptimizeResult(
         indices=selected,
         fun=value,
@@ -386,19 +362,31 @@ def _by_utility(
         nit=0,
         success=True,
         shift=0.0,
-        bound=limit + program.weight * k * slack,
+        bound=value + program.weight * k * slack,
         message="the kernel vanishes: ranked by utility",
     )
 
 
 def _evaluate(
-    result: OptimizeResult, program: Program, start: np.ndarray, exact: Callable | None
+    result: OptimizeResult,
+    program: Program,
+    start: np.ndarray,
+    rows: Rows,
+    h: float,
+    diversity: str,
 ) -> None:
-    """Replace the objective that Fourier features estimate by the exact one."""
-    if exact is None:
+    """Replace the objective that Fourier features estimate by the exact one, if that is quick."""
+    n_pairs = len(start) * (len(start) - 1)
+    if n_pairs // 2 > N_PAIRS:
         result.message += "; objective estimated by random Fourier features"
         return
-    result.fun, at_start = exact(result.indices), exact(start)
+
+    def value(selected: np.ndarray) -> float:
+        pairs = gaussian_sums.pair_sums(gaussian_sums.points_of(rows, selected, h)).sum()
+        pairs = n_pairs - pairs if diversity == "distance" else pairs
+        return float(program.utility[selected].sum() + program.weight * pairs)
+
+    result.fun, at_start = value(np.sort(result.indices)), value(start)
     if at_start > result.fun:  # an estimate may call a worse subset the better one
         result.indices, result.fun = start[order(program.product(start)[start])], at_start
         result.message += "; by exact objective the start was better and is returned"
@@ -493,8 +481,7 @@ def check_utility(utility: np.ndarray, weight: float) -> np.ndarray:
     utility = check_scores(utility, finite=True)
     if utility.min() < 0:
         raise StudyError(f"utility must not be negative, got {utility.min():.4g}")
-    if not isinstance(weight, Real) or not (np.isfinite(weight) and weight >= 0):
-        raise StudyError(f"weight must be finite and not negative, got {weight!r}")
+    check_number(weight, "weight")
     return utility
 
 
@@ -508,10 +495,16 @@ def check_start(start: np.ndarray, n: int) -> np.ndarray:
     return chosen.astype(np.int64)
 
 
+def check_number(value: float, name: str, kind: type = Real) -> None:
+    """Raise unless a number is finite and not negative, and whole where kind is Integral."""
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if not is_number or not (np.isfinite(value) and value >= 0):
+        whole = "whole " if kind is Integral else ""
+        raise StudyError(f"{name} must be a {whole}number from 0 upwards, got {value!r}")
+
+
 def _check_shift(shift: float | None) -> float:
     if shift is None:
         return 0.0
-    is_number = isinstance(shift, Real) and not isinstance(shift, bool)
-    if not is_number or not (np.isfinite(shift) and shift >= 0):
-        raise StudyError(f"shift must be None, 'auto' or a number from 0 upwards, got {shift!r}")
+    check_number(shift, "shift, unless None or 'auto',")
     return float(shift)
