@@ -66,13 +66,9 @@ def read(
 
     Args:
         features: Shape (n, d), finite.
-        project: p, 1 <= p <= d: project to p random directions; None keeps the features.
-        rng: Draws the directions, entries N(0, 1 / p); needed with `project` only.
-
-    Raises:
-        ValueError: If features or project are not as above.
-
-    Source: `budgeted` eq. 5 (Johnson-Lindenstrauss).
+        project: p, 1 <= p <= d: project to p random directions (Johnson-Lindenstrauss, `budgeted`
+            eq. 5), entries N(0, 1 / p) drawn by rng; None keeps the features.
+        rng: Needed with `project` only.
     """
     source = np.asarray(features)
     if source.dtype.kind not in "fiub" or source.ndim != 2 or source.size == 0:
@@ -140,18 +136,10 @@ def gaussian_similarity(
 def row_sums(
     features: np.ndarray, bandwidth: float | str = 1.0, diversity: str = "kernel"
 ) -> np.ndarray:
-    """Return the row sums of the similarity less its diagonal, without storing it.
-
-    Args:
-        features: Shape (n, d).
-        bandwidth: h, > 0, in units of the features, or "median".
-        diversity: "kernel" or "distance".
+    """Return the row sums of `gaussian_similarity` less its diagonal, without storing it.
 
     Returns:
         Shape (n,), float64; utility + weight * row sums ranks rows as the LP does.
-
-    Raises:
-        ValueError: If features, bandwidth or diversity are invalid.
     """
     check_choice(diversity, DIVERSITIES, "diversity")
     rows = read(features)
@@ -268,13 +256,8 @@ def pair_sums(points: np.ndarray) -> np.ndarray:
 def sums_over(points: np.ndarray, which: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Return, for every point i, the sum of signs_j kernel_ij over rows j other than i.
 
-    Args:
-        points: As from `points_of`, shape (n, p + 2).
-        which: Row numbers j, shape (m,), no repeats.
-        signs: Shape (m,).
-
-    Returns:
-        Shape (n,), float64.
+    Points as from `points_of` (n, p + 2); row numbers `which` without repeats and signs, both
+    (m,). Returns (n,), float64.
     """
     right, weights = points[which], signs.astype(points.dtype)
 
@@ -350,17 +333,8 @@ def fourier_sums_over(
     """Return an estimate of `sums_over` from z(x) = [cos, sin](W'x) / sqrt(n_frequencies).
 
     z(x) has length 1, so the term of a row with itself is known, and the estimated kernel is
-    positive semi-definite as the true one. Features are made by blocks and never stored.
-
-    Args:
-        rows: The features.
-        h: Bandwidth in units of the features.
-        waves: W, from `frequencies`, shape (p, n_frequencies).
-        which: Row numbers, shape (m,), no repeats.
-        signs: What each of them counts, shape (m,).
-
-    Returns:
-        Shape (n,), float64.
+    positive semi-definite as the true one. W are waves (p, n_frequencies), from `frequencies`.
+    Features are made by blocks and never stored.
     """
     waves, threads = waves.astype(rows.dtype), thread_count()
 

@@ -19,19 +19,11 @@ from helpers import StudyError
 from helpers.checks import check_choice, check_k, check_rng, check_scores, check_similarity
 from helpers.scores import order
 from helpers.selection import gaussian_sums
-from helpers.selection.gaussian_sums import Rows, gaussian_similarity, row_sums
-
-__all__ = [
-    "budgeted",
-    "find_shift",
-    "gaussian_similarity",
-    "lp_relaxation",
-    "objective",
-    "power_steps",
-    "row_sums",
-    "solve",
-    "truncated_power",
-]
+from helpers.selection.gaussian_sums import (
+    Rows,
+    gaussian_similarity,
+    row_sums as row_sums,  # noqa: PLC0414  iqp.row_sums
+)
 
 MEMORY = 1 << 30  # bytes
 N_MANY = 1_000_000  # rows from which random Fourier features are the default
@@ -89,14 +81,7 @@ def objective(
 ) -> float:
     """Return x'Qx of a subset: its utilities plus weight times its pairs' entries, each twice.
 
-    Args:
-        utility: Shape (n,).
-        similarity: Shape (n, n), symmetric; its diagonal is not used (eq. 8).
-        selected: Row numbers, shape (k,).
-        weight: The paper's lambda, >= 0.
-
-    Returns:
-        The value to be maximised.
+    Args: as `lp_relaxation`, with selected row numbers (k,); D's diagonal is not used (eq. 8).
 
     Source: `budgeted` eqs 7, 8.
     """
@@ -192,11 +177,6 @@ def find_shift(utility: np.ndarray, similarity: np.ndarray, weight: float = 0.3)
     Where similarity has a unit diagonal and is positive semi-definite, as every Gaussian
     kernel, Q - diag(u - weight) is too, and max(0, weight - min u) suffices. Otherwise the row
     sums bound the eigenvalues (Gershgorin): safe, but so large that a start may not move.
-
-    Args:
-        utility: Shape (n,).
-        similarity: Shape (n, n), symmetric, entries >= 0.
-        weight: The paper's lambda.
 
     Source: `budgeted` section III-C asks for "a positive scalar" without naming it.
     """
