@@ -44,7 +44,7 @@ def test_a_solver_that_finds_nothing_gets_more_time_and_then_gives_up(monkeypatc
         limits.append(limit)
         raise rivals.StudyError(f"{solver} found no answer within {limit:g} s")
 
-    monkeypatch.setattr(rivals.geda, "solve_milp_as_written", never)
+    monkeypatch.setattr(rivals.exact, "solve_milp_as_written", never)
     with pytest.raises(ValueError, match="found no answer within 16 s"):
         rivals.cbc_wrong(0, cases=((20, 5),), time_limit=1.0)
     assert limits == [1.0, 4.0, 16.0]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from helpers.selection import determinants, dpp
-from helpers.selection.kernels import gaussian_similarity
+from helpers.selection.gaussian_sums import gaussian_similarity
 
 SAMPLERS = [dpp.sample_k_dpp, dpp.sample_k_dpp_textbook]
 

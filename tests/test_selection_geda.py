@@ -1,35 +1,41 @@
-from itertools import combinations
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy.stats import wasserstein_distance
 
-from helpers.selection import geda
+from helpers import StudyError
+from helpers.selection import exact, geda
+
+VARIANTS = [
+    {"rule": "simpson"},
+    {"nodes": "quantile"},
+    {"ecdf": "smoothed"},
+    {"ecdf": "smoothed", "rule": "simpson"},
+    {"ecdf": "smoothed", "nodes": "quantile"},
+    {"ecdf": "smoothed", "bandwidth": 3.0},
+]
+WITHINS = [{"within": way, "rng": 0} for way in geda.WITHIN]
+SEEDS = st.integers(0, 2**32 - 1)
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from(geda.WITHIN))
-@settings(max_examples=25, deadline=None)
-def test_the_closed_form_is_optimal_by_enumeration(seed, within):
-    rng = np.random.default_rng(seed)
-    n, n_nodes = int(rng.integers(2, 10)), int(rng.integers(2, 7))
-    k = int(rng.integers(1, n + 1))
-    norms = rng.integers(0, 8, n) / 2 if seed % 2 else rng.gamma(2, 1, n)
-    best = min(geda.objective(norms, list(s), n_nodes) for s in combinations(range(n), k))
-    chosen = geda.geda(norms, k, n_nodes, within, rng)
-    assert len(set(chosen.tolist())) == k
-    assert geda.objective(norms, chosen, n_nodes) == pytest.approx(best, abs=1e-12)
+def some_class(rng, n):
+    """A class of n norms: skewed, full of ties, in half precision, or all equal."""
+    kinds = [rng.gamma(2, 1, n), rng.integers(0, 5, n), rng.lognormal(0, 2, n), np.full(n, 0.3)]
+    return kinds[rng.choice(4, p=[0.4, 0.3, 0.25, 0.05])].astype(rng.choice(["f8", "f4", "f2"]))
 
 
-@pytest.mark.parametrize("solver", ["highs", "cbc"])
-@pytest.mark.parametrize(("n", "k"), [(22, 11), (60, 13), (60, 48)])
-def test_the_program_as_written_agrees(solver, n, k):
-    norms = np.random.default_rng(n + k).gamma(2, 1, n)
-    result = geda.solve_milp_as_written(norms, k, 5, solver)
-    closed = geda.objective(norms, geda.geda(norms, k))
-    assert result.success
-    assert len(result.indices) == k
-    assert result.objective == pytest.approx(closed, abs=1e-9)
-    assert result.sum_z * np.ptp(norms) / 5 == pytest.approx(result.objective, abs=1e-6)
+@pytest.mark.parametrize("solver", exact.SOLVERS)
+def test_the_program_as_written_agrees(solver):
+    for n, k in ((22, 11), (60, 13), (60, 48)):
+        norms = np.random.default_rng(n + k).gamma(2, 1, n)
+        result = exact.solve_milp_as_written(norms, k, 5, solver)
+        closed = geda.objective(norms, geda.geda(norms, k))
+        assert result.success
+        assert len(result.indices) == k
+        assert result.objective == pytest.approx(closed, abs=1e-9)
+        assert result.sum_z * np.ptp(norms) / 5 == pytest.approx(result.objective, abs=1e-6)
 
 
 def test_exact_halves_are_rounded_in_whole_numbers():
@@ -43,7 +49,7 @@ def test_equal_norms_and_everything_kept():
     assert sorted(geda.geda(np.ones(10), 4)) == [1, 3, 6, 8]
     assert geda.objective(np.ones(10), [0, 1]) == 0
     assert sorted(geda.geda(np.arange(7.0), 7)) == list(range(7))
-    assert geda.solve_milp_as_written(np.ones(6), 2).objective == 0
+    assert exact.solve_milp_as_written(np.ones(6), 2).objective == 0
 
 
 def test_within_a_bin():
@@ -55,17 +61,12 @@ def test_within_a_bin():
         geda.geda(norms, 3, within="random")
 
 
-def wasserstein(norms, chosen):
-    return np.abs(np.sort(norms) - np.sort(np.repeat(norms[chosen], 5))).mean()
-
-
 def test_spread_is_closest_at_every_scale():
     rng = np.random.default_rng(0)
     norms = rng.gamma(2, 1, 1000)
-    spread = wasserstein(norms, geda.geda(norms, 200))
-    within = wasserstein(norms, geda.geda(norms, 200, within="random", rng=rng))
-    assert spread < within / 2
-    assert wasserstein(norms, geda.evenly_spaced(norms, 200)) < within / 2
+    within = geda.w1(norms, geda.geda(norms, 200, within="random", rng=rng))
+    assert geda.w1(norms, geda.geda(norms, 200)) < within / 2
+    assert geda.w1(norms, geda.evenly_spaced(norms, 200)) < within / 2
 
 
 def test_evenly_spaced_keeps_the_ranks():
@@ -81,17 +82,251 @@ def test_random_per_quartile_shares_out():
     assert len(geda.random_per_quartile(np.arange(3.0), 2, np.random.default_rng(0))) == 2
 
 
-@pytest.mark.parametrize(
-    ("norms", "k", "n_nodes", "within", "message"),
-    [
-        ([1.0, np.nan], 1, 5, "spread", "NaN"),
-        ([1.0, np.inf], 1, 5, "spread", "finite"),
-        ([1.0, 2], 3, 5, "spread", "1..2"),
-        ([1.0, 2], 1, 1, "spread", "n_nodes"),
-        ([1.0, 2], 1, 2.5, "spread", "n_nodes"),
-        ([1.0, 2], 1, 5, "other", "within must be one of spread, random, first"),
-    ],
-)
-def test_bad_input(norms, k, n_nodes, within, message):
-    with pytest.raises(ValueError, match=message):
-        geda.geda(np.array(norms), k, n_nodes, within)
+def bin_by_bin(norms, k, n_nodes, within, rng):
+    """GEDA the obvious way: a mask an interval, exact fractions rounded half up, a merge."""
+    norms = np.asarray(norms, dtype=float)
+    nodes = np.linspace(norms.min(), norms.max(), n_nodes + 1)[1:-1]
+    bins, taken, before = (norms[:, None] > nodes).sum(axis=1), [], 0
+    for b in range(n_nodes):
+        below = int((bins <= b).sum())
+        kept = (2 * k * below + len(norms)) // (2 * len(norms))
+        rows = sorted(np.flatnonzero(bins == b), key=lambda row: (norms[row], row))
+        m, before = kept - before, kept
+        if within == "first":
+            rows = sorted(rows)[:m]
+        elif within == "random":
+            rows = rng.permutation(np.array(rows, dtype=np.int64))[:m]
+        else:
+            rows = [rows[(2 * j + 1) * len(rows) // (2 * m)] for j in range(m)]
+        taken += [((j + 0.5) / m, b, row) for j, row in enumerate(rows)]
+    return [row for _, _, row in sorted(taken)]
+
+
+@given(SEEDS, st.sampled_from(geda.WITHIN))
+@settings(max_examples=60, deadline=None)
+def test_all_bins_at_once_keep_what_the_loop_keeps(seed, within):
+    rng = np.random.default_rng(seed)
+    n, n_nodes = int(rng.integers(1, 60)), int(rng.integers(2, 20))
+    k, norms = int(rng.integers(1, n + 1)), some_class(rng, n)
+    kept = geda.geda(norms, k, n_nodes, within, np.random.default_rng(7))
+    assert kept.dtype == np.int64
+    assert kept.tolist() == bin_by_bin(norms, k, n_nodes, within, np.random.default_rng(7))
+
+
+@pytest.mark.parametrize("options", [*WITHINS, *VARIANTS], ids=str)
+def test_each_variant_is_optimal_by_enumeration(options):
+    rules = {name: value for name, value in options.items() if name not in ("within", "rng")}
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        n, n_nodes = int(rng.integers(2, 10)), 2 * int(rng.integers(1, 4))
+        k, norms = int(rng.integers(1, n + 1)), some_class(rng, n)
+        result = geda.solve(norms, k, n_nodes, **options)
+        values = [
+            geda.objective(norms, list(s), n_nodes, **rules) for s in combinations(range(n), k)
+        ]
+        assert result.objective == pytest.approx(min(values), abs=1e-12)
+        kept = geda.objective(norms, result.indices, n_nodes, **rules)
+        assert kept == pytest.approx(result.objective, abs=1e-12)
+
+
+def chains(capacity, k):
+    """Every way to fill the bins: counts kept at or below each interior node."""
+    for taken in product(*(range(c + 1) for c in capacity)):
+        if sum(taken) == k:
+            yield np.cumsum(taken)[:-1]
+
+
+@given(SEEDS)
+@settings(max_examples=80, deadline=None)
+def test_counts_in_capacity_are_the_best_of_all(seed):
+    rng = np.random.default_rng(seed)
+    capacity = rng.integers(0, 4, rng.integers(2, 6))
+    capacity[0] += 1
+    k = int(rng.integers(1, capacity.sum() + 1))
+    # any targets, also falling ones: the program does not rest on a distribution function
+    targets = rng.uniform(0, k, len(capacity) - 1)
+    if seed % 2:
+        targets = np.round(2 * targets) / 2  # whole numbers and exact halves
+    weights = rng.choice([0.0, 1, 2, 0.3], len(targets))
+    kept = geda.counts_in_capacity(targets, weights, capacity, k)
+    taken = np.diff(kept, prepend=0, append=k)
+    assert (taken >= 0).all()
+    assert (taken <= capacity).all()
+    best = min(weights @ np.abs(targets - s) for s in chains(capacity, k))
+    assert weights @ np.abs(targets - kept) == pytest.approx(best, abs=1e-12)
+
+
+def test_a_smoothed_target_can_empty_a_bin():
+    # Two clumps: the smoothed curve wants points between them, where there is none.
+    norms = np.concatenate([np.linspace(0, 0.1, 10), np.linspace(0.9, 1, 10)])
+    result = geda.solve(norms, 10, 5, ecdf="smoothed", bandwidth=0.5)
+    shares = geda.smoothed_shares(np.sort(norms), np.linspace(0, 1, 6)[1:-1], 0.5)
+    wanted = np.diff(np.floor(10 * shares + 0.5), prepend=0, append=10)
+    assert wanted[1:4].min() >= 1  # rounding alone would ask the empty bins
+    assert result.status == "optimal"
+    assert (norms[result.indices] < 0.2).sum() == 5
+
+
+def test_a_narrow_kernel_leaves_the_step_function():
+    norms = np.random.default_rng(3).gamma(2, 1, 60)
+    plain = geda.solve(norms, 17, 6)
+    narrow = geda.solve(norms, 17, 6, ecdf="smoothed", bandwidth=1e-12)
+    np.testing.assert_array_equal(plain.indices, narrow.indices)
+    equal = geda.solve(np.ones(9), 4, 6, ecdf="smoothed")  # Silverman's bandwidth is 0
+    np.testing.assert_array_equal(equal.indices, geda.geda(np.ones(9), 4, 6))
+
+
+def test_smoothed_shares_are_the_mean_of_all_kernels():
+    from scipy.stats import norm
+
+    rng = np.random.default_rng(0)
+    ordered, inner = np.sort(rng.gamma(2, 1, 300)), np.array([0.1, 1.0, 4.0])
+    found = geda.smoothed_shares(ordered, inner, 0.05)
+    every = norm.cdf((inner[:, None] - ordered) / 0.05).mean(axis=1)
+    np.testing.assert_allclose(found, every, atol=1e-14)
+    h = 0.9 * min(ordered.std(), np.subtract(*np.percentile(ordered, [75, 25])) / 1.34) * 300**-0.2
+    assert geda.silverman(ordered) == pytest.approx(h)
+    assert geda.silverman(np.array([0.0, 1, 1, 1, 1, 1, 1, 9])) > 0  # IQR 0, sd not
+
+
+@given(SEEDS)
+@settings(max_examples=40, deadline=None)
+def test_simpson_keeps_what_the_trapezoid_keeps(seed):
+    rng = np.random.default_rng(seed)
+    n, n_nodes = int(rng.integers(1, 200)), 2 * int(rng.integers(1, 20))
+    k, norms = int(rng.integers(1, n + 1)), some_class(rng, n)
+    simpson = geda.solve(norms, k, n_nodes, rule="simpson")
+    np.testing.assert_array_equal(simpson.indices, geda.geda(norms, k, n_nodes))
+
+
+def test_simpson_integrates_cubics_exactly():
+    ordered = np.array([1.0, 2.0, 5.0])
+    inner, weights = geda.nodes_and_weights(ordered, 4, "simpson")
+    value = weights @ inner**3 + (1**3 + 5**3) * (4 / 4 / 3)
+    assert value == pytest.approx((5**4 - 1) / 4)
+    inner, weights = geda.nodes_and_weights(np.array([0.0, 1, 1.5, 7, 8]), 4, nodes="quantile")
+    assert inner.tolist() == [1.0, 1.5, 7.0]
+    assert weights @ inner + weights[-1] * 0 + 8 * (8 - 7) / 2 == pytest.approx(8**2 / 2)
+
+
+def test_quantile_nodes_share_out_equally():
+    norms = np.random.default_rng(1).lognormal(0, 2, 100)
+    chosen = geda.solve(norms, 20, 4, nodes="quantile").indices
+    ranks = np.argsort(np.argsort(norms))[chosen]
+    assert np.bincount(ranks // 25).tolist() == [5, 5, 5, 5]
+
+
+@given(SEEDS)
+@settings(max_examples=60, deadline=None)
+def test_w1_is_the_area_between_the_curves(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 50))
+    norms = some_class(rng, n)
+    rows = rng.permutation(n)[: rng.integers(1, n + 1)]
+    found = geda.w1(norms, rows)
+    plain = norms.astype(float)
+    assert found == pytest.approx(wasserstein_distance(plain, plain[rows]), rel=1e-9, abs=1e-12)
+    cuts = np.unique(plain)
+    gaps = [abs((plain <= t).mean() - (plain[rows] <= t).mean()) for t in cuts[:-1]]
+    assert found == pytest.approx(np.dot(gaps, np.diff(cuts)), rel=1e-9, abs=1e-12)
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_no_subset_is_closer_than_the_evenly_spaced_one(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 11))
+    k, norms = int(rng.integers(1, n + 1)), some_class(rng, n)
+    best = min(geda.w1(norms, np.array(s)) for s in combinations(range(n), k))
+    result = geda.wasserstein(norms, k)
+    assert result.objective == pytest.approx(best, abs=1e-12)
+    assert result.objective == geda.w1(norms, result.indices)
+    np.testing.assert_array_equal(result.indices, geda.evenly_spaced(norms, k))
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_enough_nodes_reach_the_limit_from_above(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 60))
+    k, norms = int(rng.integers(1, n + 1)), rng.permutation(n) ** 1.5
+    limit = geda.wasserstein(norms, k).objective
+    for n_nodes in (2, 5, 20):
+        assert geda.w1(norms, geda.geda(norms, k, n_nodes)) >= limit - 1e-12
+    alone = 60 * n  # every norm has an interval to itself
+    assert geda.w1(norms, geda.geda(norms, k, alone)) == pytest.approx(limit, abs=1e-12)
+
+
+def test_degenerate_classes():
+    classes = (np.ones(1), np.full(7, 2.5), np.eye(1, 9, 4)[0], np.arange(12) // 4)
+    for options, norms in product(({}, *VARIANTS), classes):
+        n = len(norms)
+        for k in {1, (n + 1) // 2, n}:
+            kept = geda.solve(norms, k, 6, **options).indices
+            assert len(set(kept.tolist())) == k
+            assert set(kept.tolist()) <= set(range(n))
+
+
+def test_row_order_plays_no_part_without_ties():
+    rng = np.random.default_rng(5)
+    norms, shuffle = rng.gamma(2, 1, 90), rng.permutation(90)
+    for options in ({}, *VARIANTS):
+        kept = norms[geda.solve(norms, 22, 8, **options).indices]
+        np.testing.assert_array_equal(
+            kept, norms[shuffle][geda.solve(norms[shuffle], 22, 8, **options).indices]
+        )
+
+
+def test_a_node_more_below_never_asks_for_two_more():
+    for n in range(2, 25):
+        for k in range(1, n + 1):
+            kept = geda.nearest_counts(np.arange(n + 1), n, k)
+            assert {int(b - a) for a, b in pairwise(kept)} <= {0, 1}
+            assert (kept[0], kept[-1]) == (0, k)
+
+
+def test_a_stopped_program_says_so_in_our_units():
+    norms = np.random.default_rng(0).gamma(2, 0.5, 600)
+    stopped = exact.solve_milp_as_written(norms, 120, 40, "cbc", time_limit=0.3)
+    best = geda.solve(norms, 120, 40).objective
+    assert stopped.objective >= best - 1e-9
+    assert stopped.success == (stopped.status == "optimal")
+    assert stopped.claimed == "Optimal"  # whatever happened
+    if not stopped.success:
+        assert stopped.bound is None
+        assert stopped.gap is None
+    proven = exact.solve_milp_as_written(norms[:60], 12, 5, "highs")
+    assert proven.bound == pytest.approx(proven.objective, abs=1e-9)
+    assert proven.sum_z * np.ptp(norms[:60]) / 5 == pytest.approx(proven.objective, abs=1e-9)
+
+
+def test_wrong_arguments_are_named():
+    cases = {
+        "norms": ([1.0, -1, 2],),
+        "scores": ([1.0, np.inf, 2], [1.0, np.nan, 2], []),
+        "k": (0, 4, 1.5),
+        "rule": ("other",),
+        "nodes": ("other",),
+        "ecdf": ("other",),
+        "n_nodes": (1, 2.5),
+        "within": ("other",),
+        "rng": ("seed",),
+    }
+    good = {"norms": [1.0, 2, 3], "k": 2, "within": "random", "rng": 0}
+    for name, values in cases.items():
+        for value in values:
+            with pytest.raises(StudyError, match=name):
+                geda.solve(**good | {"norms" if name == "scores" else name: value})
+    for options in (
+        {"rule": "simpson", "n_nodes": 5},
+        {"rule": "simpson", "n_nodes": 6, "nodes": "quantile"},
+        {"within": "random", "rng": None},
+        *({"ecdf": "smoothed", "bandwidth": h} for h in (0, np.inf, "scott")),
+    ):
+        with pytest.raises(StudyError):
+            geda.solve(**good | options)
+    for selected in ([], [3], [-1], [0.5], [[0]], [1, 1]):
+        with pytest.raises(StudyError, match="selected"):
+            geda.w1(np.arange(3.0), selected)
+    with pytest.raises(StudyError, match="k must lie"):
+        geda.wasserstein(np.arange(3.0), 0)

@@ -1,11 +1,25 @@
+import tracemalloc
 import warnings
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 from scipy.spatial.distance import cdist, pdist
+from threadpoolctl import threadpool_limits
 
-from helpers.selection import iqp
+from helpers import StudyError
+from helpers.selection import blocks, gaussian_sums, iqp
+
+BOTH = pytest.mark.parametrize("diversity", ["kernel", "distance"])
+WAYS = ({}, {"memory": 0}, {"method": "fourier"})
+
+
+def pool(n, seed, d=3, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(4, d)) * 2
+    features = centres[rng.integers(0, 4, n)] + rng.normal(size=(n, d))
+    return rng.uniform(0, np.log(10), n), features.astype(dtype)
 
 
 def instance(n, seed, d=3):
@@ -13,28 +27,51 @@ def instance(n, seed, d=3):
     return rng.random(n), iqp.gaussian_similarity(rng.normal(size=(n, d)))
 
 
+def slow_kernel(x, h=1.0):
+    x = np.asarray(x, dtype=np.float64)
+    return np.exp(-(cdist(x, x) ** 2) / (2 * h * h))
+
+
 def matrix_of(utility, similarity, weight=0.3):
-    matrix = weight * similarity
+    matrix = weight * np.asarray(similarity, dtype=np.float64)
     np.fill_diagonal(matrix, utility)
     return matrix
 
 
+def slow_matrix(utility, x, h=1.0, diversity="kernel"):
+    kernel = slow_kernel(x, h)
+    return matrix_of(utility, kernel if diversity == "kernel" else 1 - kernel)
+
+
+def value_of(matrix, chosen):
+    return matrix[np.ix_(chosen, chosen)].sum()
+
+
+def slow_power(matrix, start, shift):
+    """x <- top-k((Q + shift I) x) word for word: the value of every subset met."""
+    x = np.zeros(len(matrix))
+    x[start] = 1
+    values, seen = [], set()
+    while x.tobytes() not in seen:
+        seen.add(x.tobytes())
+        values.append(x @ matrix @ x)
+        following = np.zeros(len(matrix))
+        following[np.argsort(-(matrix @ x + shift * x), kind="stable")[: len(start)]] = 1
+        x = following
+    return values
+
+
 def test_the_kernel_by_its_formula():
     x = np.random.default_rng(0).normal(size=(20, 4))
-    np.testing.assert_allclose(iqp.gaussian_similarity(x), np.exp(-(cdist(x, x) ** 2) / 2))
+    np.testing.assert_allclose(iqp.gaussian_similarity(x), slow_kernel(x))
     h = np.median(pdist(x))
     median = iqp.gaussian_similarity(x, "median", "distance")
-    np.testing.assert_allclose(median, 1 - np.exp(-(cdist(x, x) ** 2) / (2 * h * h)), atol=1e-12)
+    np.testing.assert_allclose(median, 1 - slow_kernel(x, h), atol=1e-12)
     assert (median == median.T).all()
     assert iqp.gaussian_similarity(x.astype(np.float16)).dtype == np.float32
-
-
-@pytest.mark.parametrize("diversity", ["kernel", "distance"])
-def test_row_sums_in_blocks_equal_those_of_the_matrix(diversity):
-    x = np.random.default_rng(1).normal(size=(50, 3))
-    whole = iqp.gaussian_similarity(x, 2.0, diversity)
-    expected = whole.sum(axis=1) - np.diagonal(whole)
-    np.testing.assert_allclose(iqp.row_sums(x, 2.0, diversity, block=7), expected)
+    for kind, kernel in (("kernel", slow_kernel(x, 2)), ("distance", 1 - slow_kernel(x, 2))):
+        expected = kernel.sum(axis=1) - np.diagonal(kernel)
+        np.testing.assert_allclose(iqp.row_sums(x, 2.0, kind), expected)
 
 
 def test_the_objective_is_the_quadratic_form():
@@ -45,72 +82,32 @@ def test_the_objective_is_the_quadratic_form():
 
 
 def test_a_planted_clique_is_found():
-    similarity = np.eye(10)
+    similarity, utility = np.eye(10), np.full(10, 0.5)
     clique = np.array([2, 5, 6, 9])
     similarity[np.ix_(clique, clique)] = 1
-    chosen = iqp.lp_relaxation(np.full(10, 0.5), similarity, 4)
-    assert chosen.tolist() == clique.tolist()
+    assert iqp.lp_relaxation(utility, similarity, 4).tolist() == clique.tolist()
     start = np.array([0, 1, 2, 5])
-    assert set(iqp.truncated_power(np.full(10, 0.5), similarity, start)) == set(clique)
+    assert set(iqp.truncated_power(utility, similarity, start)) == set(clique)
 
 
-@pytest.mark.parametrize("solver", ["highs", "cbc"])
-@pytest.mark.parametrize("k", [1, 7, 20])
-def test_the_closed_form_solves_the_lp_as_written(solver, k):
-    utility, similarity = instance(20, k)
-    result = iqp.solve_lp_as_written(utility, similarity, k, 0.3, solver)
-    closed = iqp.lp_relaxation(utility, similarity, k)
-    sums = matrix_of(utility, similarity).sum(axis=1)
-    assert result.success
-    assert result.status == "optimal"
-    assert result.gap == 0
-    assert result.fun == pytest.approx(sums[closed].sum(), rel=1e-7)
-    assert set(result.indices.tolist()) == set(closed.tolist())
-    assert result.indices.dtype == np.int64
-
-
-@pytest.mark.parametrize("solver", ["highs", "cbc"])
-def test_a_time_limit_without_an_answer_raises(solver):
-    utility, similarity = instance(90, 0)  # at 40 rows CBC sometimes ends before it looks
-    with pytest.raises(ValueError, match="found no answer within 1e-06 s"):
-        iqp.solve_lp_as_written(utility, similarity, 9, 0.3, solver, time_limit=1e-6)
-
-
-def slow_power(matrix, start, shift, max_steps=100):
-    x = np.zeros(len(matrix))
-    x[start] = 1
-    best = max_value = x @ matrix @ x
-    seen = {x.tobytes()}
-    for _ in range(max_steps):
-        top = np.argsort(-(matrix @ x + shift * x), kind="stable")[: len(start)]
-        x = np.zeros(len(matrix))
-        x[top] = 1
-        best = max(best, x @ matrix @ x)
-        if x.tobytes() in seen:
-            break
-        seen.add(x.tobytes())
-    assert best >= max_value
-    return best
-
-
-@pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("shift", ["auto", None])
-def test_truncated_power_equals_its_slow_twin(seed, shift):
-    utility, similarity = instance(40, seed, d=2)
-    start = np.random.default_rng(seed).permutation(40)[:11]
-    value = 0.0 if shift is None else max(0.0, 0.3 - utility.min())
-    expected = slow_power(matrix_of(utility, similarity), start, value)
-    steps = iqp.power_steps(utility, similarity, start, shift=shift)
-    assert steps.shift == pytest.approx(value)
-    assert steps.fun == pytest.approx(expected)
-    assert iqp.objective(utility, similarity, steps.indices) == pytest.approx(expected)
-    sums = matrix_of(utility, similarity).sum(axis=1)
-    assert steps.bound == pytest.approx(np.sort(sums)[-11:].sum())
-    assert steps.gap == pytest.approx(steps.bound / steps.objective - 1)
-    assert steps.status == ("local" if steps.settled else "feasible")
-    if shift == "auto":
-        assert (np.diff(steps.objectives) >= -1e-9).all()
-        assert steps.success
+def test_truncated_power_equals_its_slow_twin(shift):
+    for seed in range(12):
+        utility, similarity = instance(40, seed, d=2)
+        matrix, start = matrix_of(utility, similarity), np.random.default_rng(seed).permutation(40)
+        value = 0.0 if shift is None else max(0.0, 0.3 - utility.min())
+        expected = slow_power(matrix, start[:11], value)
+        steps = iqp.power_steps(utility, similarity, start[:11], shift=shift)
+        assert steps.shift == pytest.approx(value)
+        np.testing.assert_allclose(steps.objectives, expected)
+        assert steps.fun == pytest.approx(max(expected))
+        assert iqp.objective(utility, similarity, steps.indices) == pytest.approx(max(expected))
+        assert steps.bound == pytest.approx(np.sort(matrix.sum(axis=1))[-11:].sum())
+        assert steps.gap == pytest.approx(steps.bound / steps.objective - 1)
+        assert steps.status == ("local" if steps.settled else "feasible")
+        if shift == "auto":
+            assert (np.diff(steps.objectives) >= -1e-9).all()
+            assert steps.success
 
 
 def test_without_a_shift_a_circle_ends_and_the_best_subset_is_returned():
@@ -120,111 +117,429 @@ def test_without_a_shift_a_circle_ends_and_the_best_subset_is_returned():
     similarity[2, 3] = similarity[3, 2] = 1
     similarity += np.where(np.eye(4) == 1, 0, 1e-3)
     steps = iqp.power_steps(np.zeros(4), similarity, np.array([0, 2]), shift=None)
-    assert not steps.success
-    assert (steps.status, steps.settled) == ("feasible", False)
+    assert (steps.status, steps.settled, steps.success) == ("feasible", False, False)
     assert "met before" in steps.message
     assert steps.fun == max(steps.objectives) >= steps.objectives[0]
+    stopped = iqp.power_steps(np.zeros(4), similarity, np.array([0, 2]), max_steps=0)
+    assert sorted(stopped.indices) == [0, 2]
+    assert "stopped after 0 steps" in stopped.message
 
 
-@pytest.mark.parametrize("diversity", ["kernel", "distance"])
+@BOTH
 def test_the_automatic_shift_makes_q_semi_definite(diversity):
     rng = np.random.default_rng(5)
     utility, x = rng.random(30), rng.normal(size=(30, 2))
     similarity = iqp.gaussian_similarity(x, 1.0, diversity)
-    shift = iqp.find_shift(utility, similarity)
-    shifted = matrix_of(utility, similarity) + shift * np.eye(30)
-    assert np.linalg.eigvalsh(shifted)[0] > -1e-9
     unit = np.where(np.eye(30) == 1, 1.0, similarity)  # unit diagonal, not always a kernel
-    shifted = matrix_of(utility, unit) + iqp.find_shift(utility, unit) * np.eye(30)
-    assert np.linalg.eigvalsh(shifted)[0] > -1e-9
+    for some in (similarity, unit):
+        shifted = matrix_of(utility, some) + iqp.find_shift(utility, some) * np.eye(30)
+        assert np.linalg.eigvalsh(shifted)[0] > -1e-9
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_never_below_the_start_and_never_above_the_optimum(seed):
-    utility, similarity = instance(10, seed)
-    start = iqp.lp_relaxation(utility, similarity, 4)
-    found = iqp.truncated_power(utility, similarity, start)
-    values = [iqp.objective(utility, similarity, list(s)) for s in combinations(range(10), 4)]
-    at_start = iqp.objective(utility, similarity, start)
-    assert at_start - 1e-12 <= iqp.objective(utility, similarity, found) <= max(values) + 1e-12
+@BOTH
+def test_solve_equals_its_slow_twin(diversity):
+    for seed, memory, shift in product(range(4), (0, 1 << 30), (None, 0.7)):
+        utility, x = pool(61, seed)
+        matrix = slow_matrix(utility, x, 1.5, diversity)
+        start = np.argsort(-matrix.sum(axis=1), kind="stable")[:17]
+        values = slow_power(matrix, start, shift or 0)
+        found = iqp.solve(utility, x, 17, 0.3, 1.5, diversity, shift, memory=memory)
+        assert found.method == ("matrix" if memory else "blocks")
+        np.testing.assert_allclose(found.objectives, values)
+        assert found.objective == found.fun == pytest.approx(max(values))
+        assert value_of(matrix, found.indices) == pytest.approx(max(values))
+        assert found.bound == pytest.approx(np.sort(matrix.sum(axis=1))[-17:].sum())
+        assert found.iterations == found.nit == len(values) - 1
+        assert found.indices.dtype == np.int64
 
 
-def test_algorithm_1_end_to_end_and_the_vanished_kernel():
-    rng = np.random.default_rng(6)
-    utility, x = rng.random(60), rng.normal(size=(60, 3))
+@BOTH
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 60), memory=st.sampled_from([0, 1e9]))
+@settings(max_examples=30, deadline=None)
+def test_properties_of_every_answer(diversity, seed, n, memory):
+    utility, x = pool(n, seed)
+    k = int(np.random.default_rng(seed).integers(1, n + 1))
+    matrix = slow_matrix(utility, x, 2.5, diversity)
+    start = np.argsort(-matrix.sum(axis=1), kind="stable")[:k]
+    for shift in ("auto", None):
+        found = iqp.solve(utility, x, k, 0.3, 2.5, diversity, shift, memory=memory)
+        assert len(found.indices) == len(set(found.indices.tolist())) == k
+        assert 0 <= found.indices.min() <= found.indices.max() < n
+        assert found.objective == pytest.approx(value_of(matrix, found.indices), rel=1e-9)
+        assert found.objective >= value_of(matrix, start) - 1e-9
+        assert found.objective <= found.bound * (1 + 1e-12)
+        product = matrix[:, found.indices].sum(axis=1)[found.indices]
+        assert (np.diff(product) <= 1e-9).all()
+        if shift == "auto":
+            assert np.linalg.eigvalsh(matrix + found.shift * np.eye(n))[0] > -1e-9
+            assert (np.diff(found.objectives) >= -1e-9).all()
+            assert found.success
+            assert found.status in ("local", "optimal")
+
+
+def test_the_bound_holds_and_optimal_means_optimal():
+    for seed in range(5):
+        utility, x = pool(9, seed)
+        matrix = slow_matrix(utility, x)
+        for k in (1, 4, 9):
+            best = max(value_of(matrix, list(s)) for s in combinations(range(9), k))
+            found = iqp.solve(utility, x, k)
+            assert found.bound >= best - 1e-9
+            if found.status == "optimal":
+                assert found.objective == pytest.approx(best)
+        assert found.status == "optimal"
+        assert found.gap == pytest.approx(0, abs=1e-9)
+
+
+def test_budgeted_is_solve():
+    utility, x = pool(300, 5)
+    chosen = iqp.budgeted(utility, x, 40, 0.2, "median", "kernel", None, 5)
+    options = {"bandwidth": "median", "shift": None, "max_steps": 5}
+    assert chosen.tolist() == iqp.solve(utility, x, 40, 0.2, **options).indices.tolist()
+    found = iqp.solve(utility, x, 40)
+    assert found.shift == pytest.approx(0.3 - utility.min())
+    assert iqp.budgeted(utility, x, 40).tolist() == found.indices.tolist()
+
+
+@given(
+    n=st.integers(1, 40),
+    step=st.integers(1, 11),
+    threads=st.integers(1, 2),
+    spread=st.sampled_from([0.3, 1.0, 30.0]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_sums_by_tiles_equal_those_of_the_matrix(n, step, threads, spread, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2)) * spread + 5
+    kernel = slow_kernel(x, 1.3) - np.eye(n)
+    some = rng.permutation(n)[: rng.integers(1, n + 1)]
+    signs = rng.choice([-1.0, 1.0], len(some))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", str(threads))
+        patch.setattr(gaussian_sums, "N_COLUMNS", 7)
+        patch.setattr(gaussian_sums, "N_ROWS", step)
+        rows = gaussian_sums.read(x)
+        points = gaussian_sums.points_of(rows, np.arange(n), 1.3)
+        sums = gaussian_sums.pair_sums(points)
+        over = gaussian_sums.sums_over(points, some, signs)
+        sampled = gaussian_sums.sampled_sums(rows, some, 1.3)
+    np.testing.assert_allclose(sums, kernel.sum(axis=1), atol=1e-9)
+    np.testing.assert_allclose(over, kernel[:, some] @ signs, atol=1e-9)
+    np.testing.assert_allclose(sampled, kernel[some].sum(axis=1), atol=1e-9)
+
+
+def programs(monkeypatch, utility, x, h, diversity, n_frequencies):
+    """Q in each form, as `solve` makes it, and the similarity that it stands for."""
+    made = []
+    monkeypatch.setattr(iqp, "_iterate", lambda program, *_: made.append(program) or 1 / 0)
+    for how in WAYS:
+        with pytest.raises(ZeroDivisionError):
+            iqp.solve(utility, x, 1, 0.3, h, diversity, n_frequencies=n_frequencies, rng=0, **how)
+    waves = gaussian_sums.frequencies(x.shape[1], n_frequencies, np.random.default_rng(0))
+    phases = (x - x.mean(axis=0)) / h @ waves
+    kernels = slow_kernel(x, h), slow_kernel(x, h), np.cos(phases[:, None] - phases).mean(axis=2)
+    flip = diversity == "distance"
+    return [(p, 1 - D if flip else D) for p, D in zip(made, kernels, strict=True)]
+
+
+@BOTH
+def test_every_form_multiplies_with_the_same_q(diversity, monkeypatch):
+    utility, x = pool(90, 3)
+    rng = np.random.default_rng(0)
+    for program, similarity in programs(monkeypatch, utility, x, 2.0, diversity, 10):
+        q = matrix_of(utility, similarity)
+        sums = similarity.sum(axis=1) - np.diagonal(similarity)
+        np.testing.assert_allclose(program.sums, sums, atol=1e-10)
+        for k in (1, 20, 80):  # 80: all less the others
+            old, new = (np.sort(rng.permutation(90)[:k]) for _ in range(2))
+            product = program.product(old)
+            np.testing.assert_allclose(product, q[:, old].sum(axis=1), atol=1e-10)
+            moved = program.moved(product, old, new)
+            np.testing.assert_allclose(moved, q[:, new].sum(axis=1), atol=1e-10)
+
+
+def test_products_cost_by_the_rows_that_changed(monkeypatch):
+    utility, x = pool(400, 3)
+    counts, sums_over = [], gaussian_sums.sums_over
+
+    def counted(points, some, signs):
+        counts.append(len(some))
+        return sums_over(points, some, signs)
+
+    monkeypatch.setattr(gaussian_sums, "sums_over", counted)
+    found = iqp.solve(utility, x, 90, bandwidth=2.0, memory=0)
+    assert counts[0] == 90
+    assert len(counts) == found.iterations + 1 > 2
+    assert max(counts[1:]) < 60
+    counts.clear()
+    iqp.solve(utility, x, 380, bandwidth=2.0, memory=0, max_steps=0)
+    assert counts == [20]  # most rows: all less the others
+
+
+def test_rounding_lifts_no_entry_above_one():
+    x = np.repeat(np.random.default_rng(0).normal(size=(200, 8)) * 500, 2, axis=0)
+    x = x.astype(np.float32)
+    points = gaussian_sums.points_of(gaussian_sums.read(x), np.arange(400), 1.0)
+    assert gaussian_sums.pair_sums(points).max() <= 1
+    pairs = iqp.gaussian_similarity(x)
+    assert pairs.max() == np.diagonal(pairs).min() == 1
+
+
+def test_a_float32_matrix_is_multiplied_in_float64():
+    rng = np.random.default_rng(3)
+    half = rng.random((60, 60), dtype=np.float32)
+    similarity, rows, utility = half + half.T, rng.permutation(60)[:25], rng.random(60)
+    steps = iqp.power_steps(utility, similarity, rows, max_steps=0)
+    expected = value_of(matrix_of(utility, similarity), rows)
+    assert steps.fun == pytest.approx(expected, rel=1e-14)
+    assert iqp.objective(utility, similarity, rows) == pytest.approx(expected, rel=1e-14)
+
+
+@BOTH
+def test_without_the_matrix_and_on_threads_the_same_rows_are_chosen(diversity, monkeypatch):
+    cases = product(((0, 150), (1, 600)), (np.float32, np.float64))  # more rows than a tile has
+    for (seed, k), dtype in cases:
+        utility, x = pool(900, seed, d=8, dtype=dtype)
+        options = {"bandwidth": "median", "diversity": diversity}
+        whole = iqp.solve(utility, x, k, **options)
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        parts = iqp.solve(utility, x, k, memory=0, **options)
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        shared = iqp.solve(utility, x, k, memory=0, **options)
+        assert (whole.method, parts.method) == ("matrix", "blocks")
+        assert set(whole.indices) == set(parts.indices)
+        assert parts.objective == pytest.approx(whole.objective, rel=1e-6)
+        assert parts.indices.tolist() == shared.indices.tolist()
+        assert parts.objective == shared.objective
+
+
+def test_the_order_of_rows_does_not_matter():
+    utility, x = pool(200, 4)
+    shuffled = np.random.default_rng(1).permutation(200)
+    for diversity, how in product(("kernel", "distance"), WAYS):
+        options = {"diversity": diversity, "bandwidth": 2.0, **how}
+        found = iqp.solve(utility, x, 60, **options)
+        other = iqp.solve(utility[shuffled], x[shuffled], 60, **options)
+        assert shuffled[other.indices].tolist() == found.indices.tolist()
+
+
+def test_the_form_of_q_follows_memory_and_size(monkeypatch):
+    utility, x = pool(4000, 6, d=8, dtype=np.float32)
+    for method, form in (("exact", "blocks"), ("fourier", "fourier")):
+        tracemalloc.start()
+        found = iqp.solve(utility, x, 800, bandwidth="median", memory=1e8, method=method)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert found.method == form
+        assert peak < 25e6  # the matrix has 64 MB
+    utility, x = utility[:900], x[:900]
+    assert iqp.solve(utility, x, 9, memory=8 * 900**2).method == "matrix"
+    assert iqp.solve(utility, x, 9, memory=8 * 900**2 - 1).method == "blocks"
+    monkeypatch.setattr(iqp, "N_MANY", 900)
+    assert iqp.solve(utility, x, 9, memory=0).method == "fourier"
+    assert iqp.solve(utility, x, 9, memory=0, method="exact").method == "blocks"
+    assert iqp.solve(utility[1:], x[1:], 9, memory=0).method == "blocks"
+
+
+def test_the_fourier_error_falls_with_the_number_of_frequencies():
+    _, x = pool(300, 8, d=6)
+    rows, every = gaussian_sums.read(x), np.arange(300)
+    expected = slow_kernel(x, 4.0).sum(axis=1) - 1
+    errors = []
+    for n_frequencies in (4, 64, 1024):
+        squares = []
+        for seed in range(6):
+            waves = gaussian_sums.frequencies(6, n_frequencies, np.random.default_rng(seed))
+            sums = gaussian_sums.fourier_sums_over(rows, 4.0, waves, every, np.ones(300))
+            squares.append(np.mean((sums / expected - 1) ** 2))
+        errors.append(np.sqrt(np.mean(squares)))
+    assert errors[2] < 0.05
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]  # in the mean by 4 a step
+
+
+def test_frequencies_are_gaussian_and_orthogonal_in_groups():
+    waves = gaussian_sums.frequencies(5, 20_003, np.random.default_rng(0))
+    assert waves.shape == (5, 20_003)
+    gram = waves[:, :5].T @ waves[:, :5]
+    np.testing.assert_allclose(gram, np.diag(np.diagonal(gram)), atol=1e-12)
+    np.testing.assert_allclose(np.cov(waves), np.eye(5), atol=0.05)
+    assert np.mean(waves**4) == pytest.approx(3, rel=0.1)
+
+
+@BOTH
+def test_fourier_comes_close_to_exact_and_reports_the_exact_objective(diversity, monkeypatch):
+    utility, x = pool(600, 10, d=6)
+    options = {"bandwidth": "median", "diversity": diversity}
+    exact = iqp.solve(utility, x, 120, **options)
+    found = iqp.solve(utility, x, 120, method="fourier", **options)
+    matrix = slow_matrix(utility, x, exact.bandwidth, diversity)
+    assert found.objective == pytest.approx(value_of(matrix, found.indices))
+    assert found.objective > 0.99 * exact.objective
+    assert (found.bound, found.gap) == (None, None)
+    assert (np.diff(found.objectives) >= -1e-9 * found.objective).all()
+    again = iqp.solve(utility, x, 120, method="fourier", **options)
+    assert again.indices.tolist() == found.indices.tolist()
+    assert "estimated" not in found.message
+    monkeypatch.setattr(iqp, "N_PAIRS", 120 * 119 // 2 - 1)
+    large = iqp.solve(utility, x, 120, method="fourier", **options)
+    assert "estimated by random Fourier features" in large.message
+    assert large.objective == max(large.objectives) != found.objective
+    assert large.objective == pytest.approx(found.objective, rel=0.05)
+
+
+def test_fourier_never_ends_below_its_start_by_exact_value():
+    messages = []
+    for seed in range(12):
+        utility, x = pool(80, seed, d=8)
+        options = {"bandwidth": 3.0, "method": "fourier", "n_frequencies": 2}
+        start = iqp.solve(utility, x, 20, max_steps=0, **options)
+        found = iqp.solve(utility, x, 20, **options)
+        matrix = slow_matrix(utility, x, 3.0)
+        assert value_of(matrix, found.indices) >= value_of(matrix, start.indices) - 1e-9
+        messages.append(found.message)
+    assert any("start was better" in message for message in messages)
+
+
+@BOTH
+def test_a_vanished_kernel_leaves_the_ranking_to_the_utility(diversity):
+    utility, x = pool(60, 13)
+    matrix = slow_matrix(utility, x * 1000, 1.0, diversity)
+    for how in WAYS:
+        with pytest.warns(UserWarning, match="vanishes between all rows at bandwidth 1"):
+            found = iqp.solve(utility, x * 1000, 7, diversity=diversity, **how)
+        assert found.indices.tolist() == np.argsort(-utility)[:7].tolist()
+        assert found.objective == pytest.approx(value_of(matrix, found.indices))
+        assert "ranked by utility" in found.message
+        if found.method != "fourier":
+            best = np.sort(utility)[-7:].sum() + (0.3 * 42 if diversity == "distance" else 0)
+            assert found.bound == pytest.approx(best, rel=1e-5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for diversity in ("kernel", "distance"):
-            chosen = iqp.budgeted(utility, x, 20, diversity=diversity)
-            similarity = iqp.gaussian_similarity(x, 1.0, diversity)
-            start = iqp.lp_relaxation(utility, similarity, 20)
-            value = iqp.objective(utility, similarity, chosen)
-            assert value >= iqp.objective(utility, similarity, start)
-    with pytest.warns(UserWarning, match="vanishes"):
-        chosen = iqp.budgeted(utility, x * 1000, 5)
-    assert chosen.tolist() == np.argsort(-utility)[:5].tolist()
-    with pytest.warns(UserWarning, match="vanishes"):
-        iqp.budgeted(utility, x * 1000, 5, diversity="distance")
+        iqp.solve(utility, x, 7, diversity=diversity)
 
 
-GOOD = np.eye(3)
+def test_projection_is_that_of_equation_5():
+    utility, x = pool(150, 14, d=40)
+    directions = np.random.default_rng(3).standard_normal((40, 12)) / np.sqrt(12)
+    expected = iqp.solve(utility, x @ directions, 30, bandwidth="median")
+    for memory in (0, 1e9):
+        found = iqp.solve(utility, x, 30, bandwidth="median", project=12, rng=3, memory=memory)
+        assert found.indices.tolist() == expected.indices.tolist()
+        assert found.bandwidth == pytest.approx(expected.bandwidth)
+    by_waves = iqp.solve(utility, x, 30, bandwidth="median", project=12, rng=3, method="fourier")
+    assert len(set(by_waves.indices) & set(expected.indices)) > 24
+    ratios = []
+    for seed in range(200):
+        rows = gaussian_sums.read(x[:2], 12, np.random.default_rng(seed))
+        projected = rows.take(slice(None))
+        np.testing.assert_allclose(rows.centre, projected.mean(axis=0))
+        ratios.append(cdist(projected, projected)[0, 1] ** 2 / cdist(x[:2], x[:2])[0, 1] ** 2)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.1)  # standard error 0.03
 
 
-@pytest.mark.parametrize(
-    ("utility", "similarity", "k", "weight", "message"),
-    [
-        ([1.0, 1, np.nan], GOOD, 1, 0.3, "NaN"),
-        ([1.0, 1, np.inf], GOOD, 1, 0.3, "finite"),
-        ([1.0, 1, -1], GOOD, 1, 0.3, "negative"),
-        ([1.0, 1, 1], np.eye(2), 1, 0.3, "shape"),
-        ([1.0, 1, 1], -GOOD, 1, 0.3, "not negative"),
-        ([1.0, 1, 1], np.triu(np.ones((3, 3))), 1, 0.3, "symmetric"),
-        ([1.0, 1, 1], GOOD * np.nan, 1, 0.3, "finite"),
-        ([1.0, 1, 1], GOOD, 4, 0.3, "1..3"),
-        ([1.0, 1, 1], GOOD, 1, -1, "weight"),
-    ],
-)
-def test_bad_programs(utility, similarity, k, weight, message):
-    with pytest.raises(ValueError, match=message):
-        iqp.lp_relaxation(utility, similarity, k, weight)
+def test_any_kind_of_array_is_read_and_none_is_written(tmp_path):
+    utility, x = pool(700, 17, d=4)
+    x = np.round(x * 8)  # the same values in every type
+    for dtype in (np.float16, np.float32, np.float64, np.int16):
+        np.save(tmp_path / "x.npy", x.astype(dtype))
+        mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+        wide = np.zeros((700, 8), dtype)
+        wide[:, ::2] = x
+        frozen = wide[:, ::2]
+        frozen.flags.writeable = False
+        for some, how in product((mapped, frozen, x.astype(dtype)), WAYS):
+            found = iqp.solve(utility, some, 70, bandwidth=9.0, **how).indices
+            if how.get("method") != "fourier":
+                assert set(found) == set(iqp.solve(utility, x, 70, bandwidth=9.0).indices)
+        assert (frozen == x).all()
+        assert np.shares_memory(gaussian_sums.read(mapped).source, mapped)  # no copy
 
 
-@pytest.mark.parametrize("start", [[0, 0], [3], [-1], [], [0.5]])
-def test_bad_start(start):
-    with pytest.raises(ValueError, match="start must be"):
-        iqp.truncated_power(np.ones(3), GOOD, start)
+def test_degenerate_features():
+    one_hot = np.eye(4)[np.arange(12) % 4]
+    pools = (np.ones((12, 3)), one_hot, np.zeros((12, 1)), np.repeat([[0.0], [3]], 6, axis=0))
+    utility = np.full(12, 0.5)
+    for x, k, memory, diversity in product(pools, (1, 9, 12), (0, 1e9), ("kernel", "distance")):
+        found = iqp.solve(utility, x, k, diversity=diversity, memory=memory)
+        assert len(set(found.indices.tolist())) == k
+        value = value_of(slow_matrix(utility, x, 1.0, diversity), found.indices)
+        assert found.objective == pytest.approx(value)
+        if (x == x[0]).all():
+            assert sorted(found.indices) == list(range(k))  # all tied: the lowest rows
+    for how in WAYS:
+        found = iqp.solve([0.7], [[1.0, 2.0]], 1, **how)
+        assert found.indices.tolist() == [0]
+        assert found.objective == pytest.approx(0.7)
 
 
-def test_bad_kernels_and_solvers():
-    with pytest.raises(ValueError, match="bandwidth"):
-        iqp.gaussian_similarity(GOOD, 0)
-    with pytest.raises(ValueError, match="coincide"):
-        iqp.gaussian_similarity(np.ones((4, 2)), "median")
-    with pytest.raises(ValueError, match="diversity must be one of kernel, distance"):
-        iqp.gaussian_similarity(GOOD, diversity="other")
-    with pytest.raises(ValueError, match="highs, cbc"):
-        iqp.solve_lp_as_written(np.ones(3), GOOD, 1, 0.3, "gurobi")
-    with pytest.raises(ValueError, match="differ in length"):
-        iqp.budgeted(np.ones(2), GOOD, 1)
+def test_top_keeps_the_lowest_of_tied_rows():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        values, k = rng.integers(0, 4, 12).astype(float), int(rng.integers(1, 13))
+        expected = np.sort(np.argsort(-values, kind="stable")[:k])
+        assert iqp.top(values, k).tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize(
-    "similarity",
-    [np.roll(np.eye(3), 1, axis=1), np.triu(np.full((5, 5), 1e-7), 1)],
-    ids=["equal row and column sums", "tiny"],
-)
-def test_matrices_that_are_not_symmetric_are_refused(similarity):
-    with pytest.raises(ValueError, match="symmetric"):
-        iqp.lp_relaxation(np.ones(len(similarity)), similarity, 1)
+def test_threads(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert (blocks.thread_count(), blocks.thread_count(2)) == (3, 2)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert blocks.thread_count() >= 1
+    for threads in (1, 3):
+        squares = list(blocks.in_order(lambda i: i * i, range(50), threads))
+        assert squares == [i * i for i in range(50)]
+    with threadpool_limits(1):  # no thread beside this one
+        names = set(blocks.in_order(lambda _: __import__("threading").get_ident(), range(9), 3))
+    assert names == {__import__("threading").get_ident()}
 
 
-@pytest.mark.parametrize("bandwidth", [1e-200, 1e-25, True, None, [1, 2], -1.0, np.nan, "mean"])
-def test_bandwidths_that_no_kernel_has_are_refused(bandwidth):
-    with pytest.raises(ValueError, match="bandwidth must"):
-        iqp.solve(np.ones(4), np.eye(4), 2, bandwidth=bandwidth)
+def test_wrong_arguments_of_solve_are_named():
+    x, u = np.arange(12.0).reshape(6, 2), np.ones(6)
+    cases = {
+        "k": (0, 7, 1.5),
+        "utility": (-u, u[:5]),
+        "scores": (u * np.nan, u * np.inf),
+        "features": (np.where(x == 7, np.nan, x), x[0], x[:0], x.astype(str)[:, :1] + "a"),
+        "weight": (-1, None, np.nan),
+        "bandwidth": (0, "mean", 1e-200, 1e-25, True, None, [1, 2], -1.0, np.nan),
+        "diversity": ("other",),
+        "shift": ("large", -1, np.inf),
+        "memory": (-1, "1 GB"),
+        "max_steps": (-1, 1.5, True),
+        "method": ("fast",),
+        "project": (3, True, 0),
+        "rng": ("seed", None),
+    }
+    for name, values in cases.items():
+        for value in values:
+            change = {"utility" if name == "scores" else name: value}
+            with pytest.raises(StudyError, match=name):
+                iqp.solve(**{"utility": u, "features": x, "k": 3} | change)
+    with pytest.raises(StudyError, match="n_frequencies"):
+        iqp.solve(u, x, 3, method="fourier", n_frequencies=0)
+    with pytest.raises(StudyError, match="features have no median distance"):
+        iqp.solve(u, np.ones((6, 2)), 3, bandwidth="median")
+    far = np.float32(1e25) * np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    with pytest.raises(StudyError, match="features are too large"):
+        iqp.solve(u, far, 2, bandwidth="median")
 
 
-def test_features_whose_squares_overflow_are_refused():
-    features = np.float32(1e25) * np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
-    with np.errstate(all="ignore"), pytest.raises(ValueError, match="too large"):
-        iqp.solve(np.ones(6), features, 2, bandwidth="median")
+def test_wrong_arguments_of_matrices_are_named():
+    cases = {
+        "similarity": (
+            np.eye(2), -np.eye(3), np.triu(np.ones((3, 3))), np.eye(3) * np.nan,
+            np.roll(np.eye(3), 1, axis=1), np.triu(np.full((3, 3), 1e-7), 1),
+        ),
+        "start": ([0, 0], [3], [-1], [], [0.5], [[0]]),
+        "shift": ("large", -1),
+        "weight": (-1,),
+    }  # fmt: skip
+    for name, values in cases.items():
+        for value in values:
+            arguments = {"utility": np.ones(3), "similarity": np.eye(3), "start": [0]}
+            with pytest.raises(StudyError, match=name):
+                iqp.power_steps(**arguments | {name: value})
+            if name == "similarity":
+                with pytest.raises(StudyError, match=name):
+                    iqp.lp_relaxation(np.ones(3), value, 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.selection import bounds, geda, iqp, matching, search
+from helpers.selection import exact, geda, iqp, matching
 
 FIELDS = {
     *("indices", "objective", "fun", "bound", "gap", "iterations", "nit", "seconds"),
@@ -18,14 +18,13 @@ SOLVERS = {
     "iqp-fourier": lambda: iqp.solve(UTILITY, FEATURES, K, method="fourier"),
     "vanished": lambda: iqp.solve(UTILITY, 1e9 * FEATURES, K),
     "power": lambda: iqp.power_steps(UTILITY, SIMILARITY, np.arange(K)),
-    "lp-highs": lambda: iqp.solve_lp_as_written(UTILITY, SIMILARITY, K),
-    "lp-cbc": lambda: iqp.solve_lp_as_written(UTILITY, SIMILARITY, K, solver="cbc"),
-    "lp-merged": lambda: iqp.solve_lp_merged(UTILITY, SIMILARITY, K),
-    "milp-highs": lambda: bounds.exact_milp(UTILITY, SIMILARITY, K),
-    "milp-cbc": lambda: bounds.exact_milp(UTILITY, SIMILARITY, K, solver="cbc"),
-    "swap": lambda: search.swap_search(UTILITY, SIMILARITY, np.arange(K)),
+    "lp-highs": lambda: exact.solve_lp_as_written(UTILITY, SIMILARITY, K),
+    "lp-cbc": lambda: exact.solve_lp_as_written(UTILITY, SIMILARITY, K, solver="cbc"),
+    "milp-highs": lambda: exact.exact_milp(UTILITY, SIMILARITY, K),
+    "milp-cbc": lambda: exact.exact_milp(UTILITY, SIMILARITY, K, solver="cbc"),
+    "swap": lambda: exact.swap_search(UTILITY, SIMILARITY, np.arange(K)),
     "geda": lambda: geda.solve(NORMS, K),
-    "geda-milp": lambda: geda.solve_milp_as_written(NORMS, K),
+    "geda-milp": lambda: exact.solve_milp_as_written(NORMS, K),
     "wasserstein": lambda: geda.wasserstein(NORMS, K),
     "match": lambda: matching.match(FEATURES, K),
 }
@@ -47,9 +46,3 @@ def test_every_solver_reports_the_same_fields(solve):
     assert (found.gap is None) == (found.bound is None)
     if found.status == "optimal":
         assert found.gap <= 1e-9
-
-
-def test_the_lps_value_bounds_the_subset_it_is_rounded_to():
-    found = iqp.solve_lp_merged(UTILITY, SIMILARITY, K)
-    assert iqp.objective(UTILITY, SIMILARITY, found.indices) < found.objective
-    assert found.objective == pytest.approx(bounds.sums_bound(UTILITY, SIMILARITY, K))

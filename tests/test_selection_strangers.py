@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers import StudyError
-from helpers.selection import chance, dpp, geda, gradients, iqp, kernels, prototypes
+from helpers.selection import chance, dpp, gaussian_sums, geda, gradients, iqp, prototypes
 from helpers.selection.coverage_centric import coverage_centric
 from helpers.selection.registry import Pool, select
 
@@ -45,12 +45,12 @@ def test_an_outlier_is_what_the_median_complains_of():
     features = np.arange(7, dtype=np.float32)[:, None]
     features[3] = 1e15
     with pytest.raises(StudyError, match="^features spread too far .* in float32: scale or drop"):
-        kernels.median_distance(features)
+        gaussian_sums.median_distance(features)
 
 
 def test_rows_that_coincide_are_what_the_median_complains_of():
     with pytest.raises(StudyError, match="^features have no median distance: more than half"):
-        kernels.median_distance(np.zeros((9, 2)))
+        gaussian_sums.median_distance(np.zeros((9, 2)))
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 0])
@@ -72,8 +72,8 @@ def test_far_rows_are_told_in_words_not_in_warnings(kind, far, n_far):
     labels = np.arange(60) % 3
     calls = [
         lambda: dpp.select(features, 5, 0),
-        lambda: kernels.gaussian_similarity(features),
-        lambda: kernels.row_sums(features),
+        lambda: gaussian_sums.gaussian_similarity(features),
+        lambda: gaussian_sums.row_sums(features),
         lambda: iqp.solve(np.ones(60), features, 5, memory=0).indices,
         lambda: prototypes.moderate(features, labels, 5),
         lambda: gradients.craig(features, 5)[1],
@@ -101,8 +101,8 @@ def test_a_median_that_is_rounding_is_no_bandwidth():
     features = np.random.default_rng(0).normal(size=(300, 8))
     features[:6] *= 1e30  # about the mean the others now lie at distances that rounding made
     with pytest.raises(StudyError, match="^features spread too far .* scale or drop"):
-        kernels.median_distance(features)
-    assert kernels.median_distance(features[6:]) == pytest.approx(4, abs=0.5)
+        gaussian_sums.median_distance(features)
+    assert gaussian_sums.median_distance(features[6:]) == pytest.approx(4, abs=0.5)
 
 
 def test_kernels_too_large_to_be_summed_are_refused():

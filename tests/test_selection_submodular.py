@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from helpers.measurements import submodular_claims
 from helpers.selection import cells, coverage_diversity as coverage, foresight, lazy, similarities
-from helpers.selection.kernels import median_distance
+from helpers.selection.gaussian_sums import median_distance
 from helpers.selection.submodular import (
     coverage_diversity,
     coverage_diversity_value,

@@ -7,16 +7,16 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.measurements.table import WEIGHT, Measured, made_up_pool, measurement, share_of
-from helpers.selection import bounds, iqp, search
-from helpers.selection.kernels import gaussian_similarity
+from helpers.selection import exact, iqp
+from helpers.selection.gaussian_sums import gaussian_similarity
 
 SMALL = 1e-9  # a value closer to the optimum than this share is the optimum
 KINDS = ("random", "kernel", "distance")
 METHODS = ("lp", "power_shifted", "power", "greedy", "swap", "best")
 BOUNDS = {
-    "sums": bounds.sums_bound,
-    "partners": bounds.partners_bound,
-    "spectral": bounds.spectral_bound,
+    "sums": exact.sums_bound,
+    "partners": exact.partners_bound,
+    "spectral": exact.spectral_bound,
 }
 N_SDP = 30  # rows up to which the semi-definite bound is computed
 
@@ -93,8 +93,8 @@ def _subsets(utility: np.ndarray, similarity: np.ndarray, k: int) -> tuple[dict,
     start = iqp.lp_relaxation(utility, similarity, k, WEIGHT)
     shifted = iqp.power_steps(utility, similarity, start, WEIGHT, shift="auto")
     power = iqp.power_steps(utility, similarity, start, WEIGHT, shift=None)
-    swap = search.swap_search(utility, similarity, power.indices, WEIGHT)
-    greedy = search.greedy(utility, similarity, k, WEIGHT)
+    swap = exact.swap_search(utility, similarity, power.indices, WEIGHT)
+    greedy = exact.greedy(utility, similarity, k, WEIGHT)
     values = {
         "lp": iqp.objective(utility, similarity, start, WEIGHT),
         "power_shifted": iqp.objective(utility, similarity, shifted.indices, WEIGHT),
@@ -126,7 +126,7 @@ def _compared(
         column[f"above_{name}"] = (value - optimum) / optimum
     column["above_sdp"] = np.nan
     if has_sdp:
-        relaxed = bounds.sdp_bound(utility, similarity, k, WEIGHT, time_limit)
+        relaxed = exact.sdp_bound(utility, similarity, k, WEIGHT, time_limit)
         column["above_sdp"] = (relaxed.bound - optimum) / optimum
         column["seconds_sdp"] = relaxed.seconds
     return column
@@ -135,10 +135,10 @@ def _compared(
 def _optimum(utility: np.ndarray, similarity: np.ndarray, k: int, time_limit: float) -> float:
     """Return the best x'Qx, or NaN where the time did not suffice to prove it."""
     try:
-        exact = bounds.exact_milp(utility, similarity, k, WEIGHT, time_limit=time_limit)
+        found = exact.exact_milp(utility, similarity, k, WEIGHT, time_limit=time_limit)
     except StudyError:
         return float("nan")
-    return exact.objective if exact.success else float("nan")
+    return found.objective if found.success else float("nan")
 
 
 def _summary(kind: str, rows: dict[str, np.ndarray]) -> dict[str, float | int | None]:

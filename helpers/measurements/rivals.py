@@ -21,9 +21,9 @@ from helpers.measurements.table import (
     seconds_table,
     share_of,
 )
-from helpers.selection import chance, dpp, geda, iqp, kcenters
+from helpers.selection import chance, dpp, exact, geda, iqp, kcenters
 from helpers.selection.coverage_diversity import coverage_diversity
-from helpers.selection.kernels import median_distance
+from helpers.selection.gaussian_sums import median_distance
 
 SLOW = ("exact", "greedy", "lazy")
 LARGE = 2 / 3  # k / N of `budgeted` Table III
@@ -112,7 +112,7 @@ def _kernel_and_lp(n: int, share: float, d: int, seed: int) -> float:
     features, utility = made_up_pool(n, d, np.random.default_rng(seed))
     similarity = iqp.gaussian_similarity(features, median_distance(features))
     k = share_of(n, share)
-    return seconds_of(lambda: iqp.solve_lp_as_written(utility, similarity, k, WEIGHT))
+    return seconds_of(lambda: exact.solve_lp_as_written(utility, similarity, k, WEIGHT))
 
 
 @measurement("textbook-draws", threads=1)
@@ -226,11 +226,11 @@ def geda_milp(
     classes = {n: [rng.gamma(2, 1, n) for _ in range(repeats)] for n in sizes}
     differences, proofs = [], []
     for solver in solvers:
-        geda.solve_milp_as_written(classes[sizes[0]][0], 3, n_nodes, solver)  # loads the solver
+        exact.solve_milp_as_written(classes[sizes[0]][0], 3, n_nodes, solver)  # loads the solver
         medians = []
         for n in sizes:
             k = share_of(n, share)
-            solved = [geda.solve_milp_as_written(g, k, n_nodes, solver) for g in classes[n]]
+            solved = [exact.solve_milp_as_written(g, k, n_nodes, solver) for g in classes[n]]
             closed = [geda.objective(g, geda.geda(g, k, n_nodes), n_nodes) for g in classes[n]]
             differences += [abs(s.objective - c) for s, c in zip(solved, closed, strict=True)]
             proofs += [s.success for s in solved]
@@ -307,9 +307,9 @@ def _stopped(
     """Return CBC's answer and the limit it had; a busy machine gets four and sixteen times it."""
     for limit in (time_limit, 4 * time_limit):
         with suppress(StudyError):
-            return limit, geda.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)
+            return limit, exact.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)
     limit = 16 * time_limit
-    return limit, geda.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)
+    return limit, exact.solve_milp_as_written(norms, k, n_nodes, "cbc", limit)
 
 
 @measurement("kcenters-time")

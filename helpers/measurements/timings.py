@@ -17,8 +17,8 @@ from helpers.measurements.table import (
     seconds_of,
     share_of,
 )
-from helpers.selection import iqp
-from helpers.selection.kernels import median_distance
+from helpers.selection import exact, iqp
+from helpers.selection.gaussian_sums import median_distance
 
 
 @measurement("lp-time")
@@ -81,7 +81,7 @@ def _written_lp(
     features, utility = made_up_pool(n, d, rng)
     similarity = iqp.gaussian_similarity(features.astype(np.float64), "median")
     k = share_of(n, share)
-    result = iqp.solve_lp_as_written(utility, similarity, k, WEIGHT, solver)
+    result = exact.solve_lp_as_written(utility, similarity, k, WEIGHT, solver)
     closed = iqp.lp_relaxation(utility, similarity, k, WEIGHT)
     best = (utility + WEIGHT * (similarity.sum(axis=1) - 1))[closed].sum()
     same = set(closed.tolist()) == set(result.indices.tolist())
@@ -247,9 +247,9 @@ def scaling(
         (len(sizes),).
     """
     ways = {
-        "matrix": {"method": "exact", "threads": 1},
-        "blocks": {"method": "exact", "memory": 0, "threads": 1},
-        "fourier": {"method": "fourier", "threads": 1},
+        "matrix": {"method": "exact"},
+        "blocks": {"method": "exact", "memory": 0},
+        "fourier": {"method": "fourier"},
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     quality = []

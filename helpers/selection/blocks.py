@@ -36,15 +36,19 @@ def in_order(
     """Yield work(item) in the order of the items, at most a few ahead of the reader.
 
     NumPy lets other threads run inside products and exponentials, so plain threads share the
-    cores; each product keeps to its own thread meanwhile.
+    cores; each product keeps to its own thread meanwhile. `threadpoolctl.threadpool_limits`
+    around a call limits these threads as well.
     """
+    if threads > 1:
+        from threadpoolctl import ThreadpoolController
+
+        pools = ThreadpoolController().select(user_api="blas")
+        threads = min([threads, *(pool["num_threads"] for pool in pools.info())])
     if threads == 1:
         yield from map(work, items)
         return
-    from threadpoolctl import threadpool_limits
-
     pending: deque = deque()
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with pools.limit(limits=1), ThreadPoolExecutor(threads) as pool:
         for item in items:
             pending.append(pool.submit(work, item))
             if len(pending) > 2 * threads:

@@ -6,8 +6,8 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.checks import check_choice, check_features, check_k
+from helpers.selection.gaussian_sums import check_bandwidth
 from helpers.selection.kcenters import greedy_k_centers
-from helpers.selection.kernels import check_bandwidth
 from helpers.selection.similarities import MEMORY, Gaussian, check_memory, rows_at_once
 
 HOW = ("lazy", "naive")

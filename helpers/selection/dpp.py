@@ -19,7 +19,7 @@ from helpers.selection.determinants import (
     sample_projection,
     update_upper,
 )
-from helpers.selection.kernels import gaussian_similarity
+from helpers.selection.gaussian_sums import gaussian_similarity
 
 MODES = ("sample", "map")
 N_MAX = 12_000  # rows `select` takes; the eigenvectors need about 7 GB there

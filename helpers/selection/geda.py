@@ -1,34 +1,24 @@
 """GEDA: a subset whose gradient norms are distributed as those of the whole class.
 
-Gathered here: its limit for N to infinity (`ecdf`) and its program as printed (`geda_milp`).
+A point enters problem (P) only through the interval between two nodes that holds its norm, so
+the best counts per interval solve it; which points of an interval is left open.
 """
 
+import heapq
+import math
 import time
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import OptimizeResult
+from scipy.special import ndtr
 
 from helpers import StudyError
 from helpers.checks import check_choice, check_k, check_rng, check_scores
-from helpers.selection import quadrature
-from helpers.selection.ecdf import evenly_spaced, proven, ranking, w1, wasserstein
-from helpers.selection.geda_milp import solve_milp_as_written
-from helpers.selection.quadrature import objective
 from helpers.selection.quotas import allocate, interleave
 
 WITHIN = ("spread", "random", "first")
-
-__all__ = [
-    "WITHIN",
-    "evenly_spaced",
-    "geda",
-    "objective",
-    "random_per_quartile",
-    "solve",
-    "solve_milp_as_written",
-    "w1",
-    "wasserstein",
-]
+Heap = list[tuple[float, float]]  # (place, slope) of the bends of a convex function
 
 
 def geda(
@@ -40,25 +30,15 @@ def geda(
 ) -> np.ndarray:
     """Pick k points whose distribution of norms is closest to that of all, in closed form.
 
-    Args:
-        norms: Gradient norms of one class at epoch 0, shape (n,), finite, >= 0.
-        k: Points to keep, 1 <= k <= n.
-        n_nodes: The paper's N: equal-width intervals of the trapezoid rule, >= 2.
-        within: Which points of an interval: "spread" evenly by rank, "random", or the "first"
-            by row; the program leaves this open.
-        rng: Seed or generator, needed for within="random" only.
+    Args and errors: as `solve`, with n_nodes equal-width intervals of the trapezoid rule.
 
     Returns:
         Row numbers, shape (k,), int64, the intervals interleaved.
 
-    Raises:
-        ValueError: If norms, k, n_nodes or within are invalid, or rng is missing.
-
     Source: `geda` section 4.1, problem (P).
 
-    Note: a point enters (P) only through the interval of its norm. With C_m points at or below
-    node m, k * C_m / n rounded to nearest makes every term least and never asks an interval
-    for more points than it holds: no solver is needed.
+    Note: with C_m points at or below node m, k * C_m / n rounded to nearest makes every term
+    least and never asks an interval for more points than it holds: no solver is needed.
     """
     return solve(norms, k, n_nodes, within=within, rng=rng).indices
 
@@ -77,7 +57,7 @@ def solve(
     """Solve (P), or a variant that the paper leaves open, to proven optimality.
 
     Args:
-        norms: Gradient norms of one class, shape (n,), finite, >= 0.
+        norms: Gradient norms of one class at epoch 0, shape (n,), finite, >= 0.
         k: Points to keep, 1 <= k <= n.
         n_nodes: The paper's N, intervals, >= 2; even for Simpson's rule.
         rule: "trapezoid" or "simpson" (equal nodes only).
@@ -85,7 +65,8 @@ def solve(
         ecdf: The class's "step" function, or "smoothed" by a Gaussian kernel; the subset's
             stays a step function.
         bandwidth: Of the smoothed ECDF, in units of the norms, or "silverman".
-        within: "spread", "random" or "first", as in `geda`.
+        within: Which points of an interval: "spread" evenly by rank, "random", or the "first"
+            by row; the program leaves this open.
         rng: Seed or generator, needed for within="random" only.
 
     Returns:
@@ -100,38 +81,33 @@ def solve(
 
     Note: on a step ECDF the rule's weights play no part, as each term is least by itself; so
         Simpson's rule keeps what the trapezoid keeps. A smoothed target may ask a bin for more
-        than it holds; `quadrature.counts_in_capacity` then finds the best counts.
+        than it holds; `counts_in_capacity` then finds the best counts.
     """
     start = time.perf_counter()
-    norms, k = _checked(norms, k, within, rng)
-    rng = check_rng(rng) if within == "random" else None
-    n_nodes = quadrature.check_rule(n_nodes, rule, nodes, ecdf)
-    order = ranking(norms)
-    ordered, n = norms[order], len(norms)
-    inner, weights = quadrature.nodes_and_weights(ordered, n_nodes, rule, nodes)
-    below = quadrature.counts_below(ordered, inner)
-    if ecdf == "step":
-        kept, share = quadrature.nearest_counts(below, n, k), below / n
-        bins, how = 0, "proven: every term is least by itself"
-    else:
-        share = quadrature.smoothed_shares(ordered, inner, bandwidth)
-        capacity = np.diff(below, prepend=0, append=n)
-        kept = quadrature.counts_in_capacity(k * share, weights, capacity, k)
-        bins, how = n_nodes, "proven by dynamic programming over the bins"
-    indices = _pick(order, below, kept, k, within, rng)
-    return proven(indices, float(weights @ np.abs(share - kept / k)), start, how, bins)
-
-
-def _checked(norms: np.ndarray, k: int, within: str, rng: object) -> tuple[np.ndarray, int]:
-    """Return norms and k where they and the choice within bins are valid."""
     norms = check_scores(norms, finite=True)
     if norms.min() < 0:
         raise StudyError(f"norms must not be negative, got {norms.min():.4g}")
-    k = check_k(k, len(norms))
+    n, k = len(norms), check_k(k, len(norms))
     check_choice(within, WITHIN, "within")
-    if within == "random" and rng is None:
-        raise StudyError("within='random' needs rng, a seed or a numpy.random.Generator")
-    return norms, k
+    if within == "random":
+        if rng is None:
+            raise StudyError("within='random' needs rng, a seed or a numpy.random.Generator")
+        rng = check_rng(rng)
+    n_nodes = check_rule(n_nodes, rule, nodes, ecdf)
+    order = ranking(norms)
+    ordered = norms[order]
+    inner, weights = nodes_and_weights(ordered, n_nodes, rule, nodes)
+    below = np.searchsorted(ordered, inner, side="right")
+    if ecdf == "step":
+        kept, share = nearest_counts(below, n, k), below / n
+        bins, how = 0, "proven: every term is least by itself"
+    else:
+        share = smoothed_shares(ordered, inner, bandwidth)
+        capacity = np.diff(below, prepend=0, append=n)
+        kept = counts_in_capacity(k * share, weights, capacity, k)
+        bins, how = n_nodes, "proven by dynamic programming over the bins"
+    indices = _pick(order, below, kept, k, within, rng)
+    return _proven(indices, float(weights @ np.abs(share - kept / k)), start, how, bins)
 
 
 def _pick(
@@ -142,34 +118,22 @@ def _pick(
     within: str,
     rng: np.random.Generator | None,
 ) -> np.ndarray:
-    """Return the rows of each bin in keep-first order, the bins interleaved.
+    """Return k rows, the bins interleaved: `kept` of the `below` at or below each inner node.
 
-    Args:
-        order: Row numbers by rising norm, shape (n,).
-        below: Points at or below each interior node, shape (N - 1,).
-        kept: How many of them to keep, shape (N - 1,).
-        k: Points to keep in all.
-        within: "spread", "random" or "first".
-        rng: For "random".
+    Order holds all rows by rising norm; below and kept have shape (N - 1,).
     """
-    edges = np.concatenate([[0], below, [len(order)]])
     shares = np.diff(kept, prepend=0, append=k)
     if within != "spread":
+        arranged = rng.permutation if within == "random" else np.sort
         bins = zip(np.split(order, below), shares.tolist(), strict=True)
-        return interleave([_take(rows, m, within, rng) for rows, m in bins])
-    # All bins at once, the same as `even_ranks` and `interleave` bin by bin.
+        return interleave([arranged(rows)[:m] for rows, m in bins])
+    # Ranks floor((j + 1/2) n_bin / share) in every bin at once, then as `interleave`.
+    edges = np.concatenate([[0], below, [len(order)]])
     of = np.repeat(np.arange(len(shares)), shares)
     place = np.arange(k) - (np.cumsum(shares) - shares)[of]
     share = shares[of]
     rows = order[edges[of] + (2 * place + 1) * np.diff(edges)[of] // (2 * share)]
     return rows[np.argsort((place + 0.5) / share, kind="stable")]
-
-
-def _take(rows: np.ndarray, m: int, within: str, rng: np.random.Generator | None) -> np.ndarray:
-    """Return m of the rows, which are sorted by norm."""
-    if within == "random":
-        return rng.permutation(rows)[:m]
-    return np.sort(rows)[:m]
 
 
 def random_per_quartile(norms: np.ndarray, k: int, rng: int | np.random.Generator) -> np.ndarray:
@@ -192,6 +156,316 @@ def random_per_quartile(norms: np.ndarray, k: int, rng: int | np.random.Generato
     k = check_k(k, len(norms))
     quarters = np.array_split(ranking(norms), 4)
     shares = allocate(np.array([len(rows) for rows in quarters]), k)
-    return interleave(
-        [_take(rows, m, "random", rng) for rows, m in zip(quarters, shares, strict=True)]
+    return interleave([rng.permutation(rows)[:m] for rows, m in zip(quarters, shares, strict=True)])
+
+
+def evenly_spaced(norms: np.ndarray, k: int) -> np.ndarray:
+    """Keep every (n/k)-th point of the ranking by norm.
+
+    Args:
+        norms: Gradient norms of one class, shape (n,).
+        k: Points to keep, 1 <= k <= n.
+
+    Returns:
+        Row numbers by rising norm, shape (k,), int64.
+
+    Raises:
+        ValueError: If norms or k are invalid.
+
+    Source: `geda` section 5.4.
+
+    Note: the footnote's modulo rule drops the same fifth of the data at 60, 40 and 20 %; these
+    ranks, floor((j + 1/2) n / k), are evenly spaced at every k, and no subset of k points is
+    closer to the class in Wasserstein-1 distance (see `wasserstein`).
+    """
+    norms = check_scores(norms)
+    k = check_k(k, len(norms))
+    ranks = (2 * np.arange(k, dtype=np.int64) + 1) * len(norms) // (2 * k)
+    return ranking(norms)[ranks]
+
+
+def wasserstein(norms: np.ndarray, k: int) -> OptimizeResult:
+    """Pick the k points whose ECDF encloses the least area with that of the class, exactly.
+
+    Args:
+        norms: Gradient norms of one class, shape (n,), finite.
+        k: Points to keep, 1 <= k <= n.
+
+    Returns:
+        As `solve`, with indices (k,) by rising norm, those of `evenly_spaced`; objective and
+        bound are the distance `w1`, in units of the norms.
+
+    Raises:
+        ValueError: If norms or k are invalid.
+
+    Source: `geda` section 4.1 with N to infinity; section 5.4 for the rule.
+
+    Note: the area is the integral over u in (0, 1) of the distance between the two quantile
+        functions. The subset's is constant on each ((j - 1) / k, j / k], so no constant there
+        beats the median of the class's, its quantile at the middle (j - 1/2) / k. As k <= n
+        these middles lie 1/n or more apart and name k different points: the bound is reached
+        for every n and k, whether or not k divides n.
+    """
+    start = time.perf_counter()
+    norms = check_scores(norms, finite=True)
+    selected = evenly_spaced(norms, k)
+    message = "proven: every quantile is the median of its block"
+    return _proven(selected, w1(norms, selected), start, message)
+
+
+def _proven(
+    indices: np.ndarray, objective: float, start: float, message: str, iterations: int = 0
+) -> OptimizeResult:
+    return OptimizeResult(
+        indices=indices,
+        objective=objective,
+        fun=objective,
+        bound=objective,
+        gap=0.0,
+        iterations=iterations,
+        nit=iterations,
+        seconds=time.perf_counter() - start,
+        status="optimal",
+        success=True,
+        message=message,
     )
+
+
+def w1(norms: np.ndarray, selected: np.ndarray) -> float:
+    """Return the exact area between the step ECDFs of a class and of a subset of it.
+
+    Args:
+        norms: Gradient norms of one class, shape (n,), finite.
+        selected: Row numbers of the subset, shape (k,), without repeats.
+
+    Returns:
+        The Wasserstein-1 distance, in units of the norms; O(n log n).
+
+    Raises:
+        ValueError: If norms are invalid, or selected names no rows, a row twice or none there is.
+
+    Source: `geda` section 4.1, the integral before any quadrature rule.
+    """
+    norms, rows = check_scores(norms, finite=True), np.asarray(selected)
+    n = len(norms)
+    whole = rows.ndim == 1 and rows.size > 0 and np.issubdtype(rows.dtype, np.integer)
+    if not whole or rows.min() < 0 or rows.max() >= n or len(np.unique(rows)) < len(rows):
+        raise StudyError(f"selected must hold different row numbers in 0..{n - 1}, shape (k,)")
+    is_selected = np.zeros(n, dtype=bool)
+    is_selected[rows] = True
+    order, k = ranking(norms), len(rows)
+    # k * count - n * count of the kept is whole: only the widths carry rounding.
+    heights = k * np.arange(1, n, dtype=np.int64) - n * np.cumsum(is_selected[order][:-1])
+    return float(np.abs(heights) @ np.diff(norms[order]) / (n * k))
+
+
+def objective(
+    norms: np.ndarray,
+    selected: np.ndarray,
+    n_nodes: int = 5,
+    rule: str = "trapezoid",
+    nodes: str = "equal",
+    ecdf: str = "step",
+    bandwidth: float | str = "silverman",
+) -> float:
+    """Return a quadrature estimate of the L1 distance between the two ECDFs.
+
+    Args:
+        norms: Gradient norms of one class, shape (n,).
+        selected: Row numbers of the subset, shape (k,), k >= 1.
+        n_nodes: The paper's N; this and the rest are as in `solve`.
+        rule: Of quadrature.
+        nodes: Their places.
+        ecdf: The class's.
+        bandwidth: Of the smoothed ECDF.
+
+    Returns:
+        The rule's sum over interior nodes of |F_all - F_subset|, in units of the norms; for the
+        trapezoid on equal nodes (M - m) / N times the plain sum.
+
+    Raises:
+        ValueError: If norms or the rule are invalid, or the subset is empty.
+
+    Source: `geda` section 4.1; the rule's end terms are taken as 0, as there.
+    """
+    norms = check_scores(norms, finite=True)
+    check_k(len(selected), len(norms))
+    n_nodes = check_rule(n_nodes, rule, nodes, ecdf)
+    ordered = np.sort(norms)
+    inner, weights = nodes_and_weights(ordered, n_nodes, rule, nodes)
+    share_all = np.searchsorted(ordered, inner, side="right") / len(norms)
+    if ecdf == "smoothed":
+        share_all = smoothed_shares(ordered, inner, bandwidth)
+    share = np.searchsorted(np.sort(norms[selected]), inner, side="right") / len(selected)
+    return float(weights @ np.abs(share_all - share))
+
+
+def ranking(norms: np.ndarray) -> np.ndarray:
+    """Return the row numbers by rising norm, equal norms in row order, shape (n,), int64."""
+    order = np.argsort(norms)  # three times as fast as the stable sort, equal without ties
+    ordered = norms[order]
+    has_ties = (ordered[1:] == ordered[:-1]).any()
+    return np.argsort(norms, kind="stable") if has_ties else order
+
+
+def check_rule(
+    n_nodes: int, rule: str = "trapezoid", nodes: str = "equal", ecdf: str = "step"
+) -> int:
+    """Return n_nodes as an int where it is a whole number >= 2 and suits the rule."""
+    check_choice(rule, ("trapezoid", "simpson"), "rule")
+    check_choice(nodes, ("equal", "quantile"), "nodes")
+    check_choice(ecdf, ("step", "smoothed"), "ecdf")
+    if not isinstance(n_nodes, Integral) or n_nodes < 2:
+        raise StudyError(f"n_nodes must be a whole number from 2 upwards, got {n_nodes!r}")
+    if rule == "simpson" and n_nodes % 2:
+        raise StudyError(f"n_nodes must be even for Simpson's rule, got {n_nodes}")
+    if rule == "simpson" and nodes == "quantile":
+        raise StudyError("rule='simpson' needs nodes='equal', its weights hold for equal widths")
+    return int(n_nodes)
+
+
+def nodes_and_weights(
+    ordered: np.ndarray, n_nodes: int, rule: str = "trapezoid", nodes: str = "equal"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the interior nodes and their weights in the quadrature rule.
+
+    Args:
+        ordered: Norms of one class, sorted, shape (n,).
+        n_nodes: The paper's N, intervals.
+        rule: "trapezoid" or "simpson".
+        nodes: "equal" widths between the smallest norm m and the largest M, or "quantile": node
+            j is the ceil(j n / N)-th smallest norm.
+
+    Returns:
+        Nodes t_j rising, and weights in units of the norms, both shape (N - 1,).
+
+    Source: `geda` section 4.1 (trapezoid, equal widths), section 6.1 (Simpson, left open).
+    """
+    low, high = ordered[0], ordered[-1]
+    if nodes == "quantile":
+        ranks = -(-np.arange(1, n_nodes) * len(ordered) // n_nodes) - 1
+        inner = ordered[ranks]
+        ends = np.concatenate([[low], inner, [high]])
+        return inner, (ends[2:] - ends[:-2]) / 2
+    inner = np.linspace(low, high, n_nodes + 1)[1:-1]
+    shape = np.ones(n_nodes - 1)
+    if rule == "simpson":
+        shape = np.where(np.arange(1, n_nodes) % 2, 4, 2) / 3
+    return inner, (high - low) / n_nodes * shape
+
+
+def nearest_counts(below: np.ndarray, n: int, k: int) -> np.ndarray:
+    """Return k * C_j / n rounded to nearest, halves upwards: the best counts for a step ECDF.
+
+    C_j of n points lie at or below node j: below, shape (N - 1,), int64; so is the result. In
+    integers, as floats break exact halves the wrong way (n = 22, k = 11, C = 15).
+    """
+    return (2 * k * below + n) // (2 * n)
+
+
+def counts_in_capacity(
+    targets: np.ndarray, weights: np.ndarray, capacity: np.ndarray, k: int
+) -> np.ndarray:
+    """Minimise sum_j w_j |a_j - S_j| over whole S_j with 0 <= S_j - S_{j-1} <= capacity_j.
+
+    Args:
+        targets: a_j, shape (N - 1,), in 0..k, not whole in general.
+        weights: w_j >= 0, shape (N - 1,).
+        capacity: Points of the class in each bin, shape (N,), sum n >= k.
+        k: S_N; S_0 is 0.
+
+    Returns:
+        S_j, shape (N - 1,), int64, an exact minimiser.
+
+    Note: dynamic programming over the bins. The best cost of bins 1..j as a function of S_j is
+        convex and piecewise linear with bends at whole numbers, so it is kept as two heaps of
+        bends, left and right of its minimum; a bin's capacity moves the right heap. Walking
+        back, each S_j is its function's minimum cut off at what S_{j+1} leaves open.
+    """
+    left, right, minima, shift = [(0.0, math.inf)], [(0.0, math.inf)], [], 0
+    for target, weight, room in zip(targets.tolist(), weights.tolist(), capacity, strict=False):
+        shift += int(room)
+        whole = math.floor(target)
+        part = target - whole
+        # On whole numbers |S - a| is (1 - part) |S - floor a| + part |S - floor a - 1| - const.
+        _bend(left, right, whole, weight * (1 - part), shift)
+        _bend(left, right, whole + 1, weight * part, shift)
+        minima.append(int(-left[0][0]))
+    kept = [k]
+    for best, room in zip(reversed(minima), reversed(capacity.tolist()), strict=False):
+        kept.append(min(max(best, kept[-1] - room), kept[-1]))
+    return np.array(kept[:0:-1], dtype=np.int64)
+
+
+def _bend(left: Heap, right: Heap, place: int, slope: float, shift: int) -> None:
+    """Add slope * |S - place| to the function that the two heaps hold.
+
+    Each side is pushed through the other: what comes out keeps the minimum between them.
+    """
+    if slope <= 0:
+        return
+    heapq.heappush(left, (-place, slope))
+    for minus, part in _drawn(left, slope):
+        heapq.heappush(right, (-minus - shift, part))
+    heapq.heappush(right, (place - shift, slope))
+    for shifted, part in _drawn(right, slope):
+        heapq.heappush(left, (-(shifted + shift), part))
+
+
+def _drawn(heap: Heap, slope: float) -> Heap:
+    """Take bends worth a slope in all from the top of a heap; the outermost one never ends."""
+    taken = []
+    while slope > 0:
+        place, there = heap[0]
+        part = min(there, slope)
+        if part == there:
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (place, there - part))
+        taken.append((place, part))
+        slope -= part
+    return taken
+
+
+def silverman(ordered: np.ndarray) -> float:
+    """Return the rule of thumb 0.9 min(sd, IQR / 1.34) n^(-1/5); the sd where the IQR is 0.
+
+    Source: B. W. Silverman, Density Estimation (1986), equation 3.31.
+    """
+    spread = float(ordered.std())
+    lower, upper = np.percentile(ordered, [25, 75])
+    if upper > lower:
+        spread = min(spread, float(upper - lower) / 1.34)
+    return 0.9 * spread * len(ordered) ** -0.2
+
+
+def smoothed_shares(
+    ordered: np.ndarray, inner: np.ndarray, bandwidth: float | str = "silverman"
+) -> np.ndarray:
+    """Return the mean over i of Phi((t_j - g_i) / bandwidth): a class's smoothed ECDF at nodes.
+
+    Args:
+        ordered: Norms g, sorted, shape (n,).
+        inner: Nodes t, shape (N - 1,).
+        bandwidth: Standard deviation of the kernel in units of the norms, or "silverman".
+
+    Returns:
+        Shape (N - 1,); the step ECDF where all norms are equal, Silverman's bandwidth being 0.
+
+    Raises:
+        ValueError: If bandwidth is neither "silverman" nor a finite number above 0.
+    """
+    if isinstance(bandwidth, str) and bandwidth == "silverman":
+        bandwidth = silverman(ordered)
+    elif not (isinstance(bandwidth, Real) and 0 < bandwidth < math.inf):
+        raise StudyError(f"bandwidth must be 'silverman' or a number above 0, got {bandwidth!r}")
+    if bandwidth == 0:
+        return np.searchsorted(ordered, inner, side="right") / len(ordered)
+    # Beyond 9 bandwidths Phi is 0 or 1 to the last digit of a double.
+    start = np.searchsorted(ordered, inner - 9 * bandwidth)
+    stop = np.searchsorted(ordered, inner + 9 * bandwidth)
+    near = [
+        ndtr((t - ordered[a:b]) / bandwidth).sum()
+        for t, a, b in zip(inner, start, stop, strict=True)
+    ]
+    return (start + np.array(near)) / len(ordered)

@@ -1,46 +1,79 @@
-"""Budgeted selection by an integer quadratic program: LP relaxation and truncated power."""
+"""Budgeted selection: max x'Qx over k rows, by its LP in closed form and truncated power.
 
+Q has the utilities u on its diagonal and lambda D off it (`budgeted` eq. 8). The n x n matrix is
+formed only where it fits the memory; otherwise Q is known through sums over rows of D.
+"""
+
+import contextlib
 import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_k, check_rng
+from helpers.checks import check_choice, check_k, check_rng, check_scores, check_similarity
 from helpers.scores import order
-from helpers.selection import iqp_task
-from helpers.selection.blocks import thread_count
-from helpers.selection.fourier import N_FREQUENCIES
-from helpers.selection.kernels import DIVERSITIES, bandwidth_of, gaussian_similarity, row_sums
-from helpers.selection.lp_written import solve_lp_as_written, solve_lp_merged
-from helpers.selection.power import (
-    check_program,
-    check_utility,
-    find_shift,
-    power_steps,
-    reported,
-    truncated_power,
+from helpers.selection import gaussian_sums
+from helpers.selection.gaussian_sums import (
+    Rows,
+    gaussian_similarity,
+    row_sums as row_sums,  # noqa: PLC0414  iqp.row_sums
 )
-from helpers.selection.quadratic import Matrix
-from helpers.selection.rows import read
-
-__all__ = [
-    "budgeted",
-    "find_shift",
-    "gaussian_similarity",
-    "lp_relaxation",
-    "objective",
-    "power_steps",
-    "row_sums",
-    "solve",
-    "solve_lp_as_written",
-    "solve_lp_merged",
-    "truncated_power",
-]
 
 MEMORY = 1 << 30  # bytes
-METHODS = ("auto", "exact", "fourier")
+N_MANY = 1_000_000  # rows from which random Fourier features are the default
+N_GATHERED = 4096  # rows of a matrix copied at once
+N_SAMPLED = 256  # rows whose exact sums tell whether the kernel has vanished
+N_PAIRS = 1_000_000_000  # pairs of selected rows whose exact kernel takes a few seconds
+VANISHED = 1e-6  # a kernel whose off-diagonal rows sum to less than this changes no ranking
+PROVEN = 1e-9  # relative distance to the bound from which a subset counts as optimal
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Q, known through sums over rows of D.
+
+    Attributes:
+        utility: Shape (n,), float64.
+        weight: The paper's lambda.
+        sums: Row sums of D less its diagonal, shape (n,), float64.
+        over: over(rows, signs) returns for every row i the sum of signs_j D_ij over those rows
+            j that are not i, shape (n,), float64.
+    """
+
+    utility: np.ndarray
+    weight: float
+    sums: np.ndarray
+    over: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+    def product(self, rows: np.ndarray) -> np.ndarray:
+        """Return Qx for the x that marks some rows, shape (n,), float64."""
+        n = len(self.utility)
+        if 2 * len(rows) <= n:
+            return self._signed(rows, np.ones(len(rows)))
+        others = np.delete(np.arange(n), rows)
+        product = self.weight * (self.sums - self.over(others, np.ones(len(others))))
+        product[rows] += self.utility[rows]
+        return product
+
+    def moved(self, product: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Return Qx of new rows (k,) from that of old ones, by the rows that changed or by all."""
+        entered = np.setdiff1d(new, old, assume_unique=True)
+        left = np.setdiff1d(old, new, assume_unique=True)
+        if 2 * len(entered) > min(len(old), len(product) - len(old)):
+            return self.product(new)
+        signs = np.repeat([1.0, -1.0], [len(entered), len(left)])
+        return product + self._signed(np.concatenate([entered, left]), signs)
+
+    def _signed(self, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
+        product = self.weight * self.over(rows, signs)
+        product[rows] += signs * self.utility[rows]
+        return product
 
 
 def objective(
@@ -48,14 +81,7 @@ def objective(
 ) -> float:
     """Return x'Qx of a subset: its utilities plus weight times its pairs' entries, each twice.
 
-    Args:
-        utility: Shape (n,).
-        similarity: Shape (n, n), symmetric; its diagonal is not used (eq. 8).
-        selected: Row numbers, shape (k,).
-        weight: The paper's lambda, >= 0.
-
-    Returns:
-        The value to be maximised.
+    Args: as `lp_relaxation`, with selected row numbers (k,); D's diagonal is not used (eq. 8).
 
     Source: `budgeted` eqs 7, 8.
     """
@@ -91,73 +117,131 @@ def lp_relaxation(
     return order(utility + weight * sums)[:k]
 
 
+def truncated_power(
+    utility: np.ndarray,
+    similarity: np.ndarray,
+    start: np.ndarray,
+    weight: float = 0.3,
+    shift: str | float | None = "auto",
+    max_steps: int = 100,
+) -> np.ndarray:
+    """Return the best subset that `power_steps` meets, shape (k,), int64, largest of Qx first."""
+    return power_steps(utility, similarity, start, weight, shift, max_steps).indices
+
+
+def power_steps(
+    utility: np.ndarray,
+    similarity: np.ndarray,
+    start: np.ndarray,
+    weight: float = 0.3,
+    shift: str | float | None = "auto",
+    max_steps: int = 100,
+) -> OptimizeResult:
+    """Improve a subset by x <- top-k of (Q + shift I) x until it repeats, and report the way.
+
+    Args:
+        utility: Shape (n,), finite, >= 0.
+        similarity: Shape (n, n), symmetric, entries >= 0.
+        start: Row numbers of the first subset, shape (k,), no repeats.
+        weight: The paper's lambda, >= 0.
+        shift: Added to the diagonal; "auto" takes one that makes Q positive semi-definite
+            (see `find_shift`), None iterates as printed, without.
+        max_steps: Products with Q at most.
+
+    Returns:
+        OptimizeResult with indices (k,), objective and fun (best x'Qx), objectives (x'Qx of each
+        subset met, start first), bound (the value of the LP relaxation), gap (relative),
+        iterations and nit (subsets after the start that were new), seconds, status ("optimal":
+        meets the bound; "local": a fixed subset; "feasible"), message, success (status is not
+        "feasible"), settled (a fixed subset was reached), shift.
+
+    Raises:
+        ValueError: If an argument is out of the ranges above.
+
+    Source: `budgeted` Algorithm 1, after Yuan & Zhang (2013).
+
+    Note: with a valid shift no step lowers x'Qx. Without one the subsets may run in a circle,
+    so the iteration ends on any subset seen before.
+    """
+    began = time.perf_counter()
+    utility, similarity, sums = check_program(utility, similarity, weight)
+    chosen = check_start(start, len(utility))
+    shift = find_shift(utility, similarity, weight) if shift == "auto" else _check_shift(shift)
+    program = Program(utility, weight, sums, partial(_matrix_sums_over, similarity))
+    return _reported(_iterate(program, chosen, shift, max_steps), began)
+
+
+def find_shift(utility: np.ndarray, similarity: np.ndarray, weight: float = 0.3) -> float:
+    """Return a diagonal shift that makes Q positive semi-definite, >= 0.
+
+    Where similarity has a unit diagonal and is positive semi-definite, as every Gaussian
+    kernel, Q - diag(u - weight) is too, and max(0, weight - min u) suffices. Otherwise the row
+    sums bound the eigenvalues (Gershgorin): safe, but so large that a start may not move.
+
+    Source: `budgeted` section III-C asks for "a positive scalar" without naming it.
+    """
+    diagonal = np.diagonal(similarity)
+    if np.allclose(diagonal, 1):
+        lifted = np.array(similarity, dtype=np.float64)
+        # A kernel computed in float32 misses being semi-definite by about its rounding.
+        rounding = 1e-5 if np.asarray(similarity).dtype == np.float32 else 1e-10
+        lifted[np.diag_indices_from(lifted)] += rounding * np.sqrt(len(lifted))
+        with contextlib.suppress(np.linalg.LinAlgError):
+            np.linalg.cholesky(lifted)
+            return max(0.0, float(weight - np.min(utility)))
+    off = np.asarray(similarity).sum(axis=1, dtype=np.float64) - diagonal
+    return max(0.0, float((weight * off - utility).max()))
+
+
 def solve(
     utility: np.ndarray,
     features: np.ndarray,
     k: int,
     weight: float = 0.3,
-    kernel: str = "gaussian",
     bandwidth: float | str = 1.0,
     diversity: str = "kernel",
-    shift: str | float | None = None,
-    memory: float = MEMORY,
-    start: str | np.ndarray = "lp",
-    *,
+    shift: str | float | None = "auto",
     max_steps: int = 100,
+    *,
     method: str = "auto",
-    n_frequencies: int = N_FREQUENCIES,
+    memory: float = MEMORY,
+    n_frequencies: int = gaussian_sums.N_FREQUENCIES,
     project: int | None = None,
-    finish: str | None = None,
-    threads: int | None = None,
     rng: int | np.random.Generator = 0,
 ) -> OptimizeResult:
     """Select k examples by the whole of Algorithm 1 after fine-tuning, for pools of any size.
 
-    The LP in closed form gives the first subset, truncated power improves it. The n x n matrix
-    is formed only where it fits; otherwise its sums are computed by tiles, each pair once for
-    all row sums, and afterwards only for rows that enter or leave.
+    The LP in closed form gives the first subset, truncated power improves it.
 
     Args:
         utility: How much each example is worth, shape (n,), finite, >= 0.
         features: Shape (n, d), finite; float32 and float16 are computed in float32, all else in
-            float64, twice as long. May be memory-mapped and read-only.
+            float64, twice as long. May be memory-mapped.
         k: Examples to keep, 1 <= k <= n.
         weight: The paper's lambda, >= 0.
-        kernel: "gaussian", the only one.
-        bandwidth: Of the kernel, the paper's 1, or "median" (distance).
+        bandwidth: Of the Gaussian kernel, the paper's 1, or "median" (distance).
         diversity: "kernel" as printed, which rewards likeness, or "distance", 1 - kernel.
-        shift: Added to Q's diagonal. None, the default here, iterates as Algorithm 1 is printed;
-            "auto", the default of `budgeted` and of the study's method "iqp", makes Q
-            semi-definite, so that no step lowers the objective (section III-C): max(0, weight -
-            min u) for the kernel; for the distance a bound by row sums, valid but so large that
-            the start may not move. Their answers may differ.
-        memory: Bytes; the matrix is formed where twice its size fits. Without it there are a
-            copy of the features and some tiles; with Fourier features only blocks of them.
-        start: "lp", or row numbers of the first subset, shape (k,).
+        shift: Added to Q's diagonal. "auto" makes Q semi-definite, so that no step lowers the
+            objective (section III-C): max(0, weight - min u) for the kernel; for the distance a
+            bound by row sums, so large that the start may not move. None iterates as printed.
         max_steps: Products with Q at most.
         method: "exact", "fourier" (random Fourier features), or "auto": exact below a million
             rows.
+        memory: Bytes; the matrix is formed where twice its size fits. Without it there are a
+            copy of the features and some tiles; with Fourier features only blocks of them.
         n_frequencies: Of the Fourier features, each with a cosine and a sine.
         project: p: use p random projections of the features (eq. 5); None uses them all.
-        finish: "swap" goes on by swap search where the matrix is formed; None ends here.
-        threads: Of the sums by tiles; None takes $OMP_NUM_THREADS, else one a core.
         rng: Seed or generator of projections and frequencies; equal seeds, equal answers.
 
     Returns:
-        OptimizeResult with indices (k,) int64, largest entry of Qx first; objective (x'Qx) and
-        fun; bound (the LP's value) and gap (relative to objective), None with Fourier features;
-        iterations and nit; seconds; status: "optimal" (meets the bound), "local" (a fixed subset)
-        or "feasible"; success, message, objectives (of each subset met, the start first; with
-        Fourier features their estimates), settled, shift, bandwidth, method ("matrix", "blocks"
-        or "fourier"), noise (spread of the Fourier error over that of the ranking, on a sample;
-        None otherwise).
+        As `power_steps`, with bound and gap None and objectives estimates where method is
+        "fourier"; also method ("matrix", "blocks" or "fourier") and bandwidth, a number.
 
     Raises:
         ValueError: If an argument is out of the ranges above.
 
     Warns:
-        UserWarning: If the kernel vanishes between all rows, the ranking is then by utility;
-            or if Fourier features return mostly noise.
+        UserWarning: If the kernel vanishes between all rows; the ranking is then by utility.
 
     Source: `budgeted` Algorithm 1; eqs 4 to 11.
 
@@ -165,39 +249,127 @@ def solve(
     features that is exact where the subset has up to 44,000 rows, else by their estimate.
     """
     began = time.perf_counter()
-    check_choice(kernel, ("gaussian",), "kernel")
-    check_choice(diversity, DIVERSITIES, "diversity")
-    check_choice(method, METHODS, "method")
-    check_choice(finish, (None, "swap"), "finish")
-    _check_numbers(memory, max_steps, start)
+    check_choice(diversity, gaussian_sums.DIVERSITIES, "diversity")
+    check_choice(method, ("auto", "exact", "fourier"), "method")
+    check_number(memory, "memory")
+    check_number(max_steps, "max_steps", Integral)
+    shift = shift if isinstance(shift, str) and shift == "auto" else _check_shift(shift)
     rng = check_rng(rng)
-    utility, rows = check_utility(utility, weight), read(features, project, rng)
+    utility, rows = check_utility(utility, weight), gaussian_sums.read(features, project, rng)
     k = check_k(k, len(utility))
-    if rows.n != len(utility):
-        raise StudyError(f"features and utility differ in length: {rows.n}, {len(utility)}")
-    h, threads = bandwidth_of(rows, bandwidth), thread_count(threads)
-    task = iqp_task.Task(utility, rows, k, weight, h, diversity, threads)
-    program = iqp_task.program_of(task, method, memory, n_frequencies, rng)
-    if finish == "swap" and not isinstance(program, Matrix):
-        raise StudyError("finish='swap' needs the matrix: a smaller pool, more memory or 'exact'")
-    if iqp_task.has_vanished(task, program):
-        result = iqp_task.by_utility(task, program.name != "fourier")
+    if len(rows) != len(utility):
+        raise StudyError(f"features and utility differ in length: {len(rows)}, {len(utility)}")
+    h = gaussian_sums.bandwidth_of(rows, bandwidth)
+    # Twice: beside the matrix there are rows gathered from it.
+    form = "matrix" if 2 * rows.dtype.itemsize * len(rows) ** 2 <= memory else "blocks"
+    if method == "fourier" or (method == "auto" and form == "blocks" and len(rows) >= N_MANY):
+        form = "fourier"
+    sums, over, largest = _kernel_sums(rows, h, form, n_frequencies, rng)
+    if diversity == "distance":
+        sums, over = len(rows) - 1 - sums, partial(_distances_over, over)
+    program = Program(utility, weight, sums, over)
+    if largest < VANISHED and len(rows) > 1:
+        result = _by_utility(program, k, h, diversity)
     else:
-        result = iqp_task.improve(task, program, start, shift, max_steps)
-        if finish == "swap":
-            iqp_task.swapped(task, program, result)
-    result.update(method=program.name, noise=program.noise, bandwidth=h)
-    return reported(result, began)
+        start = top(utility + weight * sums, k)
+        if shift == "auto":
+            lifts = weight - utility if diversity == "kernel" else weight * sums - utility
+            shift = max(0.0, float(lifts.max()))
+        result = _iterate(program, start, shift, max_steps)
+        if form == "fourier":
+            _evaluate(result, program, start, rows, h, diversity)
+    if form == "fourier":
+        result.bound = None
+    result.update(method=form, bandwidth=h)
+    return _reported(result, began)
 
 
-def _check_numbers(memory: float, max_steps: int, start: str | np.ndarray) -> None:
-    """Raise unless memory, max_steps and start can be used."""
-    if not isinstance(memory, Real) or not memory >= 0:
-        raise StudyError(f"memory must be a number of bytes from 0 upwards, got {memory!r}")
-    if isinstance(max_steps, bool) or not isinstance(max_steps, Integral) or max_steps < 0:
-        raise StudyError(f"max_steps must be a whole number from 0 upwards, got {max_steps!r}")
-    if isinstance(start, str):
-        check_choice(start, ("lp",), "start as a name")
+def _kernel_sums(
+    rows: Rows, h: float, form: str, n_frequencies: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Callable, float]:
+    """Return the kernel's row sums less its diagonal (n,), `over` of Program, the largest sum.
+
+    Fourier features return noise where the kernel has vanished, so the largest sum is then
+    that of a sample of rows, by exact sums.
+    """
+    every = np.arange(len(rows))
+    if form == "matrix":
+        kernel = gaussian_similarity(rows.take(slice(None)), h)
+        sums = kernel.sum(axis=1, dtype=np.float64) - np.diagonal(kernel)
+        return sums, partial(_matrix_sums_over, kernel), sums.max()
+    if form == "blocks":
+        points = gaussian_sums.points_of(rows, every, h)
+        sums = gaussian_sums.pair_sums(points)
+        return sums, partial(gaussian_sums.sums_over, points), sums.max()
+    waves = gaussian_sums.frequencies(len(rows.centre), n_frequencies, rng)
+    over = partial(gaussian_sums.fourier_sums_over, rows, h, waves)
+    sample = np.unique(np.arange(N_SAMPLED) * len(rows) // N_SAMPLED)
+    largest = gaussian_sums.sampled_sums(rows, sample, h).max()
+    return over(every, np.ones(len(rows))), over, largest
+
+
+def _matrix_sums_over(similarity: np.ndarray, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    sums = np.zeros(len(similarity))
+    for sign in (1, -1):
+        some = rows[signs == sign]
+        for start in range(0, len(some), N_GATHERED):
+            part = similarity[some[start : start + N_GATHERED]]
+            sums += sign * part.sum(axis=0, dtype=np.float64)
+    sums[rows] -= signs * np.diagonal(similarity)[rows]
+    return sums
+
+
+def _distances_over(over: Callable, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    sums = signs.sum() - over(rows, signs)
+    sums[rows] -= signs
+    return sums
+
+
+def _by_utility(program: Program, k: int, h: float, diversity: str) -> OptimizeResult:
+    """Rank by utility, where the kernel between rows has vanished, and warn."""
+    warnings.warn(
+        f"the Gaussian kernel vanishes between all rows at bandwidth {h:.4g}; ranking by "
+        "utility alone (bandwidth='median' follows the data)",
+        stacklevel=3,
+    )
+    selected = order(program.utility)[:k]
+    entry, slack = (0.0, VANISHED) if diversity == "kernel" else (1.0, 0.0)
+    value = float(program.utility[selected].sum() + program.weight * k * (k - 1) * entry)
+    return OptimizeResult(
+        indices=selected,
+        fun=value,
+        objectives=np.array([value]),
+        nit=0,
+        success=True,
+        shift=0.0,
+        bound=value + program.weight * k * slack,
+        message="the kernel vanishes: ranked by utility",
+    )
+
+
+def _evaluate(
+    result: OptimizeResult,
+    program: Program,
+    start: np.ndarray,
+    rows: Rows,
+    h: float,
+    diversity: str,
+) -> None:
+    """Replace the objective that Fourier features estimate by the exact one, if that is quick."""
+    n_pairs = len(start) * (len(start) - 1)
+    if n_pairs // 2 > N_PAIRS:
+        result.message += "; objective estimated by random Fourier features"
+        return
+
+    def value(selected: np.ndarray) -> float:
+        pairs = gaussian_sums.pair_sums(gaussian_sums.points_of(rows, selected, h)).sum()
+        pairs = n_pairs - pairs if diversity == "distance" else pairs
+        return float(program.utility[selected].sum() + program.weight * pairs)
+
+    result.fun, at_start = value(np.sort(result.indices)), value(start)
+    if at_start > result.fun:  # an estimate may call a worse subset the better one
+        result.indices, result.fun = start[order(program.product(start)[start])], at_start
+        result.message += "; by exact objective the start was better and is returned"
 
 
 def budgeted(
@@ -210,30 +382,109 @@ def budgeted(
     shift: str | float | None = "auto",
     max_steps: int = 100,
 ) -> np.ndarray:
-    """Select k examples by Algorithm 1 with the shift that makes it monotone: indices only.
+    """Return the row numbers that `solve` selects, shape (k,), int64, largest of Qx first."""
+    return solve(utility, features, k, weight, bandwidth, diversity, shift, max_steps).indices
 
-    Args:
-        utility: Entropy of each example, shape (n,), nats, >= 0.
-        features: Shape (n, d).
-        k: Examples to keep, 1 <= k <= n.
-        weight: The paper's lambda, >= 0.
-        bandwidth: Of the Gaussian kernel, the paper's 1, or "median" (distance).
-        diversity: "kernel" as printed, which rewards likeness, or "distance", 1 - kernel.
-        shift: As in `solve`, but "auto" where nothing is said: who wants a selection only wants
-            the paper's guarantee of monotone convergence, which needs Q semi-definite; `solve`
-            leaves it out, as the printed algorithm does.
-        max_steps: Products with Q at most.
 
-    Returns:
-        Row numbers, shape (k,), int64, largest entry of Qx first.
+def _iterate(program: Program, start: np.ndarray, shift: float, max_steps: int) -> OptimizeResult:
+    """Iterate from sorted rows (k,); success says whether a fixed subset was reached."""
+    k, chosen, product = len(start), start, program.product(start)
+    best, values, seen = (chosen, product), [product[chosen].sum()], {chosen.tobytes()}
+    settled, message = False, f"stopped after {max_steps} steps, the best subset met is returned"
+    for _ in range(max_steps):
+        pushed = product.copy()
+        pushed[chosen] += shift
+        following = top(pushed, k)
+        settled = np.array_equal(following, chosen)
+        if settled:
+            message = f"truncated power settled after {len(values) - 1} steps"
+            break
+        if following.tobytes() in seen:
+            message = "stopped on a subset met before, the best one is returned"
+            break
+        product, chosen = program.moved(product, chosen, following), following
+        seen.add(chosen.tobytes())
+        values.append(product[chosen].sum())
+        if values[-1] > max(values[:-1]):
+            best = (chosen, product)
+    ranking = program.utility + program.weight * program.sums
+    return OptimizeResult(
+        indices=best[0][order(best[1][best[0]])],
+        fun=max(values),
+        objectives=np.array(values),
+        nit=len(values) - 1,
+        success=settled,
+        message=message,
+        shift=shift,
+        bound=float(ranking[top(ranking, k)].sum()),
+    )
 
-    Raises:
-        ValueError: If an argument is out of the ranges above.
 
-    Warns:
-        UserWarning: If the kernel vanishes between all pairs; the ranking is then by utility.
+def _reported(result: OptimizeResult, began: float) -> OptimizeResult:
+    """Add gap, status and seconds; success says so far whether a fixed subset was reached."""
+    value, bound, settled = float(result.fun), result.bound, bool(result.success)
+    if bound is not None:  # rounding alone can lift the value above
+        bound = max(bound, value)
+    gap = relative_gap(bound, value)
+    is_optimal = gap is not None and gap <= PROVEN
+    status = "optimal" if is_optimal else "local" if settled else "feasible"
+    result.update(objective=value, fun=value, bound=bound, gap=gap, iterations=result.nit)
+    result.update(settled=settled, success=settled or is_optimal, status=status)
+    result.seconds = time.perf_counter() - began
+    return result
 
-    Source: `budgeted` Algorithm 1; section III-C for the shift.
-    """
-    options = {"bandwidth": bandwidth, "diversity": diversity, "shift": shift}
-    return solve(utility, features, k, weight, max_steps=max_steps, **options).indices
+
+def relative_gap(bound: float | None, value: float) -> float | None:
+    """Return how far the bound lies above the value, relative to the value; None without one."""
+    return None if bound is None else max(0.0, bound - value) / max(abs(value), 1e-12)
+
+
+def top(values: np.ndarray, k: int) -> np.ndarray:
+    """Return the k rows with the largest values, sorted by row; ties keep the lowest rows."""
+    least = np.partition(values, len(values) - k)[len(values) - k]
+    above = np.flatnonzero(values > least)
+    tied = np.flatnonzero(values == least)[: k - len(above)]
+    return np.sort(np.concatenate([above, tied]))
+
+
+def check_program(
+    utility: np.ndarray, similarity: np.ndarray, weight: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return checked utility (n,), similarity (n, n), and its row sums less the diagonal."""
+    utility = check_utility(utility, weight)
+    similarity, rows = check_similarity(similarity, len(utility))
+    return utility, similarity, rows - np.diagonal(similarity)
+
+
+def check_utility(utility: np.ndarray, weight: float) -> np.ndarray:
+    """Return utility (n,), float64, where it and weight are finite and not negative."""
+    utility = check_scores(utility, finite=True)
+    if utility.min() < 0:
+        raise StudyError(f"utility must not be negative, got {utility.min():.4g}")
+    check_number(weight, "weight")
+    return utility
+
+
+def check_start(start: np.ndarray, n: int) -> np.ndarray:
+    """Return the start set sorted, shape (k,), int64."""
+    start = np.asarray(start)
+    chosen = np.unique(start)
+    whole = start.ndim == 1 and start.size > 0 and np.issubdtype(start.dtype, np.integer)
+    if not whole or len(chosen) != len(start) or chosen[0] < 0 or chosen[-1] >= n:
+        raise StudyError(f"start must be different row numbers in 0..{n - 1}, shape (k,)")
+    return chosen.astype(np.int64)
+
+
+def check_number(value: float, name: str, kind: type = Real) -> None:
+    """Raise unless a number is finite and not negative, and whole where kind is Integral."""
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if not is_number or not (np.isfinite(value) and value >= 0):
+        whole = "whole " if kind is Integral else ""
+        raise StudyError(f"{name} must be a {whole}number from 0 upwards, got {value!r}")
+
+
+def _check_shift(shift: float | None) -> float:
+    if shift is None:
+        return 0.0
+    check_number(shift, "shift, unless None or 'auto',")
+    return float(shift)

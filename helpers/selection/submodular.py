@@ -6,7 +6,7 @@ from helpers import StudyError
 from helpers.checks import check_choice, check_features, check_k
 from helpers.selection import lazy
 from helpers.selection.coverage_diversity import HOW, coverage_diversity, coverage_diversity_value
-from helpers.selection.kernels import check_bandwidth
+from helpers.selection.gaussian_sums import check_bandwidth
 from helpers.selection.similarities import MEMORY, Gaussian, check_memory, rows_at_once
 
 __all__ = [

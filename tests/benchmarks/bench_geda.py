@@ -32,11 +32,11 @@ def closed_form(data: SimpleNamespace):
 
 def as_written(solver: str, limit_s: float):
     def make(data: SimpleNamespace):
-        from helpers.selection import geda
+        from helpers.selection import exact
 
         def call() -> Answer:
             args = (data.norms, data.k, data.n_nodes, solver, limit_s)
-            result = geda.solve_milp_as_written(*args)
+            result = exact.solve_milp_as_written(*args)
             notes = {"of which solver s": result.seconds, "solver_s": result.seconds}
             return Answer(result.indices, notes=notes)
 

@@ -1,5 +1,6 @@
 """The quadratic program: the LP beside solvers, the whole of Algorithm 1 at three sizes."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -65,32 +66,48 @@ def closed_form(data: SimpleNamespace):
 
 
 def highs(data: SimpleNamespace):
-    from helpers.selection import iqp
+    """Solve eq. 11 by SciPy's HiGHS, written as sparse arrays; w_ij and w_ji are one variable."""
+    from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
+    from scipy.sparse import csr_array
 
     def call() -> Answer:
-        args = (data.utility, data.similarity, data.k, WEIGHT, HIGHS_LIMIT_S)
-        return read(iqp.solve_lp_merged(*args))
+        n = len(data.utility)
+        i, j = np.triu_indices(n, 1)
+        m = len(i)
+        columns = np.stack([i, j, n + np.arange(m)], axis=1).astype(np.int32).ravel()
+        entries, starts = np.tile([-1.0, -1.0, 2.0], m), np.arange(0, 3 * m + 1, 3)
+        pairs = csr_array((entries, columns, starts), shape=(m, n + m))
+        budget = csr_array((np.ones(n), np.arange(n), [0, n]), shape=(1, n + m))
+        gains = np.concatenate([data.utility, 2 * WEIGHT * data.similarity[i, j]])
+        limits = [LinearConstraint(budget, data.k, data.k), LinearConstraint(pairs, -np.inf, 0)]
+        began = time.perf_counter()
+        limit = {"time_limit": HIGHS_LIMIT_S}
+        found = milp(-gains, constraints=limits, bounds=Bounds(0, 1), options=limit)
+        if found.status != 0:
+            raise RuntimeError(f"HiGHS: {found.message}")
+        rows = np.argsort(-found.x[:n], kind="stable")[: data.k]
+        seconds = time.perf_counter() - began
+        return read(OptimizeResult(indices=rows, fun=-float(found.fun), seconds=seconds))
 
     return call
 
 
 def cbc(data: SimpleNamespace):
-    from helpers.selection import programs
+    from helpers.selection import exact
 
     matrix = 2 * WEIGHT * data.similarity
 
     def call() -> Answer:
-        model = programs.build(lambda: write(data.utility, matrix, data.k))
-        result = programs.solve(model, "cbc", CBC_LIMIT_S)
-        values = np.array([x.value() for x in model.variables])
-        result.indices = np.argsort(-values, kind="stable")[: data.k]
+        model = exact.build(lambda: write(data.utility, matrix, data.k))
+        result = exact.solve(model, "cbc", CBC_LIMIT_S)
+        result.indices = np.argsort(-model.values, kind="stable")[: data.k]
         return read(result)
 
     return call
 
 
 def write(utility: np.ndarray, matrix: np.ndarray, k: int):
-    """Write eq. 11 in PuLP with one w for each pair i < j, as `solve_lp_merged` does."""
+    """Write eq. 11 in PuLP with one w for each pair i < j."""
     import pulp
 
     n = len(utility)

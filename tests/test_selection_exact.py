@@ -1,15 +1,17 @@
 import sys
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from helpers import StudyError
 from helpers.measurements import gaps
-from helpers.selection import bounds, iqp, programs, search
-from helpers.selection.kernels import gaussian_similarity
+from helpers.selection import exact, iqp
+from helpers.selection.gaussian_sums import gaussian_similarity
 
-BOUNDS = [bounds.sums_bound, bounds.partners_bound, bounds.spectral_bound]
+KINDS = ("random", "kernel", "distance")
+BOUNDS = [exact.sums_bound, exact.partners_bound, exact.spectral_bound]
 
 
 def instance(n, seed, kind="random"):
@@ -56,8 +58,8 @@ def test_greedy_and_swap_search_find_a_planted_clique():
     similarity[np.ix_(clique, clique)] = 1
     utility = np.full(12, 0.5)
     utility[5] = 0.6
-    assert search.greedy(utility, similarity, 4).tolist() == [5, 2, 6, 9]
-    found = search.swap_search(utility, similarity, np.array([0, 2, 5, 11]))
+    assert exact.greedy(utility, similarity, 4).tolist() == [5, 2, 6, 9]
+    found = exact.swap_search(utility, similarity, np.array([0, 2, 5, 11]))
     assert sorted(found.indices.tolist()) == clique
     assert found.indices[0] == 5
     assert found.iterations == 2
@@ -68,13 +70,13 @@ def test_greedy_fails_where_pairs_pay_late_and_a_swap_does_not_help():
     similarity = np.zeros((3, 3))
     similarity[1, 2] = similarity[2, 1] = 5
     utility = np.array([1.0, 0, 0])
-    assert search.greedy(utility, similarity, 2).tolist() == [0, 1]
-    found = search.swap_search(utility, similarity, [0, 1])
+    assert exact.greedy(utility, similarity, 2).tolist() == [0, 1]
+    found = exact.swap_search(utility, similarity, [0, 1])
     assert sorted(found.indices.tolist()) == [1, 2]
     assert found.objective == pytest.approx(3)
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from(["random", "kernel", "distance"]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS))
 @settings(max_examples=25, deadline=None)
 def test_both_equal_their_slow_twins(seed, kind):
     rng = np.random.default_rng(seed)
@@ -82,33 +84,32 @@ def test_both_equal_their_slow_twins(seed, kind):
     k = int(rng.integers(1, n + 1))
     utility, similarity = instance(n, seed, kind)
     weight = float(rng.choice([0, 0.3, 2]))
-    picked = search.greedy(utility, similarity, k, weight)
+    picked = exact.greedy(utility, similarity, k, weight)
     assert picked.tolist() == slow_greedy(utility, similarity, k, weight)
     start = rng.permutation(n)[:k]
-    found = search.swap_search(utility, similarity, start, weight)
+    found = exact.swap_search(utility, similarity, start, weight)
     expected, path = slow_swaps(utility, similarity, start.tolist(), weight)
     assert set(found.indices.tolist()) == expected
     np.testing.assert_allclose(found.objectives, path)
     assert found.status == "local"
 
 
-@pytest.mark.parametrize("kind", ["random", "kernel", "distance"])
-@pytest.mark.parametrize("block", [1, 64])
-def test_no_exchange_is_missed_when_rows_are_pruned(kind, block, monkeypatch):
-    monkeypatch.setattr(search, "N_BLOCK", block)
-    utility, similarity = instance(90, 3, kind)
-    start = np.random.default_rng(4).permutation(90)[:30]
-    found = search.swap_search(utility, similarity, start)
-    assert (np.diff(found.objectives) > 0).all()
-    assert found.iterations == len(found.objectives) - 1 > 3
-    assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
-    q = 0.3 * similarity
-    np.fill_diagonal(q, utility)
-    inside, outside = found.indices, np.setdiff1d(np.arange(90), found.indices)
-    product = q[:, inside].sum(axis=1)
-    gains = (2 * product + utility)[outside] - (2 * product - utility)[inside, None]
-    assert (gains - 2 * q[np.ix_(inside, outside)]).max() < 1e-9
-    assert (np.diff(product[found.indices]) <= 1e-12).all()
+def test_no_exchange_is_missed_when_rows_are_pruned(monkeypatch):
+    for kind, block in product(KINDS, (1, 64)):
+        monkeypatch.setattr(exact, "N_BLOCK", block)
+        utility, similarity = instance(90, 3, kind)
+        start = np.random.default_rng(4).permutation(90)[:30]
+        found = exact.swap_search(utility, similarity, start)
+        assert (np.diff(found.objectives) > 0).all()
+        assert found.iterations == len(found.objectives) - 1 > 3
+        assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
+        q = 0.3 * similarity
+        np.fill_diagonal(q, utility)
+        inside, outside = found.indices, np.setdiff1d(np.arange(90), found.indices)
+        products = q[:, inside].sum(axis=1)
+        gains = (2 * products + utility)[outside] - (2 * products - utility)[inside, None]
+        assert (gains - 2 * q[np.ix_(inside, outside)]).max() < 1e-9
+        assert (np.diff(products[found.indices]) <= 1e-12).all()
 
 
 @given(
@@ -127,12 +128,12 @@ def test_any_dtype_and_layout_and_never_below_the_start(seed, dtype, max_swaps):
     for array in (similarity, utility):
         array.setflags(write=False)
     start = rng.permutation(n)[:k]
-    picked = search.greedy(utility, similarity, k)
+    picked = exact.greedy(utility, similarity, k)
     assert picked.dtype == np.int64
     assert len(np.unique(picked)) == k
     for limit in (max_swaps, 1000):
-        found = search.swap_search(utility, similarity, start, max_swaps=limit)
-        again = search.swap_search(utility, similarity, start, max_swaps=limit)
+        found = exact.swap_search(utility, similarity, start, max_swaps=limit)
+        again = exact.swap_search(utility, similarity, start, max_swaps=limit)
         assert found.indices.tolist() == again.indices.tolist()
         assert found.indices.dtype == np.int64
         assert len(np.unique(found.indices)) == k
@@ -148,16 +149,16 @@ def test_any_dtype_and_layout_and_never_below_the_start(seed, dtype, max_swaps):
 
 def test_max_swaps_stops_the_search():
     utility, similarity = instance(60, 5)
-    found = search.swap_search(utility, similarity, np.arange(20), max_swaps=1)
+    found = exact.swap_search(utility, similarity, np.arange(20), max_swaps=1)
     assert (found.status, found.iterations, found.success) == ("feasible", 1, False)
     assert found.message == "stopped at 1"
-    start = search.swap_search(utility, similarity, np.arange(20), max_swaps=0)
+    start = exact.swap_search(utility, similarity, np.arange(20), max_swaps=0)
     assert sorted(start.indices.tolist()) == list(range(20))
 
 
 def test_equal_rows_go_to_the_lowest():
-    assert search.greedy(np.ones(6), np.ones((6, 6)), 3).tolist() == [0, 1, 2]
-    found = search.swap_search(np.ones(6), np.ones((6, 6)), [5, 1, 3])
+    assert exact.greedy(np.ones(6), np.ones((6, 6)), 3).tolist() == [0, 1, 2]
+    found = exact.swap_search(np.ones(6), np.ones((6, 6)), [5, 1, 3])
     assert found.indices.tolist() == [1, 3, 5]
     assert found.iterations == 0
 
@@ -169,36 +170,50 @@ def test_swap_search_moves_where_the_shifted_iteration_is_frozen():
     start = iqp.lp_relaxation(utility, similarity, 45)
     frozen = iqp.power_steps(utility, similarity, start, shift="auto")
     assert frozen.nit == 0
-    found = search.swap_search(utility, similarity, start)
+    found = exact.swap_search(utility, similarity, start)
     assert found.objective > frozen.fun * 1.001
 
 
-@pytest.mark.parametrize("solver", ["highs", "cbc"])
-@pytest.mark.parametrize("kind", ["random", "kernel", "distance"])
-def test_the_milp_finds_the_optimum(solver, kind):
-    utility, similarity = instance(9, 8, kind)
-    for k in (1, 4, 9):
-        found = bounds.exact_milp(utility, similarity, k, 0.3, solver)
+def test_the_closed_form_solves_the_lp_as_written():
+    for solver, k in product(exact.SOLVERS, (1, 7, 20)):
+        utility, similarity = instance(20, k, "kernel")
+        result = exact.solve_lp_as_written(utility, similarity, k, 0.3, solver)
+        closed = iqp.lp_relaxation(utility, similarity, k)
+        bound = exact.sums_bound(utility, similarity, k)
+        assert (result.status, result.success, result.gap) == ("optimal", True, 0)
+        assert result.fun == pytest.approx(bound, rel=1e-7)
+        assert set(result.indices.tolist()) == set(closed.tolist())
+        assert iqp.objective(utility, similarity, closed) <= result.fun * (1 + 1e-9)
+    utility, similarity = instance(90, 0, "kernel")  # at 40 rows CBC may end before it looks
+    for solver in exact.SOLVERS:
+        with pytest.raises(StudyError, match="found no answer within 1e-06 s"):
+            exact.solve_lp_as_written(utility, similarity, 9, 0.3, solver, time_limit=1e-6)
+
+
+@pytest.mark.parametrize("solver", exact.SOLVERS)
+def test_the_milp_finds_the_optimum(solver):
+    for kind, k in product(KINDS, (1, 4, 9)):
+        utility, similarity = instance(9, 8, kind)
+        found = exact.exact_milp(utility, similarity, k, 0.3, solver)
         best = optimum(utility, similarity, k)
         assert found.objective == found.fun == found.bound == pytest.approx(best, rel=1e-12)
         assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
         assert (found.status, found.success, found.gap) == ("optimal", True, 0)
         assert len(found.indices) == k
-        assert found.indices.dtype == np.int64
 
 
 def test_a_stopped_milp_is_honest():
     utility, similarity = instance(26, 9)
     with pytest.raises(ValueError, match="highs found no answer within 1e-06 s"):
-        bounds.exact_milp(utility, similarity, 9, time_limit=1e-6)
-    found = bounds.exact_milp(utility, similarity, 9, time_limit=0.1)
+        exact.exact_milp(utility, similarity, 9, time_limit=1e-6)
+    found = exact.exact_milp(utility, similarity, 9, time_limit=0.1)
     assert (found.status, found.success) == ("feasible", False)
-    best = search.swap_search(utility, similarity, found.indices).objective
+    best = exact.swap_search(utility, similarity, found.indices).objective
     assert found.objective <= best <= found.bound
     assert found.gap == pytest.approx((found.bound - found.objective) / found.objective)
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from(["random", "kernel", "distance"]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS))
 @settings(max_examples=25, deadline=None)
 def test_the_cheap_bounds_hold(seed, kind):
     rng = np.random.default_rng(seed)
@@ -219,19 +234,18 @@ def test_the_cheap_bounds_hold(seed, kind):
 def test_the_bounds_of_equal_entries_are_tight():
     utility, similarity = np.ones(20), np.ones((20, 20))
     best = 6 + 0.3 * 6 * 5
-    assert bounds.partners_bound(utility, similarity, 6) == pytest.approx(best)
+    assert exact.partners_bound(utility, similarity, 6) == pytest.approx(best)
     # 1 - kernel of far points: the off-diagonal part has the eigenvalue -1 beside 1's own.
-    assert bounds.spectral_bound(utility, similarity, 6) == pytest.approx(best)
-    assert bounds.sums_bound(utility, similarity, 6) == pytest.approx(6 + 0.3 * 6 * 19)
+    assert exact.spectral_bound(utility, similarity, 6) == pytest.approx(best)
+    assert exact.sums_bound(utility, similarity, 6) == pytest.approx(6 + 0.3 * 6 * 19)
 
 
-@pytest.mark.parametrize("kind", ["random", "kernel", "distance"])
-def test_the_sdp_bound_holds_and_is_the_tightest(kind):
+def test_the_sdp_bound_holds_and_is_the_tightest():
     pytest.importorskip("cvxpy")
-    for seed, k in ((10, 3), (11, 5)):
+    for kind, (seed, k) in product(KINDS, ((10, 3), (11, 5))):
         utility, similarity = instance(12, seed, kind)
         best = optimum(utility, similarity, k)
-        found = bounds.sdp_bound(utility, similarity, k)
+        found = exact.sdp_bound(utility, similarity, k)
         assert best * (1 - 1e-9) <= found.bound < best * 1.02
         assert found.bound < min(bound(utility, similarity, k) for bound in BOUNDS)
         assert found.bound == pytest.approx(found.relaxed, rel=1e-4)
@@ -239,71 +253,47 @@ def test_the_sdp_bound_holds_and_is_the_tightest(kind):
         assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
         assert found.gap == pytest.approx(found.bound / found.objective - 1)
         assert found.success
-    early = bounds.sdp_bound(utility, similarity, k, time_limit=1e-6)
+    early = exact.sdp_bound(utility, similarity, k, time_limit=1e-6)
     assert not early.success
     assert early.bound >= best * (1 - 1e-9)
-
-
-@pytest.mark.parametrize("n", [1, 2, 4])
-def test_the_sdp_bound_of_tiny_and_empty_programs(n):
-    pytest.importorskip("cvxpy")
-    for k in range(1, n + 1):
-        assert bounds.sdp_bound(np.ones(n), np.zeros((n, n)), k).bound == pytest.approx(k)
-        zero = bounds.sdp_bound(np.zeros(n), np.zeros((n, n)), k)
-        assert zero.bound == 0
-        assert zero.indices.tolist() == list(range(k))
+    for n in (1, 2, 4):
+        for k in range(1, n + 1):
+            assert exact.sdp_bound(np.ones(n), np.zeros((n, n)), k).bound == pytest.approx(k)
+            zero = exact.sdp_bound(np.zeros(n), np.zeros((n, n)), k)
+            assert (zero.bound, zero.indices.tolist()) == (0, list(range(k)))
 
 
 def test_without_cvxpy_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cvxpy", None)
     with pytest.raises(ValueError, match=r"pip install 'data-selection-study\[sdp\]'"):
-        bounds.sdp_bound(np.ones(3), np.eye(3), 1)
+        exact.sdp_bound(np.ones(3), np.eye(3), 1)
 
 
-def as_start(call):
-    return lambda utility, similarity, k, weight: call(
-        utility, similarity, np.arange(max(k, 1)), weight
-    )
-
-
-@pytest.mark.parametrize(
-    "call", [search.greedy, as_start(search.swap_search), bounds.exact_milp, *BOUNDS]
-)
-@pytest.mark.parametrize(
-    ("utility", "similarity", "weight", "message"),
-    [
-        ([1.0, 1, np.nan], np.eye(3), 0.3, "NaN"),
-        ([1.0, 1, -1], np.eye(3), 0.3, "negative"),
-        ([1.0, 1, 1], np.eye(2), 0.3, "shape"),
-        ([1.0, 1, 1], -np.eye(3), 0.3, "not negative"),
-        ([1.0, 1, 1], np.triu(np.ones((3, 3))), 0.3, "symmetric"),
-        ([1.0, 1, 1], np.eye(3), -1, "weight"),
-    ],
-)
-def test_bad_programs(call, utility, similarity, weight, message):
-    with pytest.raises(ValueError, match=message):
-        call(utility, similarity, 2, weight)
-
-
-def test_bad_numbers():
-    good = np.ones(3), np.eye(3)
-    for call in (search.greedy, bounds.exact_milp, *BOUNDS):
-        for k in (0, 4, 1.5):
-            with pytest.raises(ValueError, match=r"1\.\.3"):
-                call(*good, k)
+def test_wrong_arguments_are_named():
+    u, d = np.ones(3), np.eye(3)
+    wrong = {
+        "similarity": (np.eye(2), -d, np.triu(np.ones((3, 3)))),
+        "utility": (-u,),
+        "scores": (u * np.nan,),
+        "weight": (-1,),
+        "k": (0, 4, 1.5),
+    }
+    for call, (name, values) in product((exact.greedy, exact.exact_milp, *BOUNDS), wrong.items()):
+        for value in values:
+            change = {"utility" if name == "scores" else name: value}
+            with pytest.raises(StudyError, match=name):
+                call(**{"utility": u, "similarity": d, "k": 2} | change)
     for start in ([0, 0], [3], [-1], [], [0.5]):
-        with pytest.raises(ValueError, match="start must be"):
-            search.swap_search(*good, start)
+        with pytest.raises(StudyError, match="start"):
+            exact.swap_search(u, d, start)
     for limit in (-1, 0.5, True):
-        with pytest.raises(ValueError, match="max_swaps must be a whole number"):
-            search.swap_search(*good, [0], max_swaps=limit)
-    with pytest.raises(ValueError, match="solver must be one of highs, cbc"):
-        bounds.exact_milp(*good, 1, solver="gurobi")
-    big = np.ones(301), np.ones((301, 301))
-    with pytest.raises(ValueError, match="at most 200 rows"):
-        bounds.exact_milp(*big, 1)
-    with pytest.raises(ValueError, match="at most 300 rows"):
-        bounds.sdp_bound(*big, 1)
+        with pytest.raises(StudyError, match="max_swaps"):
+            exact.swap_search(u, d, [0], max_swaps=limit)
+    with pytest.raises(StudyError, match="solver must be one of highs, cbc"):
+        exact.exact_milp(u, d, 1, solver="gurobi")
+    for call in (exact.exact_milp, exact.sdp_bound):
+        with pytest.raises(StudyError, match="utility must have at most"):
+            call(np.ones(301), np.ones((301, 301)), 1)
 
 
 def test_the_table_of_gaps_against_enumeration():
@@ -362,6 +352,6 @@ def test_a_stopped_solver_bounds_from_the_right_side(sign):
             problem += filled <= int(row.sum() // 3)
         return problem, x
 
-    result = programs.solve(programs.build(write), "highs", 0.6)
+    result = exact.solve(exact.build(write), "highs", 0.6)
     assert sign * result.bound >= sign * result.fun
     assert result.gap < 0.5

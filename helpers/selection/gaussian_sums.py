@@ -1,0 +1,361 @@
+"""The Gaussian kernel between rows of features: whole, as sums by tiles, or by Fourier features.
+
+Features are read by blocks and may be memory-mapped; only `gaussian_similarity` stores (n, n).
+"""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+
+from helpers import StudyError
+from helpers.checks import check_choice, check_features, check_squares
+from helpers.selection.blocks import in_order, spans, thread_count
+
+DIVERSITIES = ("kernel", "distance")
+SMALLEST_H = 1e-15  # and its inverse the largest bandwidth: beyond, float32 loses the square
+N_MEDIAN = 1000  # rows the median distance is taken over, evenly spaced in the pool
+N_FREQUENCIES = 512
+N_READ = 4096  # rows of features read at once
+N_CACHED = 32  # rows of the kernel that stay in the cache from product to exponential
+N_ROWS, N_COLUMNS = 512, 2048  # of a tile: 4 MiB in float32
+N_PHASES = 1024  # rows whose Fourier features are held at once: 2 MiB at 512 frequencies
+FAR = 100.0  # |x|^2 / 2 from which rounding may lift an exponent visibly above 0
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Features read by blocks: cast, projected and centred on the way, never copied whole.
+
+    Attributes:
+        source: Shape (n, d), finite, as the user gave it.
+        projection: Shape (d, p), or None.
+        centre: Mean of the rows after projection, shape (p,), float64.
+    """
+
+    source: np.ndarray
+    projection: np.ndarray | None
+    centre: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of arithmetic: float32 for float16 and float32 features, else float64."""
+        is_single = self.source.dtype in (np.float16, np.float32)
+        return np.dtype(np.float32 if is_single else np.float64)
+
+    def take(self, which: slice | np.ndarray) -> np.ndarray:
+        """Return some rows, projected, shape (m, p)."""
+        part = np.asarray(self.source[which], dtype=self.dtype)
+        return part if self.projection is None else part @ self.projection
+
+    def scaled(self, which: slice | np.ndarray, h: float) -> np.ndarray:
+        """Return some rows about the mean of all, in units of h, shape (m, p)."""
+        part = self.take(which) - self.centre.astype(self.dtype)
+        part /= self.dtype.type(h)
+        return part
+
+
+@np.errstate(over="ignore", invalid="ignore")  # `check_squares` refuses what has overflowed
+def read(
+    features: np.ndarray, project: int | None = None, rng: np.random.Generator | None = None
+) -> Rows:
+    """Check features by blocks and prepare to read them.
+
+    Args:
+        features: Shape (n, d), finite.
+        project: p, 1 <= p <= d: project to p random directions (Johnson-Lindenstrauss, `budgeted`
+            eq. 5), entries N(0, 1 / p) drawn by rng; None keeps the features.
+        rng: Needed with `project` only.
+    """
+    source = np.asarray(features)
+    if source.dtype.kind not in "fiub" or source.ndim != 2 or source.size == 0:
+        source = check_features(source)
+    total = np.zeros(source.shape[1])
+    for start, stop in spans(len(source), N_READ):
+        total += source[start:stop].sum(axis=0, dtype=np.float64)
+    if not np.isfinite(total).all():
+        check_features(source)  # names the row, unless only the sum overflows
+    plain = Rows(source, None, total / len(source))
+    if project is None:
+        return plain
+    d = source.shape[1]
+    if isinstance(project, bool) or not isinstance(project, Integral) or not 1 <= project <= d:
+        raise StudyError(f"project must be None or a whole number in 1..{d}, got {project!r}")
+    directions = rng.standard_normal((d, int(project))) / np.sqrt(project)
+    directions = directions.astype(plain.dtype)
+    return Rows(source, directions, plain.centre @ directions)
+
+
+def gaussian_similarity(
+    features: np.ndarray, bandwidth: float | str = 1.0, diversity: str = "kernel"
+) -> np.ndarray:
+    """Return exp(-||a - b||^2 / (2 h^2)) between all rows, or 1 minus it.
+
+    Args:
+        features: Shape (n, d).
+        bandwidth: h, > 0, in units of the features, or "median": the median distance.
+        diversity: "kernel" as printed in the paper (largest for equal rows, diagonal 1), or
+            "distance", 1 - kernel (diagonal 0).
+
+    Returns:
+        Shape (n, n), symmetric, entries in [0, 1], float32 for float16 or float32 features.
+
+    Raises:
+        ValueError: If features, bandwidth or diversity are invalid.
+
+    Source: `budgeted` eq. 4.
+
+    Note: the paper's "Gaussian kernel with parameter 1" is read as h = 1. Its D is called a
+    diversity but is largest for equal rows; "distance" is what the name says.
+    """
+    check_choice(diversity, DIVERSITIES, "diversity")
+    features = check_features(features)
+    h, points = check_bandwidth(features, bandwidth), _centred(features)
+    squares = np.einsum("ij,ij->i", points, points)
+    check_squares(squares)
+    # One array times itself: half the work of tiles, and symmetric.
+    matrix = points @ points.T
+    both = np.empty((min(N_CACHED, len(points)), len(points)), matrix.dtype)
+    for start, stop in spans(len(points), N_CACHED):
+        part, total = matrix[start:stop], both[: stop - start]
+        part *= 2
+        np.add.outer(squares[start:stop], squares, out=total)
+        np.subtract(total, part, out=part)
+        np.maximum(part, 0, out=part)
+        part *= -1 / (2 * h * h)
+        np.exp(part, out=part)
+        part[np.arange(stop - start), np.arange(start, stop)] = 1
+        if diversity == "distance":
+            np.subtract(1, part, out=part)
+    return matrix
+
+
+def row_sums(
+    features: np.ndarray, bandwidth: float | str = 1.0, diversity: str = "kernel"
+) -> np.ndarray:
+    """Return the row sums of `gaussian_similarity` less its diagonal, without storing it.
+
+    Returns:
+        Shape (n,), float64; utility + weight * row sums ranks rows as the LP does.
+    """
+    check_choice(diversity, DIVERSITIES, "diversity")
+    rows = read(features)
+    sums = pair_sums(points_of(rows, np.arange(len(rows)), bandwidth_of(rows, bandwidth)))
+    return sums if diversity == "kernel" else len(rows) - 1 - sums
+
+
+def check_bandwidth(features: np.ndarray, bandwidth: float | str) -> float:
+    """Return the bandwidth as a number > 0; "median" is taken over the features (n, d)."""
+    if bandwidth == "median":
+        return median_distance(features)
+    if isinstance(bandwidth, bool) or not isinstance(bandwidth, Real) or not bandwidth > 0:
+        raise StudyError(f"bandwidth must be a number above 0 or 'median', got {bandwidth!r}")
+    if not SMALLEST_H <= bandwidth <= 1 / SMALLEST_H:
+        raise StudyError(f"bandwidth must lie in {SMALLEST_H:g}..{1 / SMALLEST_H:g}: scale it")
+    return float(bandwidth)
+
+
+def bandwidth_of(rows: Rows, bandwidth: float | str) -> float:
+    """Return the bandwidth of rows that are read by blocks, as a number > 0."""
+    h = check_bandwidth(rows.take(_evenly(len(rows))), bandwidth)
+    if not SMALLEST_H <= h <= 1 / SMALLEST_H:
+        raise StudyError(
+            f"features must have a median distance in {SMALLEST_H:g}..{1 / SMALLEST_H:g}, "
+            f"got {h:.4g}: scale them"
+        )
+    return h
+
+
+def _evenly(n: int) -> np.ndarray:
+    return np.arange(min(n, N_MEDIAN)) * n // min(n, N_MEDIAN)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def median_distance(features: np.ndarray) -> float:
+    """Return the median distance between pairs of rows.
+
+    Args:
+        features: Shape (n, d); above 1,000 rows, 1,000 evenly spaced ones stand for all.
+
+    Raises:
+        ValueError: If it is 0: more than half of the pairs coincide, or rounding hides them.
+    """
+    rows = features[_evenly(len(features))]
+    points, pairs = _centred(rows), np.triu_indices(len(rows), 1)
+    squares = np.einsum("ij,ij->i", points, points)
+    outer = np.add.outer(squares, squares)
+    squared = np.maximum(outer - 2 * (points @ points.T), 0)[pairs]
+    median = float(np.median(np.sqrt(squared))) if len(rows) > 1 else 0.0
+    if not np.isfinite(median):
+        check_squares(squares)
+    rounding = 4 * np.finfo(points.dtype).eps * outer[pairs]
+    if median == 0 or np.median(squared - rounding) <= 0:
+        _, counts = np.unique(rows, axis=0, return_counts=True)
+        if 2 * (counts * (counts - 1)).sum() >= len(rows) * (len(rows) - 1):
+            raise StudyError(
+                "features have no median distance: more than half of the pairs coincide"
+            )
+        raise StudyError(
+            f"features spread too far for the distances between most rows in {rows.dtype}: "
+            "scale or drop the outliers"
+        )
+    return median
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _centred(features: np.ndarray) -> np.ndarray:
+    """Return features about their mean: distances stay, rounding shrinks."""
+    return features - features.mean(axis=0, dtype=np.float64).astype(features.dtype)
+
+
+def points_of(rows: Rows, which: np.ndarray, h: float) -> np.ndarray:
+    """Return rows as points of a tile, [x, 1, -|x|^2 / 2] in units of h, shape (m, p + 2).
+
+    The product of a point with another whose last two entries are swapped is the exponent
+    -|a - b|^2 / 2 itself.
+
+    Raises:
+        ValueError: If squared distances overflow.
+    """
+    points = np.empty((len(which), len(rows.centre) + 2), rows.dtype)
+    for start, stop in spans(len(which), N_READ):
+        points[start:stop, :-2] = rows.scaled(which[start:stop], h)
+    points[:, -2] = 1
+    squares = np.einsum("ij,ij->i", points[:, :-2], points[:, :-2])
+    check_squares(squares)
+    points[:, -1] = squares / -2
+    return points
+
+
+def pair_sums(points: np.ndarray) -> np.ndarray:
+    """Return the kernel's row sums less its diagonal, (n,), float64; each pair is computed once."""
+    n = len(points)
+    sums, width = np.zeros(n), max(min(n, N_COLUMNS), N_ROWS)
+
+    def stripe(span: tuple[int, int]) -> tuple[int, np.ndarray]:
+        start, stop = span
+        left = _swapped(points[start:stop])
+        part, space = np.zeros(n - start), np.empty(len(left) * width, points.dtype)
+        own = _tile(left, points[start:stop], space)
+        np.fill_diagonal(own, 0)
+        part[: len(left)] = own.sum(axis=1, dtype=np.float64)
+        for first, last in spans(n, N_COLUMNS, stop):
+            values = _tile(left, points[first:last], space)
+            part[: len(left)] += values @ np.ones(last - first, values.dtype)
+            part[first - start : last - start] = np.ones(len(left), values.dtype) @ values
+        return start, part
+
+    for start, part in in_order(stripe, spans(n, N_ROWS), thread_count()):
+        sums[start:] += part
+    return sums
+
+
+def sums_over(points: np.ndarray, which: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Return, for every point i, the sum of signs_j kernel_ij over rows j other than i.
+
+    Points as from `points_of` (n, p + 2); row numbers `which` without repeats and signs, both
+    (m,). Returns (n,), float64.
+    """
+    right, weights = points[which], signs.astype(points.dtype)
+
+    def stripe(span: tuple[int, int]) -> np.ndarray:
+        left = _swapped(points[slice(*span)])
+        space = np.empty(len(left) * min(len(which), N_COLUMNS), left.dtype)
+        sums = np.zeros(len(left))
+        for first, last in spans(len(which), N_COLUMNS):
+            values = _tile(left, right[first:last], space)
+            _drop_own(values, which[first:last] - span[0])
+            sums += values @ weights[first:last]
+        return sums
+
+    height = N_ROWS * max(1, N_COLUMNS // max(1, len(which)) // 4)
+    return np.concatenate(list(in_order(stripe, spans(len(points), height), thread_count())))
+
+
+def sampled_sums(rows: Rows, sample: np.ndarray, h: float) -> np.ndarray:
+    """Return the kernel's row sums less the diagonal of a few rows (m,), in O(p) memory a row."""
+    right = points_of(rows, sample, h)
+
+    def stripe(span: tuple[int, int]) -> np.ndarray:
+        left = _swapped(points_of(rows, np.arange(*span), h))
+        values = _tile(left, right, np.empty(len(left) * len(right), rows.dtype))
+        _drop_own(values, sample - span[0])
+        return values.sum(axis=0, dtype=np.float64)
+
+    return sum(in_order(stripe, spans(len(rows), N_COLUMNS), thread_count()))
+
+
+def _drop_own(values: np.ndarray, places: np.ndarray) -> None:
+    """Set the kernel of a row with itself to 0: column j is the row at places[j], if any."""
+    own = np.flatnonzero((places >= 0) & (places < len(values)))
+    values[places[own], own] = 0
+
+
+def _swapped(points: np.ndarray) -> np.ndarray:
+    swapped = points.copy()
+    swapped[:, -2], swapped[:, -1] = points[:, -1], points[:, -2]
+    return swapped
+
+
+def _tile(swapped: np.ndarray, right: np.ndarray, space: np.ndarray) -> np.ndarray:
+    """Return the kernel between rows and columns, shape (len(swapped), len(right)), in space."""
+    values = space[: len(swapped) * len(right)].reshape(len(swapped), len(right))
+    np.matmul(swapped, right.T, out=values)
+    if right[:, -1].min() < -FAR:
+        np.minimum(values, 0, out=values)
+    return np.exp(values, out=values)
+
+
+def frequencies(d: int, n_frequencies: int, rng: np.random.Generator) -> np.ndarray:
+    """Return Gaussian directions that are orthogonal in groups of d, shape (d, n_frequencies).
+
+    Source: random Fourier features, Rahimi & Recht (2007); orthogonal ones, Yu et al. (2016).
+
+    Note: each alone is N(0, I), so the kernel's estimate is unbiased; being orthogonal they
+    cover the sphere more evenly, and err less at the same cost.
+    """
+    whole = isinstance(n_frequencies, Integral) and not isinstance(n_frequencies, bool)
+    if not whole or n_frequencies < 1:
+        raise StudyError(f"n_frequencies must be a whole number >= 1, got {n_frequencies!r}")
+    groups = []
+    for start, stop in spans(n_frequencies, d):
+        basis, _ = np.linalg.qr(rng.standard_normal((d, stop - start)))
+        groups.append(basis * np.sqrt(rng.chisquare(d, stop - start)))
+    return np.concatenate(groups, axis=1)
+
+
+def fourier_sums_over(
+    rows: Rows, h: float, waves: np.ndarray, which: np.ndarray, signs: np.ndarray
+) -> np.ndarray:
+    """Return an estimate of `sums_over` from z(x) = [cos, sin](W'x) / sqrt(n_frequencies).
+
+    z(x) has length 1, so the term of a row with itself is known, and the estimated kernel is
+    positive semi-definite as the true one. W are waves (p, n_frequencies), from `frequencies`.
+    Features are made by blocks and never stored.
+    """
+    waves, threads = waves.astype(rows.dtype), thread_count()
+
+    def total(span: tuple[int, int]) -> np.ndarray:
+        weights = signs[slice(*span)].astype(rows.dtype)
+        phases = rows.scaled(which[slice(*span)], h) @ waves
+        both = weights @ np.cos(phases), weights @ np.sin(phases, out=phases)
+        return np.array(both, dtype=np.float64)
+
+    totals = in_order(total, spans(len(which), N_PHASES), threads)
+    cosines, sines = sum(totals, np.zeros((2, waves.shape[1]))) / waves.shape[1]
+    # C cos(t) + S sin(t) = A cos(t - lag): one cosine a frequency does for both.
+    heights = np.hypot(cosines, sines).astype(rows.dtype)
+    lags = np.arctan2(sines, cosines).astype(rows.dtype)
+
+    def part(span: tuple[int, int]) -> np.ndarray:
+        phases = rows.scaled(slice(*span), h) @ waves
+        phases -= lags
+        return np.cos(phases, out=phases) @ heights
+
+    parts = in_order(part, spans(len(rows), N_PHASES), threads)
+    sums = np.concatenate(list(parts)).astype(np.float64)
+    sums[which] -= signs
+    return sums
