@@ -1,7 +1,10 @@
-"""Checks of arrays and counts: each raises one clear line or returns the checked value."""
+"""Checks of arrays and counts: each raises one clear line or returns the checked value.
+
+What a check refuses is a StudyError, a ValueError, that names the argument.
+"""
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 
@@ -12,48 +15,29 @@ PROBS_TOLERANCE = 2e-3  # a row of float16 softmax values misses 1 by at most ab
 
 
 def check_k(k: int, n: int) -> int:
-    """Return k as an int where it is a whole number in 1..n.
-
-    Args:
-        k: Examples to keep, a count.
-        n: Pool size.
-
-    Raises:
-        ValueError: If k is no whole number or lies outside 1..n.
-    """
-    is_whole = isinstance(k, Integral) or (isinstance(k, Real) and float(k).is_integer())
-    if isinstance(k, bool) or not is_whole:
-        raise StudyError(f"k must be a whole number in 1..{n}, got {k!r}")
-    if not 1 <= k <= n:
-        raise StudyError(f"k must lie in 1..{n}, got {int(k)}")
+    """Return k as an int where it is a whole number in 1..n."""
+    is_whole = isinstance(k, Real) and not isinstance(k, bool) and float(k).is_integer()
+    if not is_whole or not 1 <= k <= n:
+        raise StudyError(f"k must lie in 1..{n} and be whole, got {k!r}")
     return int(k)
 
 
 def check_scores(scores: np.ndarray, finite: bool = False) -> np.ndarray:
-    """Return scores as float64 where every one can be ranked.
+    """Return scores (n,) as float64 where every one can be ranked.
 
     Args:
-        scores: One number an example, shape (n,); larger = keep first, +inf first of all.
+        scores: One number an example, shape (n,), n >= 1, no NaN or -inf; larger = keep first,
+            +inf first of all.
         finite: Refuse +inf as well, where a method measures lengths between scores.
-
-    Returns:
-        The scores, shape (n,), float64.
-
-    Raises:
-        ValueError: If the shape is not (n,) with n >= 1, or a value is NaN or -inf (or +inf).
     """
     scores = _numbers(scores, "scores")
     if scores.ndim != 1 or scores.size == 0:
         raise StudyError(f"scores must have shape (n,) with n >= 1, got {scores.shape}")
-    if np.isnan(scores).any():
-        raise StudyError(f"scores must be numbers, got NaN in row {np.isnan(scores).argmax()}")
-    if np.isneginf(scores).any():
-        raise StudyError(
-            "scores must lie above minus infinity (plus infinity means keep first), "
-            f"got -inf in row {np.isneginf(scores).argmax()}"
-        )
-    if finite and np.isinf(scores).any():
-        raise StudyError(f"scores must be finite here, got inf in row {np.isinf(scores).argmax()}")
+    bad = ~np.isfinite(scores) if finite else np.isnan(scores) | np.isneginf(scores)
+    if bad.any():
+        least = "finite" if finite else "numbers above -inf"
+        row = bad.argmax()
+        raise StudyError(f"scores must be {least}, got {scores[row]} in row {row}")
     return scores
 
 
@@ -65,39 +49,27 @@ def check_probs(probs: np.ndarray) -> np.ndarray:
 
     Returns:
         The probabilities, shape (n, c), float64, tiny negative values set to 0.
-
-    Raises:
-        ValueError: If the shape, a value or a row sum is not that of probabilities.
     """
     probs = _numbers(probs, "probs")
     if probs.ndim != 2 or len(probs) == 0 or probs.shape[1] < 2:
         raise StudyError(f"probs must have shape (n, c) with n >= 1, c >= 2, got {probs.shape}")
-    if not np.isfinite(probs).all():
-        row = (~np.isfinite(probs).all(axis=1)).argmax()
-        raise StudyError(f"probs must be finite, got NaN or inf in row {row}")
+    _check_finite(probs, "probs")
     if probs.min() < -PROBS_TOLERANCE:
         raise StudyError(f"probs must not be negative, got {probs.min():.4g}; apply softmax first")
     off = np.abs(probs.sum(axis=1) - 1)
     if off.max() > PROBS_TOLERANCE:
         row = off.argmax()
-        raise StudyError(
-            f"probs must sum to 1 in every row, got {probs[row].sum():.4g} in row {row}"
-        )
+        total = probs[row].sum()
+        raise StudyError(f"probs must sum to 1 in every row, got {total:.4g} in row {row}")
     return np.maximum(probs, 0)
 
 
 def check_labels(labels: np.ndarray, n_classes: int | None = None) -> np.ndarray:
-    """Return labels as int64 where they name at least two classes.
+    """Return labels (n,) as int64 where they name at least two classes.
 
     Args:
         labels: Class numbers, shape (n,), whole and not negative.
         n_classes: Where given, every class 0..n_classes-1 must occur and no other.
-
-    Returns:
-        The labels, shape (n,), int64.
-
-    Raises:
-        ValueError: If the shape or a value is wrong, there is one class only, or one is empty.
     """
     values = _numbers(labels, "labels")
     if values.ndim != 1 or values.size == 0:
@@ -108,34 +80,23 @@ def check_labels(labels: np.ndarray, n_classes: int | None = None) -> np.ndarray
     present = np.unique(values)
     if len(present) < 2:
         raise StudyError(f"labels must name at least 2 classes, got only class {present[0]}")
-    if n_classes is not None:
-        _check_classes(present, n_classes)
-    return values
-
-
-def _check_classes(present: np.ndarray, n_classes: int) -> None:
-    """Raise unless the sorted class numbers are exactly 0..n_classes-1."""
-    if present[-1] >= n_classes:
+    if n_classes is not None and present[-1] >= n_classes:
         raise StudyError(f"labels must lie in 0..{n_classes - 1}, got {present[-1]}")
-    empty = np.setdiff1d(np.arange(n_classes), present)
-    if len(empty):
-        raise StudyError(
-            f"each of the {n_classes} classes needs at least one example, class {empty[0]} is empty"
-        )
+    if n_classes is not None and len(present) < n_classes:
+        empty = np.setdiff1d(np.arange(n_classes), present)[0]
+        raise StudyError(f"labels must name each of {n_classes} classes, class {empty} is empty")
+    return values
 
 
 def check_features(features: np.ndarray, name: str = "features") -> np.ndarray:
     """Return features as float32 or float64 where they are finite.
 
     Args:
-        features: One row an example, shape (n, d), d >= 1.
+        features: One row an example, shape (n, d), n and d >= 1.
         name: What to call them in the error.
 
     Returns:
         The features, shape (n, d); float16 becomes float32, integers become float64.
-
-    Raises:
-        ValueError: If the shape is not (n, d) or a value is NaN or infinite.
     """
     features = np.asarray(features)
     if features.dtype == np.float16:
@@ -144,12 +105,7 @@ def check_features(features: np.ndarray, name: str = "features") -> np.ndarray:
         features = _numbers(features, name)
     if features.ndim != 2 or features.size == 0:
         raise StudyError(f"{name} must have shape (n, d) with n, d >= 1, got {features.shape}")
-    step = max(1, N_CHECKED // features.shape[1])
-    for start in range(0, len(features), step):  # a mask of all of a large array is large too
-        is_finite = np.isfinite(features[start : start + step])
-        if not is_finite.all():
-            row = start + (~is_finite.all(axis=1)).argmax()
-            raise StudyError(f"{name} must be finite, got NaN or inf in row {row}")
+    _check_finite(features, name)
     return features
 
 
@@ -170,17 +126,9 @@ def check_rng(rng: int | np.random.Generator) -> np.random.Generator:
 
 
 def check_choice(value: object, choices: Sequence[object], name: str) -> None:
-    """Raise unless value is one of the choices; the message names them all."""
+    """Raise unless value is one of the choices."""
     if value not in choices:
         raise StudyError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
-
-
-def _numbers(values: np.ndarray, name: str) -> np.ndarray:
-    """Return values as a float64 array, or one line where they are no numbers."""
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise StudyError(f"{name} must be an array of numbers") from None
 
 
 def check_similarity(
@@ -196,13 +144,10 @@ def check_similarity(
     Returns:
         The matrix, float32 or float64 (whatever else becomes float64), and its row sums (n,),
         float64.
-
-    Raises:
-        ValueError: If the shape, a value or the symmetry is not as above.
     """
     matrix, rows, least = check_symmetric(similarity, name, n)
     if least < 0:
-        raise StudyError(f"{name} must be finite and not negative everywhere, got {least:.4g}")
+        raise StudyError(f"{name} must not be negative anywhere, got {least:.4g}")
     return matrix, rows
 
 
@@ -222,18 +167,14 @@ def check_symmetric(
         The matrix, float32 or float64 (whatever else becomes float64), its row sums (n,),
         float64, and its least entry.
 
-    Raises:
-        ValueError: If the shape, a value or the symmetry is not as above.
-
     Note: symmetry is judged by a product with one random vector from both sides, which takes
     one pass over the memory. One pair of entries may thus differ by 1e-4 of its row's product.
     """
     matrix = np.asarray(values)
     if matrix.dtype not in (np.float32, np.float64):
         matrix = _numbers(values, name)
-    size = len(matrix) if matrix.ndim == 2 else 0
-    expected = n or size
-    if matrix.ndim != 2 or not size or matrix.shape != (expected, expected):
+    size = len(matrix) if matrix.ndim else 0
+    if not size or matrix.shape != (n or size,) * 2:
         wanted = f"({n}, {n})" if n else "(n, n) with n >= 1"
         raise StudyError(f"{name} must have shape {wanted}, got {matrix.shape}")
     rows, right, left, least = np.empty(size), np.empty(size), np.zeros(size), np.inf
@@ -245,8 +186,25 @@ def check_symmetric(
             right[start : start + 64] = part @ probe
             left += probe[start : start + 64] @ part
             least = min(least, float(part.min()))
-    if not (np.isfinite(rows).all() and np.isfinite(right).all() and np.isfinite(left).all()):
+    if not np.isfinite([rows, right, left]).all():
         raise StudyError(f"{name} must be finite everywhere, and the sums of its rows too")
     if not np.allclose(right, left, rtol=1e-4, atol=slack * np.abs(right).max()):
         raise StudyError(f"{name} must be symmetric")
     return matrix, rows, least
+
+
+def _check_finite(values: np.ndarray, name: str) -> None:
+    """Raise unless all of (n, d) is finite; a mask of all of a large array is large too."""
+    step = max(1, N_CHECKED // values.shape[1])
+    for start in range(0, len(values), step):
+        is_finite = np.isfinite(values[start : start + step]).all(axis=1)
+        if not is_finite.all():
+            row = start + is_finite.argmin()
+            raise StudyError(f"{name} must be finite, got NaN or inf in row {row}")
+
+
+def _numbers(values: np.ndarray, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise StudyError(f"{name} must be an array of numbers") from None

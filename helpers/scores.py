@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import entr
+from scipy.stats import rankdata
 
 from helpers import StudyError
 from helpers.checks import check_labels, check_probs, check_scores
@@ -96,7 +97,6 @@ def forgetting_events(correct: np.ndarray, visited: np.ndarray | None = None) ->
 
 
 def _bits(values: np.ndarray, name: str) -> np.ndarray:
-    """Return an (epochs, n) array of bool from bool or 0/1 values."""
     values = np.asarray(values)
     if values.ndim != 2 or values.size == 0:
         raise StudyError(f"{name} must have shape (epochs, n), got {values.shape}")
@@ -146,10 +146,9 @@ def combine_ranks(scores: Sequence[np.ndarray]) -> np.ndarray:
     vectors = [check_scores(vector) for vector in scores]
     if not vectors or len({len(vector) for vector in vectors}) > 1:
         raise StudyError(
-            f"scores must be at least one vector and all equally long, "
-            f"got lengths {[len(vector) for vector in vectors]}"
+            f"scores must be vectors of one length, got {[len(vector) for vector in vectors]}"
         )
-    return np.mean([midranks(vector) for vector in vectors], axis=0)
+    return np.mean([rankdata(vector) for vector in vectors], axis=0)
 
 
 def order(scores: np.ndarray) -> np.ndarray:
@@ -165,12 +164,3 @@ def order(scores: np.ndarray) -> np.ndarray:
         ValueError: If a score is NaN or -inf.
     """
     return np.argsort(-check_scores(scores), kind="stable")
-
-
-def midranks(values: np.ndarray) -> np.ndarray:
-    """Return ranks (n,), smallest first from 1; equal values share the mean of their ranks.
-
-    `scipy.stats.rankdata` says the same; importing it costs every notebook a second.
-    """
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]

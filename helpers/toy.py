@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import softmax
 
 from helpers.scores import forgetting_events
 from helpers.selection.pool import Pool
@@ -55,9 +56,7 @@ def _inputs(points: np.ndarray) -> np.ndarray:
 
 def _probs(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the proxy's softmax (n, 3)."""
-    logits = _inputs(points) @ weights
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    return softmax(_inputs(points) @ weights, axis=1)
 
 
 def _norms(points: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:

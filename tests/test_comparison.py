@@ -73,20 +73,6 @@ def test_selection_seconds_of_the_paper():
     assert table["ours"].isna().all()
 
 
-def test_cost_figure():
-    rows = [
-        {"method": method, "budget": budget, "seed": seed, "test_error": 10 - 5 * budget,
-         "cost": cost * budget}
-        for method, cost, budgets in (("random", 5, (0.1, 0.5)), ("full", 9, (1.0,)))
-        for budget in budgets for seed in (0, 1)
-    ]  # fmt: skip
-    fig = plots.error_against_cost(pd.DataFrame(rows), "total seconds")
-    assert fig.axes[0].get_xlabel() == "total seconds"
-    assert fig.axes[0].get_xscale() == "log"
-    with pytest.raises(StudyError, match="cost"):
-        plots.error_against_cost(pd.DataFrame(rows).drop(columns="cost"))
-
-
 def test_active_learning_beside_table_1():
     scale = ex.Config(dataset="digits@300+100", label_budgets=(0.1, 0.3, 0.6))
     for seed in scale.seeds:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from helpers import checks, scores
+from helpers import StudyError, checks, scores
 
 PROBS = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.6, 0.3, 0.1]])
 
@@ -74,84 +74,54 @@ def test_order_is_stable_and_puts_infinity_first():
     assert scores.order(np.array([1, np.inf, 2, 1, np.inf])).tolist() == [1, 4, 2, 0, 3]
 
 
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ([0.0, np.nan], "NaN in row 1"),
-        ([-np.inf, 0.0], "-inf in row 0"),
-        ([], "shape"),
-        ([[1.0]], "shape"),
-        (["a"], "numbers"),
-    ],
-)
-def test_bad_scores(bad, message):
-    with pytest.raises(ValueError, match=message):
-        scores.order(bad)
+SKEW = np.array([[2.0, 1], [0, 3]])
+BAD = [
+    *((scores.order, (bad,), "scores") for bad in ([0, np.nan], [-np.inf, 0], [], [[1.0]], ["a"])),
+    (lambda bad: checks.check_scores(bad, finite=True), ([0, np.inf],), "scores"),
+    *((score, (bad,), "probs")
+      for score in (scores.least_confidence, scores.margin, scores.entropy)
+      for bad in ([[0.5, 0.4]], [[1.5, -0.5]], [[np.nan, 1.0]], [[1.0]], [0.5, 0.5], [["a", 1]])),
+    *((checks.check_labels, bad, "labels")
+      for bad in (([1, 1, 1],), ([0, 2, 0], 3), ([0, 3], 3), ([0, -1],), ([0.5, 1],), ([],))),
+    *((checks.check_k, (bad, 5), r"k must .* 1\.\.5") for bad in (0, -1, 6, 2.5, True, "3", None)),
+    *((checks.check_features, (bad,), "features")
+      for bad in ([[np.nan]], [[np.inf]], [1.0, 2.0], np.empty((0, 3)), [["a"]])),
+    *((checks.check_rng, (bad,), "rng") for bad in (None, "a", -1)),
+    (checks.check_choice, ("c", ("a", "b"), "letter"), "letter must be one of a, b"),
+    *((checks.check_similarity, bad, "similarity")
+      for bad in ((np.ones((2, 3)),), (np.ones(3),), (np.eye(2), 3), (SKEW,), (-np.eye(2),),
+                  (np.full((2, 2), np.nan),), (np.full((2, 2), 1e308),), ([["a"]],))),
+    (checks.check_squares, (np.array([1e308]),), "features"),
+    (scores.el2n, ([[0.5, 0.5]], [0, 1]), "labels"),
+    (scores.el2n, ([[0.5, 0.5]] * 2, [0, 2]), "labels"),
+    (scores.combine_ranks, ([[1.0], [1.0, 2.0]],), "scores"),
+    (scores.combine_ranks, ([],), "scores"),
+    (scores.forgetting_events, ([[2, 0]],), "correct"),
+    (scores.forgetting_events, ([[1, 0]], [[1]]), "visited"),
+    (scores.forgetting_events, ([1, 0],), "correct"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ([[0.5, 0.4]], "sum to 1"),
-        ([[1.5, -0.5]], "negative"),
-        ([[np.nan, 1.0]], "finite"),
-        ([[1.0]], "c >= 2"),
-        ([0.5, 0.5], "shape"),
-    ],
-)
-@pytest.mark.parametrize("score", [scores.least_confidence, scores.margin, scores.entropy])
-def test_bad_probabilities(score, bad, message):
-    with pytest.raises(ValueError, match=message) as error:
-        score(np.array(bad))
-    assert "\n" not in str(error.value)
+@pytest.mark.parametrize(("function", "arguments", "named"), BAD)
+def test_bad_arguments_are_named_in_one_line(function, arguments, named):
+    with pytest.raises(StudyError, match=named) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("bad", "n_classes", "message"),
-    [
-        ([1, 1, 1], None, "at least 2 classes"),
-        ([0, 2, 0], 3, "class 1 is empty"),
-        ([0, 3], 3, "0..2"),
-        ([0, -1], None, "from 0 upwards"),
-        ([0.5, 1], None, "whole"),
-        ([], None, "shape"),
-    ],
-)
-def test_bad_labels(bad, n_classes, message):
-    with pytest.raises(ValueError, match=message):
-        checks.check_labels(bad, n_classes)
-
-
-@pytest.mark.parametrize("k", [0, -1, 6, 2.5, True, "3", None])
-def test_bad_k(k):
-    with pytest.raises(ValueError, match="1..5"):
-        checks.check_k(k, 5)
-
-
-@pytest.mark.parametrize("bad", [[[np.nan]], [[np.inf]], [1.0, 2.0], np.empty((0, 3)), [["a"]]])
-def test_bad_features(bad):
-    with pytest.raises(ValueError, match="features must"):
-        checks.check_features(bad)
-
-
-def test_bad_companions():
-    with pytest.raises(ValueError, match="labels must be 1 numbers"):
-        scores.el2n([[0.5, 0.5]], [0, 1])
-    with pytest.raises(ValueError, match="equally long"):
-        scores.combine_ranks([[1.0], [1.0, 2.0]])
-    with pytest.raises(ValueError, match="equally long"):
-        scores.combine_ranks([])
-    with pytest.raises(ValueError, match="only 0 and 1"):
-        scores.forgetting_events([[2, 0]])
-    with pytest.raises(ValueError, match="visited must have the shape"):
-        scores.forgetting_events([[1, 0]], [[1]])
-    with pytest.raises(ValueError, match=r"\(epochs, n\)"):
-        scores.forgetting_events([1, 0])
-
-
-def test_midranks_are_those_of_scipy():
-    from scipy.stats import rankdata
-
+def test_what_can_be_used_is_returned():
+    assert checks.check_k(np.float64(3), 3) == 3
+    assert checks.check_scores([1, np.inf]).tolist() == [1, np.inf]
+    assert checks.check_features(np.ones((2, 3), np.float16)).dtype == np.float32
+    assert checks.check_features([[1, 2]]).dtype == np.float64
+    many = np.ones((1 << 11, 1 << 10), np.float32)  # looked at in several steps
+    many[-1, 0] = np.nan
+    with pytest.raises(StudyError, match="row 2047"):
+        checks.check_features(many)
+    matrix, rows = checks.check_similarity([[2, 1], [1, 3]], 2)
+    assert matrix.dtype == np.float64
+    assert rows.tolist() == [3, 4]
+    assert checks.check_symmetric(-np.eye(2), "kernel")[2] == -1
     rng = np.random.default_rng(0)
-    for values in (rng.integers(0, 5, 40), rng.normal(size=30), np.array([2.0, np.inf, np.inf])):
-        np.testing.assert_array_equal(scores.midranks(values), rankdata(values))
+    assert checks.check_rng(rng) is rng
+    assert checks.check_rng(0).random() == np.random.default_rng(0).random()

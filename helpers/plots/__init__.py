@@ -1,94 +1,55 @@
 """Figures: one function a figure kind, one colour a method everywhere; nothing from the store.
 
 Every function takes plain arrays or the tidy runs of `helpers.experiments.frame` and returns a
-matplotlib Figure; `save` writes it.
+matplotlib Figure; `save` writes it. Nothing to draw, a missing column or arrays that do not fit
+together raise StudyError. Figures are made of the parts in `helpers.plots.panels`.
 """
 
-from helpers.plots.active import label_curves
-from helpers.plots.base import colour_of, figure_path, label_of, save, style
+# ruff: noqa: F401
+
+from helpers.plots.base import (
+    COLOURS,
+    LABELS,
+    VERDICT_COLOURS,
+    colour_of,
+    figure_path,
+    label_of,
+    save,
+    style,
+)
 from helpers.plots.budgets import (
     accuracy_against_budget,
+    accuracy_by_family,
     accuracy_panels,
     difference_to_random,
+    label_curves,
+    paired_differences,
 )
-from helpers.plots.correlations import correlation_during_training, spearman_heatmaps
-from helpers.plots.costs import error_against_cost
-from helpers.plots.coverage import distance_and_accuracy, variant_distances
-from helpers.plots.families import accuracy_by_family
-from helpers.plots.gallery import gallery
-from helpers.plots.labels import direct_labels, spread_labels
-from helpers.plots.ladders import accuracy_by_setting, ladder, sweep
-from helpers.plots.online import (
-    acceptance_over_training,
-    adonis_mechanism,
-    share_by_difficulty,
-)
-from helpers.plots.paired import paired_differences
-from helpers.plots.palette import COLOURS, LABELS, VERDICT_COLOURS
-from helpers.plots.papers import claims_overview, ours_against_paper
-from helpers.plots.places import empty_place, keep_places
-from helpers.plots.pools import ecdf_panels, latent_space, toy_selection
-from helpers.plots.rivals import (
-    best_connected,
-    gap_heatmap,
-    means_by_kind,
+from helpers.plots.costs import (
+    cheapest_front,
+    selection_time_against_budget,
     selection_times_beside,
+    solver_times,
+    worth_of_choosing,
 )
-from helpers.plots.settings import setting_beside
-from helpers.plots.times import selection_time_against_budget, solver_times
+from helpers.plots.heatmaps import gap_heatmap, means_by_kind, spearman_heatmaps
+from helpers.plots.panels import direct_labels, empty_place, keep_places
+from helpers.plots.papers import claims_overview, ours_against_paper
+from helpers.plots.planes import best_connected, ecdf_panels, gallery, latent_space, toy_selection
+from helpers.plots.settings import (
+    accuracy_by_setting,
+    distance_and_accuracy,
+    ladder,
+    setting_beside,
+    sweep,
+    variant_distances,
+)
 from helpers.plots.training import (
+    acceptance_over_training,
     accuracy_against_seconds,
+    adonis_mechanism,
+    correlation_during_training,
     error_against_depth,
     error_during_training,
+    share_by_difficulty,
 )
-from helpers.plots.worth import cheapest_front, worth_of_choosing
-
-__all__ = [
-    "COLOURS",
-    "LABELS",
-    "VERDICT_COLOURS",
-    "acceptance_over_training",
-    "accuracy_against_budget",
-    "accuracy_against_seconds",
-    "accuracy_by_family",
-    "accuracy_by_setting",
-    "accuracy_panels",
-    "adonis_mechanism",
-    "best_connected",
-    "cheapest_front",
-    "claims_overview",
-    "colour_of",
-    "correlation_during_training",
-    "difference_to_random",
-    "direct_labels",
-    "distance_and_accuracy",
-    "error_against_cost",
-    "ecdf_panels",
-    "empty_place",
-    "error_against_depth",
-    "error_during_training",
-    "figure_path",
-    "gallery",
-    "gap_heatmap",
-    "keep_places",
-    "label_curves",
-    "label_of",
-    "ladder",
-    "latent_space",
-    "means_by_kind",
-    "ours_against_paper",
-    "paired_differences",
-    "save",
-    "setting_beside",
-    "selection_time_against_budget",
-    "selection_times_beside",
-    "share_by_difficulty",
-    "solver_times",
-    "spearman_heatmaps",
-    "spread_labels",
-    "style",
-    "sweep",
-    "toy_selection",
-    "variant_distances",
-    "worth_of_choosing",
-]

@@ -1,12 +1,12 @@
-"""What every figure shares: fixed colours and names, style, saving, label placing.
+"""What every figure shares: fixed colours and names, style, checks, saving.
 
-Nothing here reads the store or imports torch. Importing sets no style: call `style` once.
+Nothing here reads the store or imports torch. Importing sets no style: `style` does.
 """
 
 import colorsys
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -16,10 +16,89 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from helpers import StudyError
-from helpers.plots.palette import COLOURS, LABELS, MARKERS
+from helpers.experiments.table import RUN_LABELS
+from helpers.selection.registry import METHODS
 
 DPI = 120
 FIGURES_ENV = "STUDY_FIGURES"
+GREY = "#8c8c8c"  # random, and lines at zero
+
+# Colour and marker of each method and solver. Okabe-Ito and Tol's muted sets, shared out so that
+# methods drawn together differ in lightness too.
+LOOKS = {
+    "full": ("#000000", "o"),
+    "random": ("#8c8c8c", "o"),
+    "random-per-class": ("#56657a", "s"),
+    "random-longer": ("#3f3f3f", "8"),
+    "repeated-random": ("#c44e52", "s"),
+    "least-confidence": ("#56b4e9", "v"),
+    "margin": ("#332288", "^"),
+    "entropy": ("#0072b2", "D"),
+    "forgetting": ("#cc79a7", "P"),
+    "k-centers": ("#009e73", "X"),
+    "iqp": ("#882255", "h"),
+    "iqp-distance": ("#117733", "o"),
+    "el2n": ("#4b7f2b", "d"),
+    "ccs": ("#b8860b", "8"),
+    "facility-location": ("#0f7b8a", "H"),
+    "submodular": ("#7a5195", "s"),
+    "graph-cut": ("#6b6b3a", "o"),
+    "dpp": ("#e0558b", "o"),
+    "moderate": ("#5d8aa8", "v"),
+    "ssp": ("#b5651d", "^"),
+    "craig": ("#3b4cc0", "D"),
+    "grad-match": ("#b40426", "P"),
+    "geda": ("#d55e00", "*"),
+    "ids": ("#e69f00", "<"),
+    "adonis": ("#aa4499", ">"),
+    "ids+adonis": ("#661100", "p"),
+    "selective-backprop": ("#44aa99", "o"),
+    "random-per-quartile": ("#999933", "o"),
+    "evenly-spaced": ("#c9b04e", "o"),
+    "geda-random": ("#cc6677", "o"),
+    "three-proxies": ("#12407a", "p"),
+    "own-batch": ("#2b7fb3", "v"),
+    "quick-proxy": ("#8a5a00", "X"),
+    "highs": ("#0072b2", "P"),
+    "cbc": ("#e69f00", "o"),
+    "closed-form": ("#009e73", "o"),
+    "dpp-exact": ("#b35900", "D"),
+    "dpp-map": ("#f29ac0", "v"),
+    "submodular-lazy": ("#b494cc", "^"),
+    "iqp-matrix": ("#7a2150", "o"),
+    "iqp-blocks": ("#0e7083", "o"),
+    "iqp-fourier": ("#a97a06", "o"),
+}
+COLOURS = {key: colour for key, (colour, _) in LOOKS.items()}
+
+LABELS = (
+    {key: method.label for key, method in METHODS.items()}
+    | RUN_LABELS
+    | {
+        "random-longer": "Random, trained longer",
+        "own-batch": "Least confidence, own batch",
+        "three-proxies": "Entropy, three proxies",
+        "quick-proxy": "Entropy, sprint proxy",
+        "iqp-distance": "LP + power, distance",
+        "highs": "As written, HiGHS",
+        "cbc": "As written, CBC",
+        "closed-form": "Closed form",
+        "dpp-exact": "k-DPP, exact, ours",
+        "dpp-map": "k-DPP, greedy MAP",
+        "submodular-lazy": "Coverage + diversity, lazy",
+        "iqp-matrix": "Matrix stored",
+        "iqp-blocks": "Exact by tiles",
+        "iqp-fourier": "Fourier features",
+    }
+)
+
+VERDICT_COLOURS = {
+    "holds": "#009e73",
+    "does not hold": "#d55e00",
+    "undecided": "#f0c14b",
+    "not decidable at this scale": "#b4bcc6",
+    "not measured yet": "#e9ebee",
+}
 
 _RC = {
     "font.family": "DejaVu Sans",
@@ -68,10 +147,10 @@ def new_figure(n_rows: int, n_columns: int, size: tuple[float, float], **options
 
 
 def figure_path(name: str) -> Path:
-    """Say where `save` writes: `$STUDY_FIGURES/<name>.png`, else figures/digits of the repository.
+    """Return where `save` writes: `$STUDY_FIGURES/<name>.png`, else figures/digits here.
 
     Raises:
-        StudyError: If the name is empty or holds a folder separator.
+        StudyError: If the name is no plain file name.
     """
     if name == ".." or not name or Path(name).name != name:
         raise StudyError(f"a figure name must be one plain file name, got {name!r}")
@@ -86,11 +165,13 @@ def save(fig: Figure, name: str) -> None:
     prints no path of the machine it ran on.
 
     Raises:
-        StudyError: If the name is empty or holds a folder separator.
+        StudyError: If the name is no plain file name.
     """
     path = figure_path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    freeze_layout(fig)
+    if fig.get_layout_engine() is not None:  # each further draw would move the layout a little
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         fig.savefig(beside, format="png", dpi=DPI, metadata={"Software": None})
@@ -101,46 +182,32 @@ def save(fig: Figure, name: str) -> None:
         beside.unlink(missing_ok=True)
 
 
-def freeze_layout(fig: Figure) -> None:
-    """Settle the constrained layout and switch it off: each further draw would move it a little."""
-    if fig.get_layout_engine() is not None:
-        fig.draw_without_rendering()
-        fig.set_layout_engine("none")
-
-
 def colour_of(key: str) -> str:
-    """Give a method's fixed colour; an unknown key gets one made from its own letters."""
+    """Return a method's fixed colour; an unknown key gets one made from its own letters."""
     if key in COLOURS:
         return COLOURS[key]
-    code = zlib.crc32(key.encode())
+    code = zlib.crc32(key.encode())  # Python's own hash of text differs between processes
     hue, light = (code % 360) / 360, 0.35 + 0.05 * (code // 360 % 4)
     return to_hex(colorsys.hls_to_rgb(hue, light, 0.6))
 
 
 def label_of(key: str) -> str:
-    """Give a method's name for people; an unknown key stands for itself."""
+    """Return a method's name for people; an unknown key stands for itself."""
     return LABELS.get(key, str(key))
 
 
 def marker_of(key: str) -> str:
-    """Give a method's fixed marker, a dot where it has none."""
-    return MARKERS.get(key, "o")
+    """Return a method's fixed marker, a dot where it has none."""
+    return LOOKS.get(key, ("", "o"))[1]
 
 
 def colours_for(keys: Iterable[str]) -> dict[str, str]:
-    """Colour a set of series: methods by `COLOURS`, sets without any (models, shares) by order.
-
-    Returns:
-        Key -> colour. A set without one known method runs from dark to light along viridis.
-    """
+    """Return key -> colour: methods by `COLOURS`, sets without a method along viridis by order."""
     keys = list(keys)
     if any(key in COLOURS for key in keys):
         return {key: colour_of(key) for key in keys}
-    places = np.linspace(0.08, 0.82, max(len(keys), 2))
-    return {
-        key: to_hex(mpl.colormaps["viridis"](place))
-        for key, place in zip(keys, places, strict=False)
-    }
+    shades = mpl.colormaps["viridis"](np.linspace(0.08, 0.82, max(len(keys), 2)))
+    return {key: to_hex(shade) for key, shade in zip(keys, shades, strict=False)}
 
 
 def ink(colour: str) -> str:
@@ -152,78 +219,47 @@ def ink(colour: str) -> str:
 
 
 def on(colour: str) -> str:
-    """Choose black or white for text on a colour."""
+    """Return black or white, whichever reads better on a colour."""
     return "#000000" if _brightness(np.array(to_rgb(colour))) > 0.5 else "#ffffff"
 
 
 def _brightness(rgb: np.ndarray) -> float:
-    """Weigh red, green and blue (3,), 0..1, as the eye does."""
     return float(rgb @ (0.2126, 0.7152, 0.0722))
 
 
-def need(values, what: str) -> None:
-    """Refuse to draw nothing.
+def need(values, what: str, columns: str = "") -> None:
+    """Raise where there is nothing to draw or a table lacks a column.
+
+    Args:
+        values: A table or any collection.
+        what: Its name in the error.
+        columns: Names of the columns that the figure reads, separated by spaces.
 
     Raises:
-        StudyError: If `values` has no entries.
+        StudyError: If `values` is empty or lacks one of the columns.
     """
     if len(values) == 0:
         raise StudyError(f"{what} is empty: expected at least one entry to draw")
-
-
-def need_columns(frame, columns: Sequence[str], what: str) -> None:
-    """Refuse a table that is empty or lacks a column the figure reads.
-
-    Raises:
-        StudyError: If the frame has no rows or lacks one of the columns.
-    """
-    need(frame, what)
-    missing = [column for column in columns if column not in frame.columns]
+    missing = [name for name in columns.split() if name not in values]
     if missing:
-        raise StudyError(f"{what} lacks the columns {', '.join(missing)}: expected {list(columns)}")
+        raise StudyError(f"{what} lacks the columns {', '.join(missing)}")
 
 
-def centre_and_spread(values) -> tuple[float, float]:
-    """Mean and sample standard deviation over seeds; NaN left out, spread 0 with one seed."""
-    values = np.asarray(values, dtype=float)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return np.nan, 0.0
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
+MEAN_SD = "mean ± sd over {}"
+THICK_AND_THIN = "Mean (thick) of {} (thin)"
+INTERVAL = "95 % interval, {}"
 
 
-def centre_and_interval(values) -> tuple[float, float]:
-    """Mean and half width of its 95 % t interval; half width NaN with one seed."""
-    values = np.asarray(values, dtype=float)
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
-        return (float(values[0]) if len(values) else np.nan), np.nan
-    from helpers.ranking import t_interval
+def seeds_text(counts: Iterable[int], several: str = "{}") -> str:
+    """Say how many runs are behind the means: '3 seeds', '1 seed', '1 to 3 seeds' or 'no seeds'.
 
-    mean, low, _ = t_interval(values)
-    return mean, mean - low
-
-
-def thick_and_thin(counts: Iterable[int]) -> str:
-    """Title of panels that draw seeds thin under their thick mean."""
+    Args:
+        counts: Runs behind each mean.
+        several: What to write around the number where a mean is of two runs or more.
+    """
     counts = list(counts)
-    return "1 seed" if max(counts) == 1 else f"Mean (thick) of {seeds_text(counts)} (thin)"
-
-
-def mean_and_sd(counts: Iterable[int]) -> str:
-    """Title of panels that draw means with standard deviations."""
-    counts = list(counts)
-    return "1 seed" if max(counts) == 1 else f"mean ± sd over {seeds_text(counts)}"
-
-
-def interval_text(counts: Iterable[int]) -> str:
-    """Say at an axis what the intervals are; with one seed there are none."""
-    counts = list(counts)
-    return "1 seed" if max(counts) == 1 else f"95 % interval, {seeds_text(counts)}"
-
-
-def seeds_text(counts: Iterable[int]) -> str:
-    """Tell the number of runs behind each mean: '3 seeds', '1 seed' or '1 to 3 seeds'."""
-    counts = list(counts)
+    if not counts:
+        return "no seeds"
     low, high = min(counts), max(counts)
-    return f"{low} to {high} seeds" if low != high else f"{low} seed{'s' * (low != 1)}"
+    text = f"{low} to {high} seeds" if low != high else f"{low} seed{'s' * (low != 1)}"
+    return several.format(text) if high > 1 else text

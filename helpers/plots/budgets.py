@@ -1,6 +1,6 @@
-"""Figures of accuracy against budget: all methods, and their difference to random."""
+"""Figures of accuracy against budget, and of paired differences at equal budget and seed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,20 +11,31 @@ from matplotlib.ticker import MaxNLocator
 from helpers import StudyError
 from helpers.plots.base import (
     COLOURS,
-    centre_and_interval,
-    centre_and_spread,
+    MEAN_SD,
     colour_of,
     label_of,
     marker_of,
-    mean_and_sd,
     need,
-    need_columns,
     new_figure,
+    seeds_text,
 )
-from helpers.plots.labels import direct_labels, legend_above
-from helpers.plots.paired import two_intervals, two_intervals_text
+from helpers.plots.panels import (
+    DASHES,
+    End,
+    curve,
+    direct_labels,
+    dot,
+    legend_above,
+    level,
+    log_ticks,
+    name_rows,
+    two_intervals,
+    write_reason,
+    zero_line,
+)
 
-LINES = ("-", "--", ":", "-.")
+RUNS = "method budget kept seed test_error"
+IN_EVERY_PANEL = ("random", "random-per-class")
 
 
 def accuracy_against_budget(
@@ -43,25 +54,52 @@ def accuracy_against_budget(
     Returns:
         One panel: mean and standard deviation over seeds; random thick and grey with a band,
         the full set as a black line with a band.
-
-    Raises:
-        StudyError: If there is nothing to draw or a column is missing.
     """
-    need_columns(frame, ("method", "budget", "kept", "seed", "test_error"), "the frame of runs")
+    need(frame, "the frame of runs", RUNS)
     frame = frame[frame["method"] != "full"]
     need(frame, "the frame of runs on subsets")
-    full = accuracies(full)
+    full = _accuracies(full)
     fig, axes = new_figure(1, 1, (9.5, 5.4))
-    ax, scale = axes[0, 0], 100 / pool if pool else 1.0
-    ends = [line(ax, *one, scale) for one in sorted(series(frame), key=random_first)]
-    right = ax.get_xlim()[1]
-    ends.append((right, full_line(ax, full), label_of("full"), COLOURS["full"]))
+    ax = axes[0, 0]
+    ends = _curves(ax, frame, 100 / pool if pool else 1.0)
+    ends.append((ax.get_xlim()[1], level(ax, full, COLOURS["full"]), "Full set", COLOURS["full"]))
     ax.set_xlabel("share of the pool trained on (%)" if pool else "examples trained on")
-    ax.set_ylabel("test accuracy (%)")
+    ax.set(ylabel="test accuracy (%)", title=_seeds(frame).capitalize())
     ax.set_ylim(bottom=bottom)
-    counts = frame.groupby(["method", "budget"])["seed"].nunique()
-    ax.set_title(mean_and_sd(counts).capitalize())
     direct_labels(ax, ends)
+    return fig
+
+
+def accuracy_by_family(
+    frame: pd.DataFrame, full, families: Mapping[str, Sequence[str]], bottom: float | None = None
+) -> Figure:
+    """Draw the target's accuracy against budget, one panel a family of methods.
+
+    Args:
+        frame: Tidy runs with columns method, budget, kept, seed, test_error (percent).
+        full: Training on everything: tidy runs, or test accuracies in percent, shape (seeds,).
+        families: Panel title -> keys of methods; random choices are in every panel.
+        bottom: Lowest accuracy shown (percent), where one bad method would flatten the others.
+
+    Returns:
+        Panels on one scale: mean and standard deviation over seeds, random thick and grey with
+        a band, the full set as a black line with a band.
+    """
+    need(frame, "the frame of runs", RUNS)
+    run = set(frame["method"])
+    shown = {title: keys for title, keys in families.items() if run & set(keys)}
+    need(shown, "the families of methods with runs")
+    full = _accuracies(full)
+    fig, axes = new_figure(1, len(shown), (3.9 * len(shown) + 0.4, 5.0), sharex=True, sharey=True)
+    for ax, (title, keys) in zip(axes[0], shown.items(), strict=True):
+        _curves(ax, frame[frame["method"].isin([*IN_EVERY_PANEL, *keys])])
+        level(ax, full, COLOURS["full"], label="Full set")
+        ax.set_title(title)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
+    axes[0, 0].set_ylim(bottom=bottom)
+    axes[0, 0].set_ylabel("test accuracy (%)")
+    fig.suptitle(f"Accuracy against examples trained on, {_seeds(frame)}", fontsize=10.5)
     return fig
 
 
@@ -76,91 +114,81 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
     Returns:
         Panels on one scale: mean and standard deviation over seeds, random thick and grey.
 
-    Raises:
-        StudyError: If there is nothing to draw or a column is missing.
-
     Source: Banerjee and Chakraborty, figure 1.
     """
-    columns = ("model", "method", "budget", "kept", "seed", "test_error")
-    need_columns(frame, columns, "the frame of runs")
+    need(frame, "the frame of runs", f"model {RUNS}")
     models = list(frame["model"].unique())
     wide = max(5.8, min(11.0, 0.8 + 3.2 * len(models)))
     fig, axes = new_figure(1, len(models), (wide, 3.7), sharex=True, sharey=True)
     for ax, model in zip(axes[0], models, strict=True):
-        shown = sorted(series(frame[frame["model"] == model]), key=random_first)
-        for method, name, dashes, rows in shown:
-            line(ax, method, name, dashes, rows, 1.0)
-            ax.lines[-1].set_label(name)
+        _curves(ax, frame[frame["model"] == model])
         if start is not None:
-            mean, _ = centre_and_spread(100 - start.loc[start["model"] == model, "test_error"])
+            mean = (100 - start.loc[start["model"] == model, "test_error"]).mean()
             ax.axhline(mean, color="#000000", linestyle=":", label="Start set alone")
         ax.set_title(model)
     axes[0, 0].set_ylabel("test accuracy (%)")
-    counts = frame.groupby(["model", "method", "budget"])["seed"].nunique()
-    fig.supxlabel(f"examples trained on ({mean_and_sd(counts)})", fontsize=10)
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    legend_above(fig, handles, names)
+    fig.supxlabel(f"examples trained on ({_seeds(frame, 'model')})", fontsize=10)
+    legend_above(fig, axes[0, 0])
     return fig
 
 
-def series(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
-    """Split tidy runs into drawn series.
+def label_curves(
+    frame: pd.DataFrame, full: pd.DataFrame, methods: Sequence[str], target: str
+) -> Figure:
+    """Draw the target's test error against the share of the pool that is labelled.
 
-    Yields:
-        Method key, name to show, line style and rows; a method's further labels get other dashes.
+    Args:
+        frame: Tidy runs of the target with columns method, selector (the network that chose),
+            share (0..1, of all rows), seed, test_error (percent); method `random` is in every
+            panel.
+        full: Runs on all labels, test_error (percent).
+        methods: Keys of the methods, a panel each; one without runs keeps an empty place.
+        target: The network that is trained in the end; its own choice is the solid line.
+
+    Returns:
+        Panels on one logarithmic scale of the error: means with standard deviations over
+        seeds, random thick and grey, all labels as a black line.
+
+    Source: arXiv:1906.11829, figure 6.
     """
-    for method, rows in frame.groupby("method", sort=False):
-        names = rows["label"] if "label" in rows else pd.Series(method, index=rows.index)
-        for place, name in enumerate(names.unique()):
-            shown = label_of(method) if name in (method, "") else str(name)
-            yield method, shown, LINES[place % len(LINES)], rows[names == name]
+    need(frame, "the frame of runs", "method selector share seed test_error")
+    need(methods, "the list of methods")
+    wide = min(11.0, 1.6 + 4.6 * len(methods))
+    fig, axes = new_figure(1, len(methods), (wide, 4.2), sharex=True, sharey=True)
+    ends = [_by_selector(ax, frame, method, target) for ax, method in zip(axes[0], methods)]
+    axes[0, 0].set(yscale="log", ylabel="test error (%)")
+    log_ticks(axes[0, 0].yaxis)
+    last = full["test_error"].mean()
+    for ax, method, some in zip(axes[0], methods, ends, strict=True):
+        ax.axhline(last, color=COLOURS["full"], linewidth=1.2)
+        ax.set(title=label_of(method), xlabel="share of the rows labelled (%)")
+        ax.set_xticks(100 * np.unique(frame["share"].round(6)))
+        some.append((100 * frame["share"].max(), last, "all labels", COLOURS["full"]))
+    for ax, some in zip(axes[0], ends, strict=True):  # last: labels settle the shared limits
+        direct_labels(ax, some, size=8.5)
+    counts = frame.groupby(["method", "selector", "share"])["seed"].nunique()
+    title = f"Target trained on the labels, {seeds_text(counts, MEAN_SD)}"
+    fig.suptitle(title, fontsize=10.5)
+    return fig
 
 
-def random_first(one: tuple) -> tuple[bool, str]:
-    """Draw random below the others, and the rest always in the same order."""
-    return (one[0] != "random", one[1])
-
-
-def line(ax: Axes, method: str, name: str, dashes: str, rows: pd.DataFrame, scale: float):
-    """Draw one series and return its end for the label."""
-    groups = [group for _, group in rows.groupby("budget")]
-    x = np.array([group["kept"].mean() for group in groups]) * scale
-    mean, spread = np.transpose([centre_and_spread(100 - group["test_error"]) for group in groups])
-    colour, is_random = colour_of(method), method == "random"
-    ax.plot(
-        x,
-        mean,
-        dashes,
-        color=colour,
-        marker=marker_of(method),
-        markersize=5 if is_random else 5.5,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
-        linewidth=3.4 if is_random else 1.5,
-    )
-    if is_random:
-        ax.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.22, linewidth=0)
-    else:
-        ax.errorbar(x, mean, spread, fmt="none", ecolor=colour, elinewidth=1, alpha=0.55)
-    return (x[-1], mean[-1], name, colour)
-
-
-def accuracies(full) -> np.ndarray:
-    """Read the full set's accuracies (percent), shape (seeds,), from runs or numbers."""
-    if isinstance(full, pd.DataFrame):
-        need_columns(full, ("test_error",), "the frame of full runs")
-        full = 100 - full["test_error"]
-    values = np.atleast_1d(np.asarray(full, dtype=float))
-    need(values, "the list of full accuracies")
-    return values
-
-
-def full_line(ax: Axes, values: np.ndarray) -> float:
-    """Draw the full set's mean with its band and return the mean (percent)."""
-    mean, spread = centre_and_spread(values)
-    ax.axhspan(mean - spread, mean + spread, color=COLOURS["full"], alpha=0.08, linewidth=0)
-    ax.axhline(mean, color=COLOURS["full"], linewidth=1.3, zorder=1.5)
-    return mean
+def _by_selector(ax: Axes, frame: pd.DataFrame, method: str, target: str) -> list[End]:
+    """Draw random, then a line for each network that chose by the method."""
+    by = dict(list(frame[frame["method"] == method].groupby("selector", sort=False)))
+    order = [name for name in (target, *(n for n in by if n != target)) if name in by]
+    dashes = DASHES if target in by else DASHES[1:] + DASHES[:1]
+    series = [("random", label_of("random"), "-", 3.2, frame[frame["method"] == "random"])]
+    series += [
+        (method, f"by {name}" + ", the target" * (name == target), dashes[i % 4], 1.6, by[name])
+        for i, name in enumerate(order)
+    ]
+    if not order:
+        write_reason(ax, "not run yet in this profile")
+    return [
+        curve(ax, 100 * rows["share"], rows["test_error"], colour_of(key), name, linestyle=dash,
+              marker=marker_of(key), linewidth=width)
+        for key, name, dash, width, rows in series if len(rows)
+    ]  # fmt: skip
 
 
 def difference_to_random(frame: pd.DataFrame) -> Figure:
@@ -173,30 +201,69 @@ def difference_to_random(frame: pd.DataFrame) -> Figure:
     Returns:
         One panel a budget, one dot a method: mean difference in points; thick, its 95 % bootstrap
         interval; thin, Student's (hollow and without them: a single pair).
-
-    Raises:
-        StudyError: If there is nothing to draw, a column is missing or no run can be paired.
     """
-    need_columns(frame, ("method", "budget", "seed", "test_error"), "the frame of runs")
+    need(frame, "the frame of runs", "method budget seed test_error")
     pairs = pair_with(frame, "random")
-    shown = list(dict.fromkeys((method, name) for method, name, _, _ in series(pairs)))
-    shown = [one for one in shown if one[0] not in ("random", "full")]
-    need(shown, "the frame of runs beside random")
+    pairs = pairs[~pairs["method"].isin(["random", "full"])]
+    need(pairs, "the frame of runs beside random")
     budgets = sorted(pairs["budget"].unique())
-    rows = -(-len(budgets) // 5)
-    columns = -(-len(budgets) // rows)
-    size = (min(11.0, 2.6 + 2.1 * columns), rows * (1.1 + 0.27 * len(shown)))
+    shown = [rows.assign(name=name) for _, name, _, rows in _series(pairs)]
+    pairs = pd.concat(shown).assign(panel=lambda one: one["budget"])
     # each budget has its own scale: one method that fails at 10 % would flatten all the others
+    counts = pairs.groupby(["method", "budget"])["seed"].nunique()
+    titles = {one: f"{one:.0%}" if one <= 1 else f"k = {one:g}" for one in budgets}
+    return _differences(pairs, titles, "accuracy less random's (points)", counts, 2.1)
+
+
+def paired_differences(pairs: pd.DataFrame, x_label: str) -> Figure:
+    """Draw mean differences of pairs that share a seed, a panel a group.
+
+    Args:
+        pairs: One pair a row, columns panel (heading), name (of the row in the figure), method
+            (key, for the colour) and difference (in the unit of the axis; NaN: not run).
+        x_label: What the differences are, with their unit.
+
+    Returns:
+        Panels with scales of their own, a row a name: mean; thick, its 95 % bootstrap interval;
+        thin, Student's, which with few seeds is the one to trust. A row without runs says so.
+    """
+    need(pairs, "the frame of pairs", "panel name method difference")
+    known = pairs.dropna(subset="difference").groupby(["panel", "name"]).size()
+    titles = {panel: panel for panel in pairs["panel"].unique()}
+    return _differences(pairs, titles, x_label, known, 2.7)
+
+
+def _differences(
+    pairs: pd.DataFrame,
+    titles: Mapping[object, str],
+    x_label: str,
+    counts: Iterable[int],
+    width: float,
+) -> Figure:
+    """Draw the figure of both functions above: a panel a title, a row a name."""
+    names = list(pairs["name"].unique())
+    rows = -(-len(titles) // 5)
+    columns = -(-len(titles) // rows)
+    size = (min(11.0, 2.5 + width * columns), rows * (1.2 + 0.28 * len(names)))
     fig, axes = new_figure(rows, columns, size, sharey=True)
-    for ax, budget in zip(axes.flat, budgets, strict=False):
-        _dots(ax, pairs[pairs["budget"] == budget], shown)
-        ax.set_title(f"{budget:.0%}" if budget <= 1 else f"k = {budget:g}")
-    for ax in list(axes.flat)[len(budgets) :]:
+    for ax in axes.flat[len(titles) :]:
         ax.set_visible(False)
-    axes[0, 0].set_yticks(range(len(shown)), [name for _, name in shown])
-    axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
-    counts = pairs[pairs["method"] != "random"].groupby(["method", "budget"])["seed"].nunique()
-    fig.supxlabel(f"accuracy less random's (points)\n{two_intervals_text(counts)}", fontsize=10)
+    for ax, (panel, title) in zip(axes.flat, titles.items(), strict=False):
+        zero_line(ax)
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.set_title(title)
+        here = pairs[pairs["panel"] == panel].dropna(subset="difference")
+        for place, name in enumerate(names):
+            found = here[here["name"] == name]
+            if len(found):
+                key = found["method"].iloc[0]
+                dot(ax, found["difference"], place, colour_of(key), marker_of(key), bootstrap=True)
+            else:
+                ax.text(0.02, place, "not run", va="center", color="#777777", fontsize=8.5,
+                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+                        transform=ax.get_yaxis_transform())  # fmt: skip
+    name_rows(axes[0, 0], names)
+    fig.supxlabel(f"{x_label}\n{two_intervals(counts)}", fontsize=10)
     return fig
 
 
@@ -217,22 +284,36 @@ def pair_with(frame: pd.DataFrame, base: str) -> pd.DataFrame:
     return pairs.assign(difference=pairs["base_error"] - pairs["test_error"])
 
 
-def _dots(ax: Axes, pairs: pd.DataFrame, shown: list[tuple[str, str]]) -> None:
-    """Draw one budget's differences, one row a series."""
-    ax.axvline(0, color=COLOURS["random"], linewidth=2)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
-    rows = {(method, name): rows for method, name, _, rows in series(pairs)}
-    for place, one in enumerate(shown):
-        values = rows[one]["difference"].dropna().to_numpy() if one in rows else ()
-        if len(values):
-            two_intervals(ax, values, place, one[0])
+def _series(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
+    """Yield key, name, dashes and rows of each series; labels of one method differ in dashes."""
+    for method, rows in frame.groupby("method", sort=False):
+        names = rows["label"] if "label" in rows else pd.Series(method, index=rows.index)
+        for place, name in enumerate(names.unique()):
+            shown = label_of(method) if name in (method, "") else str(name)
+            yield method, shown, DASHES[place % len(DASHES)], rows[names == name]
 
 
-def interval_dot(ax: Axes, values, place: float, colour: str) -> None:
-    """Draw mean and 95 % interval of `values` at height `place`; hollow with one value."""
-    mean, half = centre_and_interval(values)
-    known = np.isfinite(half)
-    if known:
-        ax.plot([mean - half, mean + half], [place, place], color=colour, linewidth=1.4)
-    face = colour if known else "white"
-    ax.plot(mean, place, "o", color=colour, markerfacecolor=face, markersize=6.5)
+def _curves(ax: Axes, frame: pd.DataFrame, scale: float = 1.0) -> list[End]:
+    """Draw accuracy against the rows kept: random below the others, thick and with a band."""
+    ends = []
+    for key, name, dashes, rows in sorted(_series(frame), key=lambda s: (s[0] != "random", s[1])):
+        kept = scale * rows.groupby("budget")["kept"].transform("mean")
+        look = {"linestyle": dashes, "marker": marker_of(key)}
+        look |= {"linewidth": 3.4, "err_style": "band"} if key == "random" else {"linewidth": 1.5}
+        ends.append(curve(ax, kept, 100 - rows["test_error"], colour_of(key), name, **look))
+    return ends
+
+
+def _accuracies(full) -> np.ndarray:
+    """Return the full set's accuracies (percent), shape (seeds,), from runs or numbers."""
+    if isinstance(full, pd.DataFrame):
+        need(full, "the frame of full runs", "test_error")
+        full = 100 - full["test_error"]
+    values = np.atleast_1d(np.asarray(full, dtype=float))
+    need(values, "the list of full accuracies")
+    return values
+
+
+def _seeds(frame: pd.DataFrame, *columns: str) -> str:
+    counts = frame.groupby([*columns, "method", "budget"])["seed"].nunique()
+    return seeds_text(counts, MEAN_SD)

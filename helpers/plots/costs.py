@@ -1,56 +1,259 @@
-"""Figure of what a result costs: test error against the whole bill."""
+"""Figures of cost: seconds of solvers and selections, and what selecting is worth."""
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from helpers import StudyError
 from helpers.plots.base import (
-    centre_and_spread,
+    MEAN_SD,
     colour_of,
+    colours_for,
+    ink,
     label_of,
     marker_of,
-    mean_and_sd,
-    need_columns,
+    need,
     new_figure,
+    seeds_text,
 )
+from helpers.plots.panels import curve, direct_labels, log_ticks, write_reason
+
+FEWEST_SIZES = 3  # two points lie on a line whatever they are
+SHORT_S = 5e-3  # below, the seconds are those of calling a function, not of its work
+
+# What selecting has to beat: chance, chance with the same work, chance anew, and everything.
+OPPONENTS = ("random", "random-longer", "repeated-random", "full")
+# Costs with other proxies than the study's one, named where a profile has them.
+BESIDE = ("three-proxies", "own-batch", "quick-proxy")
 
 
-def error_against_cost(
-    frame: pd.DataFrame, x_label: str = "seconds of proxy, selection and training"
-) -> Figure:
-    """Draw test error against the total cost of proxy, selection and training.
+def solver_times(frame: pd.DataFrame) -> Figure:
+    """Draw seconds against pool size, both logarithmic, the programme as written and closed form.
 
     Args:
-        frame: Tidy runs with columns method, budget, seed, test_error (percent) and cost (above
-            0, in any unit); the full set is method `full`.
-        x_label: What cost is, with its unit.
+        frame: Columns n (pool size), solver (`highs`, `cbc`, `closed-form` or any name) and
+            seconds; several rows of one n and solver are drawn as their median.
 
     Returns:
-        One panel, cost logarithmic: a line a method through its budgets, mean of seeds with
-        standard deviation of the error; dashed lines mark the full set.
-
-    Raises:
-        StudyError: If there is nothing to draw or a column is missing.
+        One panel; each name carries the fitted exponent p of seconds ~ n^p, through the sizes that
+        took `SHORT_S` at least, where these are three or more.
     """
-    need_columns(frame, ("method", "budget", "seed", "test_error", "cost"), "the frame of runs")
-    fig, axes = new_figure(1, 1, (9.5, 5))
-    ax = axes[0, 0]
-    for method, rows in frame.groupby("method", sort=False):
-        groups = [group for _, group in rows.groupby("budget")]
-        x = [group["cost"].mean() for group in groups]
-        mean, spread = zip(*[centre_and_spread(g["test_error"]) for g in groups], strict=True)
-        look = {"color": colour_of(method), "marker": marker_of(method)}
-        ax.errorbar(x, mean, spread, elinewidth=0.8, label=label_of(method), **look)
-        if method == "full":
-            ax.axvline(x[0], color=colour_of("full"), linewidth=1, linestyle="--")
-            ax.axhline(mean[0], color=colour_of("full"), linewidth=1, linestyle="--")
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel(x_label)
-    ax.set_ylabel("test error (%)")
-    counts = frame.groupby(["method", "budget"])["seed"].nunique()
-    ax.set_title(mean_and_sd(counts).capitalize())
-    fig.legend(loc="outside right upper")
+    _positive(frame, "the frame of solver times", "n solver seconds")
+    fig, axes = new_figure(1, 1, (8, 4.2))
+    ax, ends, colours = axes[0, 0], [], colours_for(frame["solver"].unique())
+    for solver, rows in frame.groupby("solver", sort=False):
+        median = rows.groupby("n")["seconds"].median()
+        name, work = label_of(solver), median[median >= SHORT_S]
+        if len(work) >= FEWEST_SIZES:
+            slope = np.polyfit(np.log(work.index), np.log(work), 1)[0]
+            name += f", $n^{{{slope:.1f}}}$"
+        ends.append(curve(ax, rows["n"], rows["seconds"], colours[solver], name, None,
+                          estimator="median", marker="o"))  # fmt: skip
+    ax.set(xscale="log", xlabel="pool size n (examples)")
+    ax.set(yscale="log", ylabel="time to the selection (s)")
+    direct_labels(ax, ends)
     return fig
+
+
+def selection_time_against_budget(
+    k: Sequence[int], seconds: Mapping[str, np.ndarray], log: bool = False
+) -> Figure:
+    """Draw the seconds of the whole selection, or of its parts, against the budget.
+
+    Args:
+        k: Budgets, shape (b,).
+        seconds: Method key or part -> seconds, shape (b,) or (repeats, b); median drawn.
+        log: Logarithmic seconds, where methods differ by orders of magnitude.
+
+    Returns:
+        One panel with the names at the line ends.
+
+    Source: Banerjee and Chakraborty, table I.
+    """
+    need(seconds, "seconds")
+    need(k, "k")
+    rows = {name: np.atleast_2d(np.asarray(one, dtype=float)) for name, one in seconds.items()}
+    for name, values in rows.items():
+        if values.shape[1] != len(k):
+            raise StudyError(f"{name!r} has {values.shape[1]} budgets, expected {len(k)}")
+    fig, axes = new_figure(1, 1, (7.5, 4))
+    ax, colours = axes[0, 0], colours_for(rows)
+    ends = [
+        curve(ax, np.tile(k, len(values)), values.ravel(), colours[name], label_of(name), None,
+              estimator="median", marker=marker_of(name))
+        for name, values in rows.items()
+    ]  # fmt: skip
+    ax.set(xlabel="budget k (examples)", ylabel="selection time (s)")
+    ax.set(yscale="log") if log else ax.set_ylim(bottom=0)
+    direct_labels(ax, ends)
+    return fig
+
+
+def selection_times_beside(panels: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw seconds of selection against the budget, one panel a source, on one scale of seconds.
+
+    Args:
+        panels: Title -> rows with columns method (key, for the colour), name (the series, as
+            shown), share (k / N) and seconds; several rows of one name and share are drawn as
+            their median, with their range shaded.
+
+    Returns:
+        One panel a title, seconds logarithmic, names at the line ends.
+
+    Source: Banerjee and Chakraborty, table I.
+    """
+    need(panels, "panels")
+    for title, frame in panels.items():
+        _positive(frame, f"the rows of {title!r}", "method name share seconds")
+    fig, axes = new_figure(1, len(panels), (5.4 * len(panels), 4.4), sharey=True)
+    ends = []
+    for ax, (title, frame) in zip(axes[0], panels.items(), strict=True):
+        ax.set_title(title)
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ends.append([
+            curve(ax, rows["share"], rows["seconds"], colour_of(method), name, ("pi", 100), "band",
+                  "median", marker=marker_of(method))
+            for (method, name), rows in frame.groupby(["method", "name"], sort=False)
+        ])  # fmt: skip
+    axes[0, 0].set(yscale="log", ylabel="time of the whole selection (s)")
+    fig.supxlabel("budget k (share of the pool)", fontsize=10)
+    for ax, some in zip(axes[0], ends, strict=True):
+        direct_labels(ax, some)
+    return fig
+
+
+def _positive(frame: pd.DataFrame, what: str, columns: str) -> None:
+    need(frame, what, columns)
+    if not (frame["seconds"] > 0).all():
+        raise StudyError(f"{what} must hold positive seconds: a logarithmic axis has no zero")
+
+
+def cheapest_front(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return which points no other one beats in both, the cheapest first.
+
+    Args:
+        cost: Shape (m,), less is better.
+        error: Shape (m,), less is better.
+
+    Returns:
+        Row numbers; along them cost rises and error falls.
+    """
+    order = np.lexsort((error, cost))
+    lowest = np.minimum.accumulate(np.append(np.inf, error[order])[:-1])
+    return order[error[order] < lowest]
+
+
+def worth_of_choosing(
+    frame: pd.DataFrame,
+    families: Mapping[str, Sequence[str]],
+    x_label: str,
+    awaited: Sequence[str] = (),
+) -> Figure:
+    """Draw test error against the total cost of choosing and training.
+
+    Args:
+        frame: Tidy runs of the target with columns method, budget, seed, test_error (percent)
+            and cost (above 0); the opponents are the methods `random`, `random-longer`,
+            `repeated-random` and `full`.
+        families: Panel title -> keys of the methods drawn there.
+        x_label: What cost is, with its unit.
+        awaited: Those of `BESIDE` that are named though the frame has none of them.
+
+    Returns:
+        Above, everything in grey, the opponents and `BESIDE` in colour, and the front of lowest
+        error for its cost, labelled; below, a panel a family with the opponents and the same
+        front. Both axes are logarithmic; means over seeds, below with the standard deviation of
+        the error.
+    """
+    need(frame, "the frame of runs", "method budget seed test_error cost")
+    points = frame.groupby(["method", "budget"], sort=False).agg(
+        cost=("cost", "mean"), error=("test_error", "mean"), spread=("test_error", "std")
+    )
+    points = points.fillna({"spread": 0.0}).reset_index()
+    front = points.iloc[cheapest_front(points["cost"].to_numpy(), points["error"].to_numpy())]
+    fig, axes = new_figure(2, len(families), (11.0, 9.0), height_ratios=(1.15, 1))
+    grid, panels = axes[0, 0].get_gridspec(), axes[1]
+    for ax in axes[0]:
+        ax.remove()
+    top = fig.add_subplot(grid[0, :])
+    for ax in (top, *panels):
+        _staircase(ax, points, front)
+    known = {*points["method"], *awaited}
+    _front(top, points, front, (*OPPONENTS, *(key for key in BESIDE if key in known)))
+    for ax, (title, methods) in zip(panels, families.items(), strict=True):
+        _family(ax, points, title, [m for m in methods if m in set(points["method"])])
+    for ax in panels[1:]:
+        ax.tick_params(labelleft=False)
+    top.set_ylabel("test error (%)")
+    panels[0].set_ylabel("test error (%)")
+    counts = frame.groupby(["method", "budget"])["seed"].nunique()
+    fig.supxlabel(f"{x_label}; {seeds_text(counts, MEAN_SD)}", fontsize=10)
+    return fig
+
+
+def _staircase(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
+    """Draw the front as a staircase on logarithmic axes that all panels share."""
+    right = 1.4 * points["cost"].max()
+    ax.set(xscale="log", yscale="log", xlim=(points["cost"].min() / 1.6, right))
+    ax.set_ylim(0.85 * points["error"][points["error"] > 0].min(), 1.25 * points["error"].max())
+    log_ticks(ax.yaxis)
+    log_ticks(ax.xaxis, (1, 2, 5))
+    ax.xaxis.set_major_formatter(  # short enough for narrow panels
+        FuncFormatter(lambda value, _: f"{value:g}" if value < 1000 else f"{value / 1000:,g}k")
+    )
+    x, y = [*front["cost"], right], [*front["error"], front["error"].iloc[-1]]
+    ax.step(x, y, where="post", color="#d9b26a", linewidth=5, alpha=0.45, zorder=1)
+
+
+def _front(ax: Axes, points: pd.DataFrame, front: pd.DataFrame, named: Sequence[str]) -> None:
+    """Draw all points in grey, the named methods in colour, and name the points of the front."""
+    ax.plot(points["cost"], points["error"], "o", color="#c9c9c9", markersize=4, zorder=2)
+    for key in named:
+        rows = points[points["method"] == key]
+        name = label_of(key) + ("" if len(rows) else ": not run yet")
+        ax.plot(rows["cost"], rows["error"], label=name, **_look(key))
+    back = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+    for place, row in enumerate(front.to_dict("records")):
+        key, at = row["method"], (row["cost"], row["error"])
+        if key != "full":
+            ax.plot(*at, marker_of(key), color=colour_of(key), markersize=8, zorder=4)
+        thin = {"arrowstyle": "-", "color": ink(colour_of(key)), "linewidth": 0.6, "alpha": 0.6}
+        thin |= {"shrinkA": 0, "shrinkB": 4, "relpos": (1, 0.5)}
+        # names are in the corner that no point reaches, a thin line to each point
+        height = 0.045 + 0.062 * (len(front) - 1 - place)
+        share = "" if key == "full" else f" {row['budget']:.0%}"
+        ax.annotate(label_of(key) + share, at, xytext=(0.015, height), color=thin["color"],
+                    textcoords="axes fraction", va="center", fontsize=9,
+                    arrowprops=thin, bbox=back)  # fmt: skip
+    ax.set_title("Every method and share; the band is the lowest error for its cost")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=4)
+
+
+def _family(ax: Axes, points: pd.DataFrame, title: str, methods: Sequence[str]) -> None:
+    """Draw one family's methods through their budgets, beside the opponents."""
+    for key in (*OPPONENTS, *methods):
+        rows = points[points["method"] == key].sort_values("budget")
+        name = None if key in OPPONENTS else label_of(key)
+        if len(rows):
+            ax.errorbar(rows["cost"], rows["error"], rows["spread"], elinewidth=0.7, label=name,
+                        **_look(key))  # fmt: skip
+    ax.set_title(title)
+    if methods:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
+    else:
+        write_reason(ax, "not run yet in this profile", height=0.95)  # above the opponents
+
+
+def _look(key: str) -> dict[str, object]:
+    """Return how a series is drawn: opponents thick or dashed, the full set as a star."""
+    look = {"color": colour_of(key), "marker": marker_of(key), "markersize": 5, "zorder": 3}
+    if key == "full":
+        return look | {"marker": "*", "markersize": 13, "linestyle": "none"}
+    dashes = {"random-longer": "--", "repeated-random": ":"}
+    look["markersize"] = 7 if key in BESIDE else 5
+    width = 2.4 if key in OPPONENTS else 1.4
+    return look | {"linestyle": dashes.get(key, "-"), "linewidth": width}

@@ -1,23 +1,182 @@
-"""Figure of a method's own setting beside methods that do not have it."""
+"""Figures of one thing varied at a time: the ladder to GEDA, parameters, GEDA's variants."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from helpers import StudyError
 from helpers.plots.base import (
-    centre_and_interval,
-    centre_and_spread,
+    COLOURS,
+    GREY,
+    INTERVAL,
+    MEAN_SD,
     colour_of,
-    interval_text,
+    colours_for,
     label_of,
-    mean_and_sd,
-    need_columns,
+    need,
     new_figure,
+    seeds_text,
 )
-from helpers.plots.labels import direct_labels
+from helpers.plots.panels import (
+    curve,
+    direct_labels,
+    dot,
+    legend_above,
+    level,
+    log_ticks,
+    name_rows,
+    zero_line,
+)
+from helpers.ranking import t_interval
+
+# How a variant of GEDA picks inside its bins: colour, marker, name.
+WITHIN = {
+    "random": (COLOURS["geda-random"], "s", "random in bins"),
+    "first": ("#1a1a1a", "x", "first rows of bins"),
+    "spread": (COLOURS["geda"], "o", "spread in bins"),
+    "": ("#2f4b7c", "D", "no bins"),
+}
+VARIANTS = {"quantile": "Quantile nodes", "smoothed": "Smoothed ECDF", "limit": "Exact optimum"}
+
+
+def ladder(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
+    """Draw the ladder to GEDA: accuracy by rung and share, and the gain of each rung.
+
+    Args:
+        frame: Tidy runs with columns method, budget, seed, test_error (percent).
+        order: Method keys from the lowest rung to the highest; rungs without runs stay empty.
+
+    Returns:
+        Two panels that share the rungs (lowest at the bottom): mean accuracy, and the paired
+        difference to the rung below in points, each with its 95 % t interval over seeds.
+
+    Source: GEDA, section 5 (random per class, per quartile, evenly spaced, GEDA).
+    """
+    need(frame, "the frame of runs", "method budget seed test_error")
+    need(order, "order")
+    frame = frame[frame["method"].isin(order)]
+    need(frame, f"the frame of runs of {', '.join(order)}")
+    budgets = sorted(frame["budget"].unique())
+    size = (10.5, 1.5 + (0.35 + 0.13 * len(budgets)) * len(order))
+    fig, axes = new_figure(1, 2, size, sharey=True)
+    colours = colours_for(f"{one:.0%}" if one <= 1 else f"k = {one:g}" for one in budgets)
+    for place, (budget, (name, colour)) in enumerate(zip(budgets, colours.items(), strict=True)):
+        lift = 0.62 * ((place + 0.5) / len(budgets) - 0.5)
+        rows = frame[frame["budget"] == budget]
+        rungs = rows.pivot_table(index="seed", columns="method", values="test_error")
+        rungs = 100 - rungs.reindex(columns=list(order))
+        for ax, values in zip(axes[0], (rungs, rungs.diff(axis=1)), strict=True):
+            for rung, method in enumerate(order):
+                if values[method].notna().any():
+                    dot(ax, values[method], rung + lift, colour)
+        axes[0, 0].plot([], [], "o", color=colour, label=name)
+    for ax in axes[0]:
+        ax.grid(axis="y", visible=False)
+        for between in np.arange(0.5, len(order) - 1):
+            ax.axhline(between, color="#e6e6e6", linewidth=0.8, zorder=0)
+    name_rows(axes[0, 0], [label_of(method) for method in order], upwards=True)
+    zero_line(axes[0, 1])
+    counts = frame.groupby(["method", "budget"])["seed"].nunique()
+    axes[0, 0].set_xlabel(f"test accuracy (%), {seeds_text(counts, INTERVAL)}")
+    axes[0, 1].set_xlabel("difference to the rung below (points)")
+    legend_above(fig, axes[0, 0], title="kept of the pool")
+    return fig
+
+
+def sweep(
+    frame: pd.DataFrame, x: str, full: pd.DataFrame, x_label: str | None = None, default=None
+) -> Figure:
+    """Draw accuracy loss and speed against one parameter.
+
+    Args:
+        frame: Tidy runs with columns seed, test_error (percent), seconds and the one named by
+            `x`; text in that column is drawn as evenly spaced names.
+        x: Column of the parameter.
+        full: Tidy runs on everything with columns seed, test_error, seconds, the same for all.
+        x_label: Name and unit at the x axis, `x` itself if None.
+        default: The parameter's usual value, marked by a dotted line.
+
+    Returns:
+        Two panels: accuracy lost against the full set (points) and its seconds over ours
+        (times), mean and standard deviation over seeds, seeds as small dots.
+
+    Source: ADONIS and IDS, figures A1 and A2.
+    """
+    need(frame, "the frame of runs", f"{x} seed test_error seconds")
+    need(full, "the frame of full runs", "seed test_error seconds")
+    numeric = pd.api.types.is_numeric_dtype(frame[x])
+    names = list(dict.fromkeys(frame[x]))
+    if default not in names and default is not None and not numeric:
+        raise StudyError(f"default {default!r} is not among the values {names}")
+    # the full run of the same seed, the mean of all where there is none
+    of_seed = full.groupby("seed")[["test_error", "seconds"]].mean().reindex(frame["seed"])
+    of_seed = of_seed.fillna(full[["test_error", "seconds"]].mean()).set_index(frame.index)
+    loss = frame["test_error"] - of_seed["test_error"]
+    boost = of_seed["seconds"] / frame["seconds"]
+    fig, axes = new_figure(1, 2, (9, 3.6))
+    places = frame[x] if numeric else frame[x].map(names.index)
+    for ax, values, usual in zip(axes[0], (loss, boost), (0, 1), strict=True):
+        ax.scatter(places, values, s=10, color=COLOURS["adonis"], alpha=0.4, zorder=2)
+        dashes = "-" if numeric else "none"
+        curve(ax, places, values, COLOURS["adonis"], linestyle=dashes, marker="o", zorder=3)
+        ax.axhline(usual, color="#000000", linewidth=1.2, zorder=1)
+        ax.set_xlabel(x_label or x)
+        if not numeric:
+            ax.set_xticks(range(len(names)), names)
+            ax.set_xlim(-0.5, len(names) - 0.5)
+        if default in names:
+            _mark_default(ax, default if numeric else names.index(default))
+    counts = frame.groupby(x)["seed"].nunique()
+    title = f"Loss against the full set, {seeds_text(counts, MEAN_SD)}"
+    axes[0, 0].set(ylabel="accuracy lost (points)", title=title)
+    marked = "" if default is None else f" (dotted: default {default})"
+    axes[0, 1].set(ylabel="full set's time over ours (×)", title=f"Speed{marked}")
+    return fig
+
+
+def accuracy_by_setting(
+    frame: pd.DataFrame, x: str, by: str, x_label: str | None = None, default=None
+) -> Figure:
+    """Draw accuracy against one parameter, a line for each value of a second one.
+
+    Args:
+        frame: Tidy runs with columns seed, test_error (percent), `x` and `by`.
+        x: Column of the parameter; its values are drawn evenly spaced, in rising order.
+        by: Column that tells the lines apart: keys of `COLOURS` and `LABELS`, or any names.
+        x_label: Name and unit at the x axis, `x` itself if None.
+        default: The parameter's usual value, marked by a dotted line.
+
+    Returns:
+        One panel: mean and 95 % t interval over seeds, side by side, seeds as small dots.
+
+    Source: `budgeted` section IV-B asks for it: its preliminary trials are not shown.
+    """
+    need(frame, "the frame of runs", f"{x} {by} seed test_error")
+    fig, axes = new_figure(1, 1, (7.5, 4))
+    ax, values, names = axes[0, 0], sorted(frame[x].unique()), list(frame[by].unique())
+    for place, (name, colour) in enumerate(colours_for(names).items()):
+        rows = frame[frame[by] == name]
+        places = rows[x].map(values.index) + 0.24 * ((place + 0.5) / len(names) - 0.5)
+        accuracy = 100 - rows["test_error"]
+        ax.scatter(places, accuracy, s=10, color=colour, alpha=0.35, zorder=2)
+        curve(ax, places, accuracy, colour, label_of(name), lambda runs: t_interval(runs)[1:],
+              marker="o", zorder=3)  # fmt: skip
+    if default in values:
+        _mark_default(ax, values.index(default))
+    ax.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+    ax.set_xlim(-0.5, len(values) - 0.5)
+    ax.set_xlabel((x_label or x) + ("" if default is None else f" (dotted: default {default:g})"))
+    ax.set_ylabel("test accuracy (%)")
+    counts = frame.groupby([x, by])["seed"].nunique()
+    legend_above(fig, ax, title=seeds_text(counts, INTERVAL))
+    return fig
+
+
+def _mark_default(ax: Axes, place: float) -> None:
+    ax.axvline(place, color="#666666", linestyle=":", linewidth=1.4, zorder=1)
 
 
 def setting_beside(
@@ -32,7 +191,7 @@ def setting_beside(
     Args:
         frame: Tidy runs of one method with columns method, seed, test_error (percent) and the
             one named by `x`.
-        x: Column of the setting; its values stand evenly spaced, in rising order.
+        x: Column of the setting; its values are evenly spaced, in rising order.
         references: Method key -> tidy runs of it at the same share, seed and test_error.
         default: The setting's usual value; where it has runs, the others are compared with it.
         x_label: Name of the setting at the axis, `x` itself if None.
@@ -41,59 +200,110 @@ def setting_beside(
         Two panels: mean accuracy with standard deviation over seeds, references as lines with
         bands; and the paired difference to the default in points with its 95 % t interval.
 
-    Raises:
-        StudyError: If there is nothing to draw or a column is missing.
-
     Source: GEDA, section 5.1.3 (N = 5 "due to empirical results").
     """
-    need_columns(frame, (x, "method", "seed", "test_error"), "the frame of runs")
-    by_setting = 100 - frame.pivot_table(index="seed", columns=x, values="test_error")
+    need(frame, "the frame of runs", f"{x} method seed test_error")
+    for key, runs in references.items():
+        need(runs, f"the frame of runs of {key}", "test_error")
+    table = 100 - frame.pivot_table(index="seed", columns=x, values="test_error")
     fig, axes = new_figure(1, 2, (10.5, 3.9), width_ratios=(1.25, 1))
-    places = np.arange(len(by_setting.columns))
+    left, right, names = *axes[0], list(table.columns)
     for ax in axes[0]:
-        ax.set_xlim(-0.5, len(places) - 0.5)
-        ax.set_xticks(places, [str(value) for value in by_setting.columns])
+        ax.set_xlim(-0.5, len(names) - 0.5)
+        ax.set_xticks(range(len(names)), map(str, names))
         ax.set_xlabel(x_label or x)
-    if default in by_setting:
-        _differences(axes[0, 1], by_setting, default)
-    axes[0, 1].set_ylabel(f"difference to {default} (points)")
-    axes[0, 1].set_title(interval_text(by_setting.count()))
-    axes[0, 0].set_ylabel("test accuracy (%)")
-    axes[0, 0].set_title(mean_and_sd(by_setting.count()).capitalize())
     key = frame["method"].iloc[0]
-    ends = [_centres(axes[0, 0], places, by_setting, key)]
-    ends += [_beside(axes[0, 0], runs, name, places) for name, runs in references.items()]
-    direct_labels(axes[0, 0], ends)
+    places, accuracy = frame[x].map(names.index), 100 - frame["test_error"]
+    ends = [curve(left, places, accuracy, colour_of(key), label_of(key), marker="o", zorder=3)]
+    for one, runs in references.items():
+        mean = level(left, 100 - runs["test_error"], colour_of(one))
+        ends.append((len(names) - 0.5, mean, label_of(one), colour_of(one)))
+    zero_line(right, upright=False)
+    for place, one in enumerate(names if default in names else ()):
+        difference = table[one] - table[default]
+        if one == default:
+            right.plot(place, 0, "D", color=GREY, zorder=3)
+        elif difference.notna().any():
+            dot(right, difference, place, COLOURS["geda-random"], upright=True)
+    title = seeds_text(table.count(), MEAN_SD).capitalize()
+    left.set(ylabel="test accuracy (%)", title=title)
+    right.set_ylabel(f"difference to {default} (points)")
+    right.set_title(seeds_text(table.count(), INTERVAL))
+    direct_labels(left, ends)
     return fig
 
 
-def _centres(ax: Axes, places: np.ndarray, by_setting: pd.DataFrame, key: str) -> tuple:
-    """Draw mean and spread of each setting and return the line's end for its label."""
-    mean, spread = np.transpose([centre_and_spread(by_setting[one]) for one in by_setting])
-    ax.errorbar(places, mean, spread, fmt="o-", color=colour_of(key), capsize=3, zorder=3)
-    return (places[-1], mean[-1], label_of(key), colour_of(key))
+def variant_distances(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
+    """Draw how far each variant's choice lies from its class, over the least possible.
+
+    Args:
+        frame: One row a class, with columns variant ("trapezoid-N", "quantile", "smoothed",
+            "limit" or a method's key), within ("spread", "random", "first", "" without bins),
+            share, area (any unit that is the same for all rows of a class).
+        order: Variants from top to bottom; "limit" must be in the frame.
+
+    Returns:
+        A panel a share: mean area over classes divided by that of the exact optimum, log scale.
+
+    Source: GEDA, section 6.1 (smoothing and other rules, left open).
+    """
+    need(frame, "the frame of distances", "variant within share area")
+    shares = sorted(frame["share"].unique())
+    size = (2.2 + 4 * len(shares), 1.3 + 0.3 * len(order))
+    fig, axes = new_figure(1, len(shares), size, sharey=True)
+    for ax, share in zip(axes[0], shares, strict=True):
+        area = frame[frame["share"] == share].groupby(["variant", "within"])["area"].mean()
+        ratios = area / area["limit"].mean()
+        for (variant, within), ratio in ratios.items():
+            if variant in order:
+                colour, marker, _ = WITHIN[within]
+                over = 3 if marker == "x" else 2  # a filled mark at the same place would hide it
+                ax.plot(ratio, list(order).index(variant), marker, color=colour, zorder=over)
+        ax.axvline(1, color=GREY, linewidth=1.3, zorder=1)
+        ax.set(xscale="log", xlim=(0.93, 1.1 * ratios.max()), title=f"{share:.0%} kept")
+        log_ticks(ax.xaxis, (1, 1.5, 2, 3, 5, 8))
+        ax.set_xlabel("area between the curves (× the least possible)")
+    name_rows(axes[0, 0], [variant_name(one) for one in order])
+    for colour, marker, name in WITHIN.values():
+        axes[0, 0].plot([], [], marker, color=colour, label=name)
+    legend_above(fig, axes[0, 0])
+    return fig
 
 
-def _beside(ax: Axes, runs: pd.DataFrame, key: str, places: np.ndarray) -> tuple:
-    """Draw a reference as a line with a band and return its end for the label."""
-    need_columns(runs, ("test_error",), f"the frame of runs of {key}")
-    mean, spread = centre_and_spread(100 - runs["test_error"])
-    colour = colour_of(key)
-    ax.axhspan(mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0)
-    ax.axhline(mean, color=colour, linewidth=1.3, zorder=1.5)
-    return (places[-1] + 0.5, mean, label_of(key), colour)
+def variant_name(key: str) -> str:
+    """Return a variant's name for people."""
+    if key.startswith("trapezoid-"):
+        return f"Trapezoid, N = {key.removeprefix('trapezoid-')}"
+    return VARIANTS.get(key, label_of(key))
 
 
-def _differences(ax: Axes, by_setting: pd.DataFrame, default) -> None:
-    """Draw the paired difference of every other setting to the default."""
-    ax.axhline(0, color="#8c8c8c", linewidth=1.5)
-    ax.plot(list(by_setting).index(default), 0, "D", color="#8c8c8c", zorder=3)
-    for place, one in enumerate(by_setting):
-        values = (by_setting[one] - by_setting[default]).dropna()
-        if one == default or not len(values):
-            continue
-        mean, half = centre_and_interval(values)
-        known = np.isfinite(half)
-        face = "#cc6677" if known else "white"
-        ax.errorbar(place, mean, half if known else 0, color="#cc6677", capsize=3)
-        ax.plot(place, mean, "o", color="#cc6677", markerfacecolor=face, markersize=6.5)
+def distance_and_accuracy(frame: pd.DataFrame, reference: str, x_label: str) -> Figure:
+    """Draw choices by their distance to the class beside what training on them gains.
+
+    Args:
+        frame: One row a choice and seed, with columns name (for people), key (its colour), area
+            (percent of the class's range of norms), gain (points of accuracy).
+        reference: Name of the choice that the gain is counted from, drawn hollow at 0.
+        x_label: Name of the gain at its axis.
+
+    Returns:
+        Two panels that share their rows, the closest choice at the top: mean area with seeds as
+        small dots, and the gain with its 95 % t interval over seeds.
+    """
+    need(frame, "the frame of choices", "name key area gain")
+    by_name = frame.groupby("name", sort=False)
+    order = list(by_name["area"].mean().sort_values(kind="stable").index)
+    fig, axes = new_figure(1, 2, (10, 1.1 + 0.29 * len(order)), sharey=True)
+    for place, name in enumerate(order):
+        rows = by_name.get_group(name)
+        colour = colour_of(rows["key"].iloc[0])
+        axes[0, 0].plot(rows["area"], np.full(len(rows), place), ".", color=colour, alpha=0.45)
+        axes[0, 0].plot(rows["area"].mean(), place, "o", color=colour, markersize=6.5)
+        dot(axes[0, 1], [0.0] if name == reference else rows["gain"], place, colour)
+    name_rows(axes[0, 0], order)
+    axes[0, 0].set_xlim(left=0)
+    axes[0, 0].set_xlabel("area between the curves (% of the range of norms)")
+    zero_line(axes[0, 1])
+    counts = seeds_text(by_name.size(), INTERVAL)
+    axes[0, 1].set_xlabel(f"{x_label} (points), {counts}")
+    return fig

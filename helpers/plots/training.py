@@ -1,4 +1,4 @@
-"""Figures of training runs: error against depth, during training, and against seconds."""
+"""Figures of training: error by depth and time, settling rankings, what ADONIS lets through."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,18 @@ from matplotlib.figure import Figure
 
 from helpers import StudyError
 from helpers.plots.base import (
-    centre_and_spread,
+    COLOURS,
+    MEAN_SD,
+    THICK_AND_THIN,
     colours_for,
     label_of,
-    mean_and_sd,
     need,
-    need_columns,
     new_figure,
-    thick_and_thin,
+    seeds_text,
 )
-from helpers.plots.labels import direct_labels
+from helpers.plots.panels import curve, direct_labels, seed_curves
+
+REFUSED = "#b4bcc6"
 
 
 def error_against_depth(frame: pd.DataFrame) -> Figure:
@@ -32,22 +34,27 @@ def error_against_depth(frame: pd.DataFrame) -> Figure:
     Returns:
         Two panels: mean and standard deviation over seeds, and every seed as a point.
 
-    Raises:
-        StudyError: If the frame is empty or lacks a column.
-
     Source: arXiv:1906.11829, figure 4.
     """
-    need_columns(frame, ("model", "seed", "test_error", "seconds"), "the frame of runs")
+    need(frame, "the frame of runs", "model seed test_error seconds")
     models = sorted(frame["model"].unique(), key=_depth)
+    places = frame["model"].map(models.index)
+    # seeds beside their mean, so that the bars stay visible
+    n_seeds, seed = (frame.groupby("model")["seed"].transform("size"),
+                     frame.groupby("model").cumcount())  # fmt: skip
+    beside = places + np.where(n_seeds > 1, 0.1 + 0.12 * seed / (n_seeds - 1).clip(1), 0.12)
+    alone = frame["alone"].astype(bool) if "alone" in frame else frame["seed"].notna()
     fig, axes = new_figure(1, 2, (9, 3.6))
     for ax, column in zip(axes[0], ("test_error", "seconds"), strict=True):
-        _by_model(ax, frame, models, column)
-    seeds = mean_and_sd(frame.groupby("model")["seed"].nunique())
-    axes[0, 0].set_ylabel("test error (%)")
-    axes[0, 0].set_title(f"Error, {seeds}")
-    axes[0, 1].set_ylabel("training time (s)")
-    shared = "alone" in frame and not frame["alone"].astype(bool).all()
-    axes[0, 1].set_title("Time" + (" (hollow: the run shared the machine)" if shared else ""))
+        curve(ax, places, frame[column], "#0072b2", marker="o", zorder=3)
+        face = ["#56b4e9" if one or column != "seconds" else "none" for one in alone]
+        ax.scatter(beside, frame[column], s=16, facecolors=face, edgecolors="#56b4e9")
+        ax.set_xticks(range(len(models)), models, rotation=30 if max(map(len, models)) > 9 else 0)
+        ax.set(xlim=(-0.4, len(models) - 0.5), xlabel="model, by depth (layers)")
+    seeds = seeds_text(frame.groupby("model")["seed"].nunique(), MEAN_SD)
+    axes[0, 0].set(ylabel="test error (%)", title=f"Error, {seeds}")
+    hollow = "" if alone.all() else " (hollow: the run shared the machine)"
+    axes[0, 1].set(ylabel="training time (s)", title=f"Time{hollow}")
     axes[0, 1].set_ylim(bottom=0)
     return fig
 
@@ -56,23 +63,6 @@ def _depth(model: str) -> tuple[float, str]:
     """Sort key of a model name: the layers it states, then the name; fastText states none."""
     stated = re.match(r"[a-z]+(\d+)", model)
     return (float(stated[1]) if stated else 0.0, model)
-
-
-def _by_model(ax: Axes, frame: pd.DataFrame, models: list[str], column: str) -> None:
-    """Draw one measured column at evenly spaced model names."""
-    values = [frame.loc[frame["model"] == model, column] for model in models]
-    means, spreads = np.transpose([centre_and_spread(rows) for rows in values])
-    places = np.arange(len(models))
-    ax.errorbar(places, means, spreads, color="#0072b2", marker="o", capsize=3, zorder=3)
-    for place, model in enumerate(models):
-        rows = frame[frame["model"] == model]
-        alone = rows["alone"].astype(bool) if "alone" in rows else rows["seed"].notna()
-        beside = np.linspace(0.1, 0.22, len(rows)) if len(rows) > 1 else np.array([0.12])
-        face = ["#56b4e9" if one or column != "seconds" else "none" for one in alone]
-        ax.scatter(place + beside, rows[column], s=16, facecolors=face, edgecolors="#56b4e9")
-    ax.set_xticks(places, models, rotation=30 if max(map(len, models)) > 9 else 0)
-    ax.set_xlim(-0.4, len(models) - 0.5)
-    ax.set_xlabel("model, by depth (layers)")
 
 
 def error_during_training(
@@ -90,29 +80,18 @@ def error_during_training(
     Returns:
         One panel: thin lines are seeds, thick lines their mean, names at the line ends.
 
-    Raises:
-        StudyError: If there is nothing to draw, or seeds of one name differ in length.
-
     Source: arXiv:1906.11829, figure 5.
     """
     need(histories, "histories")
-    curves = {name: _timed(name, runs, seconds) for name, runs in histories.items()}
-    _check_curves(curves)
-    fig, axes = new_figure(1, 1, (7.5, 4))
-    axes[0, 0].set_xlabel("training time (s)" if seconds else "epoch")
-    axes[0, 0].set_ylabel("test error (%)")
-    _curves(axes[0, 0], curves, ylim=(0 if top else None, top))
-    return fig
-
-
-def _timed(name: str, runs: Sequence, seconds: Mapping[str, Sequence] | None) -> list[tuple]:
-    """Pair each seed's errors with its seconds, or with the epochs 1, 2, ..."""
-    if seconds is None:
-        return [(np.arange(1, len(run) + 1), run) for run in runs]
-    if len(seconds.get(name, ())) != len(runs):
-        found = len(seconds.get(name, ()))
-        raise StudyError(f"seconds of {name!r} hold {found} seeds, expected {len(runs)}")
-    return list(zip(seconds[name], runs, strict=True))
+    curves = {}
+    for name, runs in histories.items():
+        times = [np.arange(1, len(run) + 1) for run in runs]
+        times = times if seconds is None else seconds.get(name, ())
+        if len(times) != len(runs):
+            raise StudyError(f"seconds of {name!r} hold {len(times)} seeds, expected {len(runs)}")
+        curves[name] = list(zip(times, runs, strict=True))
+    x_label = "training time (s)" if seconds else "epoch"
+    return _seeds_and_means(curves, (7.5, 4), x_label, "test error (%)", (0 if top else None, top))
 
 
 def accuracy_against_seconds(
@@ -128,31 +107,21 @@ def accuracy_against_seconds(
     Returns:
         One panel: thin lines are seeds, thick lines their mean, a dot where training ends.
 
-    Raises:
-        StudyError: If there is nothing to draw, or seeds of one method differ in length.
-
     Source: ADONIS and IDS, figures 7 and 9.
     """
     need(curves, "curves")
-    _check_curves(curves)
-    fig, axes = new_figure(1, 1, (8, 4.4))
-    axes[0, 0].set_xlabel("training time (s)")
-    axes[0, 0].set_ylabel("test accuracy (%)")
-    _curves(axes[0, 0], curves, ylim=(bottom, None))
-    return fig
+    labels = "training time (s)", "test accuracy (%)"
+    return _seeds_and_means(curves, (8, 4.4), *labels, (bottom, None))
 
 
-def _check_curves(curves: Mapping[str, Sequence[tuple]]) -> None:
-    """Refuse names without runs, and runs that cannot be averaged epoch by epoch."""
+def _seeds_and_means(curves, size, x_label: str, y_label: str, y_limits: tuple) -> Figure:
+    """Draw (x, y) pairs of seeds thin, their mean thick (times differ, so x is averaged too)."""
     for name, runs in curves.items():
         need(runs, f"the list of runs of {name!r}")
         if len({len(part) for run in runs for part in run}) > 1:
             raise StudyError(f"the runs of {name!r} differ in length: expected equal epochs")
-
-
-def _curves(ax: Axes, curves: Mapping[str, Sequence[tuple]], ylim: tuple) -> None:
-    """Draw every seed thin, the mean thick, and the names at the ends."""
-    ends, colours = [], colours_for(curves)
+    fig, axes = new_figure(1, 1, size)
+    ax, ends, colours = axes[0, 0], [], colours_for(curves)
     for name, runs in curves.items():
         runs = np.asarray(runs, dtype=float)
         for x, y in runs if len(runs) > 1 else ():
@@ -161,6 +130,156 @@ def _curves(ax: Axes, curves: Mapping[str, Sequence[tuple]], ylim: tuple) -> Non
         ax.plot(x, y, color=colours[name], linewidth=2.2)
         ax.plot(x[-1], y[-1], "o", color=colours[name])
         ends.append((x[-1], y[-1], label_of(name), colours[name]))
-    ax.set_title(thick_and_thin(map(len, curves.values())))
-    ax.set_ylim(*ylim)
+    title = seeds_text(map(len, curves.values()), THICK_AND_THIN)
+    ax.set(xlabel=x_label, ylabel=y_label, title=title)
+    ax.set_ylim(*y_limits)
     direct_labels(ax, ends)
+    return fig
+
+
+def correlation_during_training(
+    epochs: Sequence[float], correlations: Mapping[str, np.ndarray], coefficient: str = "Spearman"
+) -> Figure:
+    """Draw how soon a proxy's ranking settles: its correlation with the final ranking.
+
+    Args:
+        epochs: Epochs at which rankings were recorded, shape (e,).
+        correlations: Metric key -> correlations, shape (seeds, e); NaN = undefined, left out.
+        coefficient: Name at the y axis.
+
+    Returns:
+        One panel: mean over seeds, with a band of one standard deviation.
+
+    Source: arXiv:1906.11829, figures 11 and 12.
+    """
+    rows = _by_seed(correlations, epochs, "correlations")
+    fig, axes = new_figure(1, 1, (7.5, 4))
+    ax = axes[0, 0]
+    ax.set(xlabel="epoch", ylabel=f"{coefficient} correlation with the final ranking")
+    ax.set_title(seeds_text(map(len, rows.values()), MEAN_SD).capitalize())
+    ends = seed_curves(ax, epochs, rows, "band", marker="o", markersize=4)
+    ax.set_ylim(top=1.03)
+    direct_labels(ax, ends)
+    return fig
+
+
+def acceptance_over_training(
+    epochs: Sequence[float],
+    share: np.ndarray | Mapping[str, np.ndarray],
+    label: str = "accepted (% of forwarded)",
+) -> Figure:
+    """Draw the share of forwarded examples that are trained on, epoch by epoch.
+
+    Args:
+        epochs: Epochs, shape (e,).
+        share: Accepted share, 0..1, shape (e,) or (seeds, e), of ADONIS; or a dict of such
+            arrays by method key. NaN = nothing was forwarded.
+        label: What the share is, with its unit, at the y axis.
+
+    Returns:
+        One panel: every seed thin, the mean thick.
+    """
+    shares = share if isinstance(share, Mapping) else {"adonis": share}
+    rows = _by_seed(shares, epochs, "share", 100)
+    fig, axes = new_figure(1, 1, (7.5, 3.6))
+    title = seeds_text(map(len, rows.values()), THICK_AND_THIN)
+    axes[0, 0].set(xlabel="epoch", ylabel=label, ylim=(-2, 104), title=title)
+    direct_labels(axes[0, 0], seed_curves(axes[0, 0], epochs, rows, "lines", linewidth=2.2))
+    return fig
+
+
+def share_by_difficulty(shares: Mapping[str, np.ndarray], label: str, score: str) -> Figure:
+    """Draw a share of the examples in each tenth of a difficulty score.
+
+    Args:
+        shares: Method key -> shares 0..1, shape (seeds, 10), easiest tenth first.
+        label: What the share is of, with its unit, at the y axis.
+        score: Name of the score that orders the examples.
+
+    Returns:
+        One panel: every seed a small dot, the mean a line.
+    """
+    tenths = np.arange(1, 11)
+    rows = _by_seed(shares, tenths, "shares", 100)
+    fig, axes = new_figure(1, 1, (7.5, 3.8))
+    ax = axes[0, 0]
+    ax.set(xlabel=f"tenth of the training rows by {score}, easiest first", ylabel=label)
+    ax.set(xticks=tenths, ylim=(-2, 104))
+    ax.set_title(seeds_text(map(len, rows.values()), "Mean (line) and seeds (dots)"))
+    direct_labels(ax, seed_curves(ax, tenths, rows, "dots", marker="o", linewidth=2))
+    return fig
+
+
+def _by_seed(
+    series: Mapping[str, np.ndarray], epochs: Sequence[float], what: str, scale: float = 1
+) -> dict[str, np.ndarray]:
+    """Return each series as (seeds, e) float64, or raise where one does not fit or is empty."""
+    need(series, what)
+    need(epochs, "epochs")
+    rows = {}
+    for name, values in series.items():
+        rows[name] = scale * np.atleast_2d(np.asarray(values, dtype=float))
+        if rows[name].shape[1] != len(epochs):
+            raise StudyError(f"{name!r} has {rows[name].shape[1]} epochs, expected {len(epochs)}")
+        need(rows[name][np.isfinite(rows[name])], f"the series {name!r} without its NaN")
+    return rows
+
+
+def adonis_mechanism(
+    losses: np.ndarray,
+    edges: np.ndarray,
+    probabilities: np.ndarray,
+    theta: float,
+    accepted: np.ndarray,
+    clipped: tuple[float, float],
+) -> Figure:
+    """Draw one moment of ADONIS: its history of losses, and the bins it accepts.
+
+    Args:
+        losses: Last losses in the order they came, shape (l,).
+        edges: Bin edges of the losses kept after clipping, shape (b + 1,).
+        probabilities: Share of the kept losses in each bin, shape (b,).
+        theta: Probability a bin must exceed.
+        accepted: Whether a bin is accepted, shape (b,) bool.
+        clipped: Lowest and highest loss kept, mean -+ sigma standard deviations.
+
+    Returns:
+        Two panels that share the loss axis; accepted losses and bins in ADONIS's colour.
+
+    Source: ADONIS and IDS, figures 2 to 5.
+    """
+    losses, edges = np.asarray(losses, dtype=float), np.asarray(edges, dtype=float)
+    probabilities, accepted = np.asarray(probabilities, dtype=float), np.asarray(accepted, bool)
+    need(losses, "losses")
+    if not len(edges) - 1 == len(probabilities) == len(accepted) > 0:
+        raise StudyError(
+            "edges, probabilities and accepted must have b + 1, b and b entries, got "
+            f"{len(edges)}, {len(probabilities)}, {len(accepted)}"
+        )
+    fig, axes = new_figure(1, 2, (9.5, 4.2), sharey=True, width_ratios=(1.7, 1))
+    _history(axes[0, 0], losses, edges, accepted, clipped)
+    colours = np.where(accepted, COLOURS["adonis"], REFUSED)
+    axes[0, 1].barh(edges[:-1], probabilities, np.diff(edges), align="edge", color=colours,
+                    edgecolor="white", linewidth=0.8)  # fmt: skip
+    axes[0, 1].axvline(theta, color="#222222", linestyle="--", linewidth=1.2)
+    axes[0, 1].set(xlabel="share of the losses kept", title=f"dashed: threshold θ = {theta:g}")
+    axes[0, 1].set_xlim(0, 1.08 * max(theta, probabilities.max()))
+    axes[0, 1].grid(axis="y", visible=False)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return fig
+
+
+def _history(ax: Axes, losses, edges, accepted, clipped) -> None:
+    """Draw the losses as they came, accepted and refused, over the range kept."""
+    bins = np.clip(np.searchsorted(edges, losses, side="right") - 1, 0, len(accepted) - 1)
+    inside = (losses >= max(clipped[0], edges[0])) & (losses <= min(clipped[1], edges[-1]))
+    chosen = inside & accepted[bins]
+    place = np.arange(1, len(losses) + 1)
+    ax.axhspan(*clipped, color="#f3f0e6", zorder=0, label="range kept after clipping")
+    for mask, colour, name in (
+        (~chosen, REFUSED, "refused"),
+        (chosen, COLOURS["adonis"], "accepted"),
+    ):
+        ax.scatter(place[mask], losses[mask], s=9, color=colour, label=f"{name} ({mask.sum()})")
+    ax.set(xlabel="place in the history (losses, oldest first)", ylabel="loss (nats)")
+    ax.grid(False)

@@ -1,0 +1,309 @@
+"""What figures are made of: curves, levels, dots with intervals, heatmaps, labels, placeholders."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from scipy.optimize import isotonic_regression
+
+from helpers.plots.base import (
+    GREY,
+    colours_for,
+    figure_path,
+    ink,
+    label_of,
+    new_figure,
+    save,
+    seeds_text,
+)
+from helpers.ranking import bootstrap_interval, t_interval
+
+DASHES = ("-", "--", ":", "-.")
+End = tuple[float, float, str, str]  # x, y, name and colour of a line's end, for its label
+
+
+def curve(
+    ax: Axes,
+    x,
+    y,
+    colour: str,
+    name: str = "",
+    errorbar: str | tuple | Callable | None = "sd",
+    err_style: str = "bars",
+    estimator: str = "mean",
+    **look,
+) -> End:
+    """Draw the mean of y at each x with its spread, and return the line's end.
+
+    Call it before an axis becomes logarithmic: there seaborn would average logarithms.
+
+    Args:
+        ax: Where to draw.
+        x: Places of the runs, shape (m,); equal ones are averaged.
+        y: Values of the runs, shape (m,); NaN is left out.
+        colour: Of line and spread.
+        name: For the label at the end.
+        errorbar: As for `seaborn.lineplot`: standard deviation ("sd"), None or a function.
+        err_style: "bars" or "band".
+        estimator: "mean" or "median".
+        **look: Passed to matplotlib's line.
+    """
+    frame = pd.DataFrame({"x": np.asarray(x, dtype=float), "y": np.asarray(y, dtype=float)})
+    bars = {"elinewidth": 1, "capsize": 2} if err_style == "bars" else {"alpha": 0.2, "lw": 0}
+    look = {"markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.5} | look
+    labels, n_lines = (ax.get_xlabel(), ax.get_ylabel()), len(ax.lines)
+    sns.lineplot(frame, x="x", y="y", ax=ax, color=colour, errorbar=errorbar, legend=False,
+                 err_style=err_style, err_kws=bars, estimator=estimator, **look)  # fmt: skip
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+    line = ax.lines[n_lines]  # behind it come the caps of its bars
+    line.set_label(name)
+    at, height = line.get_xydata()[-1]
+    return float(at), float(height), name, colour
+
+
+def seed_curves(
+    ax: Axes, x: Sequence[float], rows: Mapping[str, np.ndarray], seeds: str, **look
+) -> list[End]:
+    """Draw the mean of each series with its seeds, and return the lines' ends.
+
+    Args:
+        ax: Where to draw.
+        x: Shape (e,).
+        rows: Key -> values of each seed, shape (seeds, e), NaN left out.
+        seeds: "band" of one standard deviation, thin "lines" or "dots".
+        **look: Passed to the line of the mean.
+    """
+    ends, colours = [], colours_for(rows)
+    for key, values in rows.items():
+        for run in values if seeds != "band" and len(values) > 1 else ():
+            thin = {"linewidth": 0.8, "alpha": 0.35} if seeds == "lines" else {"linestyle": "none"}
+            thin |= {"marker": "o", "markersize": 3, "alpha": 0.4} if seeds == "dots" else {}
+            ax.plot(x, run, color=colours[key], **thin)
+        spread = "sd" if seeds == "band" else None
+        places = np.tile(np.asarray(x, dtype=float), len(values))
+        ends.append(curve(ax, places, np.ravel(values), colours[key], label_of(key), spread,
+                          "band", **look))  # fmt: skip
+    return ends
+
+
+def level(ax: Axes, values, colour: str, **look) -> float:
+    """Draw a mean as a horizontal line, its standard deviation as a band, and return the mean."""
+    mean, spread = pd.Series(values).mean(), np.nan_to_num(pd.Series(values).std())
+    ax.axhspan(mean - spread, mean + spread, color=colour, alpha=0.1, linewidth=0)
+    ax.axhline(mean, color=colour, **{"linewidth": 1.3, "zorder": 1.5} | look)
+    return float(mean)
+
+
+def dot(
+    ax: Axes,
+    values,
+    place: float,
+    colour: str,
+    marker: str = "o",
+    bootstrap: bool = False,
+    upright: bool = False,
+) -> None:
+    """Draw a mean with its 95 % interval; hollow and without one where there is a single value.
+
+    Args:
+        ax: Where to draw.
+        values: One number a run, shape (m,), m >= 1; NaN is left out.
+        place: Height (x, if upright) of the dot.
+        colour: Of dot and interval.
+        marker: Of the dot.
+        bootstrap: Draw the bootstrap's interval as well, thick; Student's is thin.
+        upright: The values run along y.
+    """
+    values = pd.Series(values).dropna().to_numpy(dtype=float)
+    mean, *interval = t_interval(values)
+    sizes = {1.0 if bootstrap else 1.4: interval}
+    if bootstrap:
+        sizes[3.6] = bootstrap_interval(values)[1:]
+    for width, ends in sizes.items() if len(values) > 1 else ():
+        line = ([place, place], ends) if upright else (ends, [place, place])
+        ax.plot(*line, color=colour, linewidth=width, alpha=0.55 if width > 2 else 1)
+    face = colour if len(values) > 1 else "white"
+    at = (place, mean) if upright else (mean, place)
+    ax.plot(*at, marker, color=colour, markerfacecolor=face, markersize=6.5)
+
+
+def two_intervals(counts: Iterable[int]) -> str:
+    """Say what `dot` draws of so many pairs with bootstrap=True.
+
+    Note: of two or three pairs more than a fortieth of all resamples repeat the smallest one, so
+        that the bootstrap's ends are the smallest and the largest pair.
+    """
+    counts = list(counts)
+    few = "\n(up to 3 seeds: their range)" if any(1 < n < 4 for n in counts) else ""
+    return seeds_text(counts, f"{{}}; 95 %: thick bootstrap{few}, thin Student's t")
+
+
+def name_rows(ax: Axes, names: Sequence[str], upwards: bool = False) -> None:
+    """Name the heights 0, 1, ... of a panel, from the top down."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(*((-0.55, len(names) - 0.45) if upwards else (len(names) - 0.4, -0.6)))
+
+
+def zero_line(ax: Axes, upright: bool = True) -> None:
+    """Mark zero."""
+    (ax.axvline if upright else ax.axhline)(0, color=GREY, linewidth=1.6, zorder=1)
+
+
+def heatmap(ax: Axes, values: np.ndarray, texts: np.ndarray, size: float = 9, **shade) -> None:
+    """Draw a matrix as coloured cells with a text in each.
+
+    Args:
+        ax: Where to draw.
+        values: Shape (r, c); NaN leaves a hatched cell.
+        texts: Shape (r, c), str.
+        size: Of the texts in points.
+        **shade: cmap, vmin and vmax, as for `seaborn.heatmap`.
+    """
+    missing = np.isnan(values)
+    sns.heatmap(values, mask=missing, annot=texts, fmt="", annot_kws={"size": size}, cbar=False,
+                xticklabels=False, yticklabels=False, ax=ax, **shade)  # fmt: skip
+    ax.patch.set(facecolor="#f4f4f4", edgecolor="#cfcfcf", hatch="///")
+    for row, column in np.argwhere(missing):
+        ax.text(column + 0.5, row + 0.5, texts[row, column], ha="center", va="center",
+                fontsize=size, color="#222222")  # fmt: skip
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+
+
+def panel_grid(n: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """Open n panels of `size` inches on shared scales, at most `columns` a row."""
+    columns = min(n, columns)
+    rows = -(-n // columns)
+    width = max(4.0, min(11.0, 0.3 + size[0] * columns))
+    fig, axes = new_figure(rows, columns, (width, 0.5 + size[1] * rows), sharex=True, sharey=True)
+    for place, ax in enumerate(axes.flat):
+        ax.set_visible(place < n)
+        # the lowest panel of a column, where the last row is not full
+        ax.xaxis.set_tick_params(labelbottom=place + columns >= n)
+    return fig, list(axes.flat[:n])
+
+
+def log_ticks(axis, subs: Sequence[float] = ()) -> None:
+    """Write plain numbers at a logarithmic axis, the closer the shorter it is."""
+    low, high = axis.get_view_interval()
+    subs = subs or ((1, 2, 3, 5, 7) if high > 8 * low else (1, 1.5, 2, 2.5, *range(3, 10)))
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def direct_labels(ax: Axes, ends: Sequence[End], size: float = 9.0) -> None:
+    """Write names to the right of the axes, each tied to its line's end by a thin line.
+
+    Call it last: it fixes the limits the labels are placed by.
+
+    Args:
+        ax: Axes whose lines are drawn.
+        ends: One (x, y, name, colour) a line, in data coordinates.
+        size: Font size in points.
+    """
+    if not ends:
+        return
+    ax.set_xlim(ax.get_xlim())
+    ax.set_ylim(ax.get_ylim())
+    thin = {"arrowstyle": "-", "linewidth": 0.7, "alpha": 0.7, "shrinkA": 1, "shrinkB": 3}
+    notes = [
+        ax.annotate(name, (x, y), xytext=(1.04, 0.5), textcoords="axes fraction", va="center",
+                    color=ink(colour), fontsize=size, annotation_clip=False,
+                    arrowprops=thin | {"color": colour, "relpos": (0, 0.5)})
+        for x, y, name, colour in ends
+    ]  # fmt: skip
+    ax.figure.draw_without_rendering()  # the layout makes room for the names
+    gap = 1.35 * size / 72 * ax.figure.dpi / ax.bbox.height
+    pixels = ax.transData.transform([end[:2] for end in ends])
+    wanted = ax.transAxes.inverted().transform(pixels)[:, 1]
+    for note, height in zip(notes, apart(wanted, gap, 0.02, 0.98), strict=True):
+        note.set_position((1.04, height))
+
+
+def apart(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """Move label heights apart, as little as possible, keeping their order.
+
+    Least squares under "neighbours at least `gap` apart" is isotonic regression of the heights
+    less `gap` times their rank; the bounds then only clip it.
+
+    Args:
+        wanted: Heights the labels would like, shape (m,), m >= 1.
+        gap: Least distance between neighbours, same unit.
+        low: Lowest height allowed.
+        high: Highest height allowed; with too many labels they overflow evenly at both ends.
+
+    Returns:
+        Heights, shape (m,), in the order of `wanted`.
+    """
+    wanted = np.asarray(wanted, dtype=float)
+    order, steps = np.argsort(wanted, kind="stable"), gap * np.arange(len(wanted))
+    free, top = isotonic_regression(wanted[order] - steps).x, high - steps[-1]
+    free = np.clip(free, low, top) if top >= low else np.full(len(free), (low + top) / 2)
+    placed = np.empty_like(free)
+    placed[order] = free + steps
+    return placed
+
+
+def legend_above(fig: Figure, ax: Axes, **options: object) -> Legend:
+    """Write a panel's legend over all panels, in as many columns as the figure is wide enough for.
+
+    The figure grows taller by the rows after the first, so that the panels keep their height, and
+    wider where a single name needs it.
+
+    Args:
+        fig: Figure with constrained layout.
+        ax: The panel whose labelled artists are named, at least one.
+        **options: Passed to `Figure.legend`, as its title.
+    """
+    handles, names = ax.get_legend_handles_labels()
+    tallest, renderer = [], fig.canvas.get_renderer()
+    for columns in range(len(names), 0, -1):
+        place = {"loc": "outside upper center", "ncols": columns}
+        legend = fig.legend(handles, names, **place, **options)
+        extent = legend.get_window_extent(renderer)
+        tallest.append(extent.height)
+        if columns == 1 or extent.width <= fig.bbox.width:
+            break
+        legend.remove()
+    width, height = fig.get_size_inches()
+    wider = max(width, extent.width / fig.dpi + 0.1)
+    fig.set_size_inches(wider, height + (tallest[-1] - tallest[0]) / fig.dpi)
+    return legend
+
+
+def empty_place(reason: str) -> Figure:
+    """Draw the placeholder of a figure that has nothing to show yet.
+
+    Args:
+        reason: Why, in one or two short lines.
+    """
+    fig, axes = new_figure(1, 1, (7.5, 2.4))
+    write_reason(axes[0, 0], reason)
+    axes[0, 0].set(xticks=[], yticks=[])
+    axes[0, 0].spines[:].set(visible=True, color="#cccccc", linestyle="--")
+    return fig
+
+
+def keep_places(names: Iterable[str], since: float) -> None:
+    """Save a placeholder for every figure that was not drawn since a moment.
+
+    Args:
+        names: As for `save`.
+        since: Seconds since 1970.
+    """
+    for name in names:
+        path = figure_path(name)
+        if not path.exists() or path.stat().st_mtime < since:
+            save(empty_place(f"{name}: not run yet in this profile"), name)
+
+
+def write_reason(ax: Axes, reason: str, height: float = 0.5) -> None:
+    """Say in a panel, at a share of its height, why there is nothing to draw."""
+    ax.text(0.5, height, reason, ha="center", va="center", transform=ax.transAxes, color="#555555")
