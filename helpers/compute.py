@@ -11,17 +11,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-from helpers import (
-    StudyError,
-    archive,
-    data,
-    readings,
-    recipes,
-    specs,
-    store,
-)
+from helpers import StudyError, archive, data, readings, recipes, specs, store
 from helpers.readings import traced
-from helpers.selection import prototypes, registry
+from helpers.selection import registry
 from helpers.store import Result, Store
 
 Get = Callable[[specs.Spec], Result]
@@ -256,38 +248,12 @@ def sampler(
         return samplers.Fixed(rows, weights)
     if weights is not None:
         raise StudyError(f"the sampler {spec.sampler.name} cannot train on a weighted selection")
-    name, options = spec.sampler.name, dict(spec.sampler.options)
-    if name == "repeated-random":
-        return samplers.Redrawn(rows, seed=spec.seed, **options)
-    base = samplers.Fixed(rows)
-    if name.startswith("ids"):
-        base = ids_switch(spec, dataset, get, options)
-    if name == "ids":
-        return base
-    online = {
-        "adonis": samplers.Adonis,
-        "ids+adonis": samplers.Adonis,
-        "selective-backprop": samplers.SelectiveBackprop,
-    }
-    if name not in online:
-        known = ("ids", "repeated-random", *online)
-        raise StudyError(f"unknown sampler {name!r}; there are {', '.join(known)}")
-    return online[name](base, dataset.n, **options)
 
+    def features() -> np.ndarray:
+        if spec.subset is not None or not spec.sampler.of:
+            raise StudyError(f"{spec.sampler.name} chooses its own rows and needs a run to read")
+        source = checked(get(spec.sampler.of[0]), dataset)
+        return traced(source, "features").astype(np.float32)
 
-def ids_switch(spec: specs.Train, dataset: data.Dataset, get: Get, options: dict) -> object:
-    """Build IDS's EASY to HARD switch from the features of the run the sampler names.
-
-    The switch falls at the share `switch` of the epochs (0.9 = 180 of 200, `adonis` section 4).
-    """
-    from helpers import samplers
-
-    if spec.subset is not None or not spec.sampler.of:
-        raise StudyError("the ids sampler chooses its own rows and needs a run to embed with")
-    source = checked(get(spec.sampler.of[0]), dataset)
-    features = traced(source, "features").astype(np.float32)
-    keep, switch = options.pop("keep", 0.8), options.pop("switch", 0.9)
-    labels = dataset.train_labels
-    easy = prototypes.ids(features, labels, keep, mode="easy")
-    hard = prototypes.ids(features, labels, keep, mode="hard")
-    return samplers.Switch(easy, hard, max(1, round(switch * spec.epochs)))
+    run = samplers.Setting(rows, dataset.train_labels, spec.epochs, spec.seed, features)
+    return samplers.build(spec.sampler.name, run, **dict(spec.sampler.options))

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EVAL_BATCH = 512
-# On a GPU a batch holds about as many numbers a channel as this, so that it is busy but not full.
-GPU_NUMBERS = 2**22
+# Images through a network at once in evaluation; of photographs only as many as make so many
+# numbers, or their activations fill the memory. Training needs about as much.
+EVAL_BATCH, EVAL_NUMBERS = 512, 2**23
 SMALLEST_BATCH = 16
-# On a CPU photographs come in smaller batches, or their activations fill its memory.
-CPU_NUMBERS = 2**23
 # Bytes of training images that mean and deviation are taken of: more change neither.
 NORMALISED = 2**28
 
@@ -52,13 +50,12 @@ def prepare(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return scaled.contiguous(memory_format=torch.channels_last)
 
 
-def eval_batch(device: torch.device, numbers: int) -> int:
+def eval_batch(numbers: int) -> int:
     """Return how many examples of so many numbers each go through a network at once."""
-    if device.type != "cuda":
-        return min(max(CPU_NUMBERS // max(numbers, 1), SMALLEST_BATCH), EVAL_BATCH)
-    return min(max(3 * GPU_NUMBERS // max(numbers, 1), 64), 4096)
+    return min(max(EVAL_NUMBERS // max(numbers, 1), SMALLEST_BATCH), EVAL_BATCH)
 
 
+@torch.no_grad()
 def outputs(
     model: nn.Module,
     images: Tensor,
@@ -66,49 +63,30 @@ def outputs(
     std: Tensor,
     batch: int = EVAL_BATCH,
     autocast: torch.autocast | None = None,
+    show: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the network in evaluation mode over all images.
 
     Args:
         model: A network with `features` and `classifier`.
-        images: uint8 (n, c, h, w), or texts (n, t), on the network's device, or what yields them
-            there slice by slice.
+        images: uint8 (n, c, h, w), or texts (n, t), on the network's device.
         mean: (c,) of the training images, in [0, 1].
         std: (c,) likewise.
-        batch: Images at once; halved where the device has no memory for so many.
+        batch: Images at once.
         autocast: Precision of the features; the classifier works in float32, because bf16 would
             tie most of the scores that are read from logits.
+        show: Maps a batch of images to what the network is to see of them, on its device; the
+            images may then lie elsewhere.
 
     Returns:
         Logits (n, n_classes) and features (n, d), float32 on the device.
-
-    Raises:
-        torch.OutOfMemoryError: If not even `SMALLEST_BATCH` images fit.
     """
-    while True:
-        try:
-            return _outputs(model, images, mean, std, batch, autocast)
-        except torch.OutOfMemoryError:
-            if batch <= SMALLEST_BATCH:
-                raise
-        batch = max(batch // 2, SMALLEST_BATCH)
-
-
-@torch.no_grad()
-def _outputs(
-    model: nn.Module,
-    images: Tensor,
-    mean: Tensor,
-    std: Tensor,
-    batch: int,
-    autocast: torch.autocast | None,
-) -> tuple[Tensor, Tensor]:
     was_training = model.training
     model.eval()
     logits, features = [], []
     try:
-        for start in range(0, len(images), batch):
-            ready = prepare(images[start : start + batch], mean, std)
+        for part in images.split(batch):
+            ready = prepare(part if show is None else show(part), mean, std)
             with autocast or contextlib.nullcontext():
                 seen = model.features(ready)
             features.append(seen.float())

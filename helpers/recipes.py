@@ -1,12 +1,12 @@
-"""Named training recipes; each cites the document it comes from."""
+"""Named training recipes and the learning rates they give; each cites its document."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import dataclass
 
 from helpers import StudyError
-from helpers.recipe import Recipe
 
 # Endings of a recipe's name that change it: a lower rate, no mirroring, precision, other batches.
 GENTLE = "-gentle"
@@ -14,210 +14,224 @@ KEPT = rf"(?P<gentle>{GENTLE})?(?P<upright>-upright)?(-(?P<precision>float32|mix
 NAMED = re.compile(rf"(?P<plain>.+?)(?P<ending>(?P<kept>{KEPT})(-b(?P<batch>0|[1-9]\d*))?)")
 
 
-def _sprints() -> tuple[Recipe, Recipe]:
-    """Return the recipe made for speed, and the same with smoothed labels.
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: everything but the data, the network and the seed.
 
-    Source: the description of cifar10-airbench (Jordan 2024, arXiv:2404.00498), sections 3.1-3.4.
-
-    Note: ours has smaller batches, so that 10,000 images make enough steps, and does not smooth
-        labels: in a trial that made the proxy's entropies rank less like the target's.
+    Attributes:
+        name: The recipe's name in `RECIPES`.
+        source: Document and section.
+        epochs: Passes over the training rows.
+        batch: Examples a step.
+        rate: Learning rate the schedule multiplies.
+        schedule: `"steps"` multiplies by `factors` from the `milestones` on (epochs);
+            `"one-cycle"` rises linearly over the first quarter and falls linearly to 0;
+            `"linear"` falls linearly to 0;
+            `"cyclic"` rises from `rate` to 100 times `rate` and falls back (`geda` 5.1.2).
+        warm_up: Epochs at a tenth of the rate before the schedule starts.
+        ramp: Whether the rate rises linearly over the warm-up instead, from 0.
+        momentum, nesterov, weight_decay: Of stochastic gradient descent.
+        pad: Pixels of zero padding for the random crop; 0 crops nothing.
+        crop: Side in pixels of the square that the network sees, whatever the size of the images;
+            0 shows the images as they are.
+        area: Smallest and largest share of an image that a training crop takes in.
+        aspect: Smallest and largest width over height of what it takes in.
+        centre: Share of the shorter side that evaluation takes in, in the middle.
+        flip: Whether images are mirrored at random.
+        rotate: Largest random rotation in degrees; 0 rotates nothing.
+        precision: `"float32"`, or `"mixed"`: bf16 where the hardware has it.
+        label_smoothing: Share of the target spread evenly over all classes.
+        instead: Pairs of how a network's name begins and the recipe it takes in place of this.
     """
-    sprint = Recipe(
-        "sprint",
-        "ours, after cifar10-airbench: whitened inputs, few epochs, one cycle",
-        8,
-        128,
-        0.3,
-        momentum=0.85,
-        nesterov=True,
-        weight_decay=1e-3,
-        pad=2,
+
+    name: str
+    source: str
+    epochs: int
+    batch: int
+    rate: float
+    schedule: str = "one-cycle"
+    milestones: tuple[float, ...] = ()
+    factors: tuple[float, ...] = ()
+    warm_up: float = 0
+    ramp: bool = False
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    pad: int = 0
+    crop: int = 0
+    area: tuple[float, float] = (1.0, 1.0)
+    aspect: tuple[float, float] = (1.0, 1.0)
+    centre: float = 1.0
+    flip: bool = False
+    rotate: float = 0.0
+    precision: str = "float32"
+    label_smoothing: float = 0.0
+    instead: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what would silently mean something else."""
+        schedules, precisions = ("steps", "one-cycle", "linear", "cyclic"), ("float32", "mixed")
+        valid = {
+            "schedule": (self.schedule in schedules, f"be one of {', '.join(schedules)}"),
+            "precision": (self.precision in precisions, "be float32 or mixed"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "lie in [0, 1)"),
+            "factors": (len(self.factors) == len(self.milestones), "be as many as milestones"),
+            "crop": (
+                self.crop == 0 or (self.crop > 0 and not self.pad),
+                "be 0 or, without pad, 1 or more",
+            ),
+            "area": (0 < self.area[0] <= self.area[1] <= 1, "rise within (0, 1]"),
+            "aspect": (0 < self.aspect[0] <= self.aspect[1], "rise from above 0"),
+            "centre": (0 < self.centre <= 1, "lie in (0, 1]"),
+        }
+        for name, (holds, rule) in valid.items():
+            if not holds:
+                raise StudyError(f"a recipe's {name} must {rule}, got {getattr(self, name)!r}")
+
+    def rate_at(self, epoch: float) -> float:
+        """Return the learning rate after `epoch` epochs (a fraction counts within one)."""
+        if epoch < self.warm_up:
+            return self.rate * epoch / self.warm_up if self.ramp else self.rate / 10
+        done = (epoch - self.warm_up) / max(self.epochs - self.warm_up, 1e-9)
+        if self.schedule == "steps":
+            passed = sum(epoch >= m for m in self.milestones)
+            return self.rate * ((1.0, *self.factors)[passed])
+        if self.schedule == "linear":
+            return self.rate * max(1 - done, 0.0)
+        if self.schedule == "one-cycle":
+            return self.rate * max(min(done / 0.25, (1 - done) / 0.75), 0.0)
+        return self.rate * 100 ** (1 - abs(2 * min(done, 1.0) - 1))
+
+
+# Images are kept at no more than 224 pixels a side (`helpers.data`), so that the test image of the
+# imagenet recipes is 7/8 of that and enlarged.
+_PHOTOGRAPHS = {"aspect": (3 / 4, 4 / 3), "centre": 0.875, "flip": True}
+# Ours has smaller batches than cifar10-airbench (Jordan 2024, arXiv:2404.00498, 3.1-3.4), so that
+# 10,000 images make enough steps, and does not smooth labels: in a trial that made the proxy's
+# entropies rank less like the target's.
+_SPRINT = Recipe(
+    "sprint",
+    "ours, after cifar10-airbench: whitened inputs, few epochs, one cycle",
+    *(8, 128, 0.3),
+    momentum=0.85,
+    nesterov=True,
+    weight_decay=1e-3,
+    pad=2,
+    flip=True,
+    precision="mixed",
+)
+_VDCNN = Recipe(
+    "vdcnn",
+    "svp A.1: as Conneau et al. 2017; halved every 3 epochs and decay as in svp's code",
+    *(15, 128, 0.01, "steps", (3, 6, 9, 12), (0.5, 0.25, 0.125, 0.0625)),
+    weight_decay=1e-4,
+)
+_FASTTEXT = {"schedule": "linear", "momentum": 0.0, "weight_decay": 0.0}
+# Each: name, source, epochs, batch, rate, and where it has them schedule, milestones, factors.
+_ALL = (
+    Recipe("digits", "ours: 8x8 digits in seconds", 8, 32, 0.1),
+    Recipe("small", "ours: a one-cycle run for CPUs", 8, 64, 0.1, pad=4, flip=True, nesterov=True),
+    Recipe(
+        "svp",
+        "svp section 3.1, He et al. 2016b with weight decay 5e-4",
+        *(181, 128, 0.1, "steps", (91, 136), (0.1, 0.01)),
+        warm_up=1,
+        pad=4,
         flip=True,
-        precision="mixed",
-    )
-    smooth = "ours, sprint with the smoothed labels of cifar10-airbench"
-    return sprint, dataclasses.replace(
-        sprint, name="sprint-smooth", source=smooth, label_smoothing=0.2
-    )
-
-
-def _of_texts() -> tuple[Recipe, Recipe]:
-    """Return VDCNN's recipe, and the same for studies in which fastText takes its own."""
-    vdcnn = Recipe(
-        "vdcnn",
-        "svp A.1: as Conneau et al. 2017; halved every 3 epochs and decay as in svp's code",
-        15,
-        128,
-        0.01,
-        "steps",
-        (3, 6, 9, 12),
-        (0.5, 0.25, 0.125, 0.0625),
+    ),
+    Recipe(
+        "svp-slides",
+        "svp-slides, replication: rate x0.1 every 30 epochs",
+        *(150, 64, 0.1, "steps", (30, 60, 90, 120), (0.1, 0.01, 1e-3, 1e-4)),
+        pad=4,
+        flip=True,
+    ),
+    Recipe("budgeted", "budgeted section IV-C", 30, 64, 0.001, "steps"),
+    Recipe(
+        "geda",
+        "geda section 5.1.2",
+        *(12, 64, 1e-3, "cyclic"),
         weight_decay=1e-4,
-    )
-    both = "svp A.1: vdcnn, and fasttext for fastText"
-    return vdcnn, dataclasses.replace(
-        vdcnn, name="text", source=both, instead=(("fasttext", "fasttext"),)
-    )
-
-
-def _of_photographs() -> tuple[Recipe, Recipe]:
-    """Return the recipe of ImageNet, and one that a CPU trains by in minutes.
-
-    Source: `svp` A.1: He et al. 2016a in large batches, the rate in proportion (0.1 for 256), a
-        warm-up of 5 epochs and mixed precision. Goyal et al. 2017 (arXiv:1706.02677) section 5.1,
-        which it follows, has the rest: 90 epochs, a tenth at 30, 60 and 80, decay 1e-4, crops as
-        Szegedy et al. 2015 and a test image of 224 of 256 pixels.
-
-    Note: images are kept at no more than 224 pixels a side (`helpers.data.pixels`), so that the
-        test image is 7/8 of that and enlarged.
-    """
-    imagenet = Recipe(
+        pad=4,
+        flip=True,
+    ),
+    Recipe(
+        "adonis",
+        "adonis section 4: rate x0.2 at epochs 60, 120, 160",
+        *(200, 128, 0.1, "steps", (60, 120, 160), (0.2, 0.04, 0.008)),
+        pad=4,
+        flip=True,
+        rotate=15.0,
+        precision="mixed",
+    ),
+    _SPRINT,
+    dataclasses.replace(
+        _SPRINT,
+        name="sprint-smooth",
+        source="ours, sprint with the smoothed labels of cifar10-airbench",
+        label_smoothing=0.2,
+    ),
+    # A step on the mean of 32 examples at 32 times the rate stands for 32 steps of fastText's.
+    Recipe(
+        "fasttext",
+        "svp A.1: as Joulin et al. 2017, 5 epochs, rate 0.05 an example falling to 0",
+        *(5, 32, 1.6),
+        **_FASTTEXT,
+    ),
+    _VDCNN,
+    dataclasses.replace(
+        _VDCNN,
+        name="text",
+        source="svp A.1: vdcnn, and fasttext for fastText",
+        instead=(("fasttext", "fasttext"),),
+    ),
+    Recipe(
+        "fasttext-small",
+        "ours: fastText on thousands of texts, at 0.25 a text, five times svp's rate",
+        *(10, 16, 4.0),
+        **_FASTTEXT,
+    ),
+    Recipe(
+        "text-small",
+        "ours: a one-cycle run of VDCNN for CPUs, and fasttext-small for fastText",
+        *(10, 32, 0.05),
+        weight_decay=1e-4,
+        instead=(("fasttext", "fasttext-small"),),
+    ),
+    # Where a subset makes few steps, text-small leaves chance late: see `amazon-small`.
+    Recipe(
+        "text-quick",
+        "ours: text-small in twice the steps, each of half the rate",
+        *(8, 16, 0.025),
+        nesterov=True,
+        weight_decay=1e-4,
+        instead=(("fasttext", "fasttext-small"),),
+    ),
+    # In large batches, the rate in proportion (0.1 for 256), a warm-up of 5 epochs and mixed
+    # precision; epochs, milestones, decay and crops as Goyal et al. (arXiv:1706.02677) 5.1.
+    Recipe(
         "imagenet",
         "svp A.1: He et al. 2016a by Goyal et al. 2017, batches of 768",
-        90,
-        768,
-        0.3,
-        "steps",
-        (30, 60, 80),
-        (0.1, 0.01, 1e-3),
+        *(90, 768, 0.3, "steps", (30, 60, 80), (0.1, 0.01, 1e-3)),
         warm_up=5,
         ramp=True,
         weight_decay=1e-4,
         crop=224,
         area=(0.08, 1.0),
-        aspect=(3 / 4, 4 / 3),
-        centre=0.875,
-        flip=True,
         precision="mixed",
-    )
-    small = Recipe(
+        **_PHOTOGRAPHS,
+    ),
+    Recipe(
         "imagenet-small",
         "ours: a one-cycle run on photographs for CPUs, 64 pixels a side",
-        10,
-        32,
-        0.1,
+        *(10, 32, 0.1),
         nesterov=True,
         crop=64,
         area=(0.5, 1.0),
-        aspect=(3 / 4, 4 / 3),
-        centre=0.875,
-        flip=True,
-    )
-    return imagenet, small
-
-
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("digits", "ours: 8x8 digits in seconds", 8, 32, 0.1),
-        Recipe(
-            "small", "ours: a one-cycle run for CPUs", 8, 64, 0.1, pad=4, flip=True, nesterov=True
-        ),
-        Recipe(
-            "svp",
-            "svp section 3.1, He et al. 2016b with weight decay 5e-4",
-            181,
-            128,
-            0.1,
-            "steps",
-            (91, 136),
-            (0.1, 0.01),
-            warm_up=1,
-            pad=4,
-            flip=True,
-        ),
-        Recipe(
-            "svp-slides",
-            "svp-slides, replication: rate x0.1 every 30 epochs",
-            150,
-            64,
-            0.1,
-            "steps",
-            (30, 60, 90, 120),
-            (0.1, 0.01, 1e-3, 1e-4),
-            pad=4,
-            flip=True,
-        ),
-        Recipe(
-            "budgeted",
-            "budgeted section IV-C",
-            30,
-            64,
-            0.001,
-            "steps",
-            weight_decay=5e-4,
-        ),
-        Recipe(
-            "geda",
-            "geda section 5.1.2",
-            12,
-            64,
-            1e-3,
-            "cyclic",
-            weight_decay=1e-4,
-            pad=4,
-            flip=True,
-        ),
-        Recipe(
-            "adonis",
-            "adonis section 4: rate x0.2 at epochs 60, 120, 160",
-            200,
-            128,
-            0.1,
-            "steps",
-            (60, 120, 160),
-            (0.2, 0.04, 0.008),
-            pad=4,
-            flip=True,
-            rotate=15.0,
-            precision="mixed",
-        ),
-        *_sprints(),
-        # A step on the mean of 32 examples at 32 times the rate stands for 32 steps of fastText's.
-        Recipe(
-            "fasttext",
-            "svp A.1: as Joulin et al. 2017, 5 epochs, rate 0.05 an example falling to 0",
-            5,
-            32,
-            1.6,
-            "linear",
-            momentum=0.0,
-            weight_decay=0.0,
-        ),
-        *_of_texts(),
-        Recipe(
-            "fasttext-small",
-            "ours: fastText on thousands of texts, at 0.25 a text, five times svp's rate",
-            10,
-            16,
-            4.0,
-            "linear",
-            momentum=0.0,
-            weight_decay=0.0,
-        ),
-        Recipe(
-            "text-small",
-            "ours: a one-cycle run of VDCNN for CPUs, and fasttext-small for fastText",
-            10,
-            32,
-            0.05,
-            weight_decay=1e-4,
-            instead=(("fasttext", "fasttext-small"),),
-        ),
-        # Where a subset makes few steps, text-small leaves chance late: see `amazon-small`.
-        Recipe(
-            "text-quick",
-            "ours: text-small in twice the steps, each of half the rate",
-            8,
-            16,
-            0.025,
-            nesterov=True,
-            weight_decay=1e-4,
-            instead=(("fasttext", "fasttext-small"),),
-        ),
-        *_of_photographs(),
-    )
-}
+        **_PHOTOGRAPHS,
+    ),
+)
+RECIPES = {recipe.name: recipe for recipe in _ALL}
 
 
 def get(name: str, epochs: int | None = None, model: str = "") -> Recipe:

@@ -1,4 +1,7 @@
-"""Which examples an epoch trains on: fixed subsets, the EASY to HARD switch, ADONIS, SB."""
+"""Which examples an epoch trains on: fixed subsets, the EASY to HARD switch, ADONIS, SB.
+
+A sampler is a class here and a line in `SAMPLERS`.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,8 @@ import torch
 from torch import Tensor
 
 from helpers import StudyError
-from helpers.histograms import Histogram, accepted_bins, is_accepted, n_bins
-
-__all__ = [
-    "Adonis",
-    "Batch",
-    "Fixed",
-    "Histogram",
-    "Redrawn",
-    "SelectiveBackprop",
-    "Switch",
-    "accepted_bins",
-    "check_rows",
-    "n_bins",
-]
+from helpers.histograms import accepted_bins, is_accepted, n_bins
+from helpers.selection import prototypes
 
 Losses = Callable[[Tensor], Tensor]
 
@@ -36,27 +27,34 @@ class Batch(NamedTuple):
     weights: Tensor | None = None
 
 
-class Fixed:
-    """The same rows every epoch, in a new random order; with weights (k,) >= 0 where given."""
+class Sampler:
+    """What decides the rows of every epoch; a subclass needs `rows_at`, all else has defaults.
 
-    def __init__(self, rows: np.ndarray, weights: np.ndarray | None = None) -> None:
-        rows = np.asarray(rows)
-        if rows.ndim != 1 or not len(rows):
-            raise StudyError(f"a sampler needs at least one row to train on, got {rows.shape}")
-        if not np.issubdtype(rows.dtype, np.integer) or rows.min() < 0:
-            # a mask or a negative number would silently train on other rows
-            raise StudyError(f"a sampler needs row numbers from 0 up, got {rows.dtype}: {rows[:3]}")
-        self.rows = torch.as_tensor(rows, dtype=torch.int64)
-        self.weights = None if weights is None else _checked_weights(weights, len(rows))
+    Attributes:
+        online: Whether `batches` asks for losses; the others are drawn an epoch ahead.
+        same_rows: Whether every epoch visits the same rows.
+        weights: Of the rows of `rows_at` (k,), mean 1; `None` for the plain mean.
+    """
+
+    online = False
+    same_rows = False
+    weights: Tensor | None = None
 
     def rows_at(self, epoch: int) -> Tensor:
-        """Return the rows (k,) this epoch chooses from."""
-        return self.rows
+        """Return the rows (k,) int64 that this epoch chooses from."""
+        raise NotImplementedError
 
     def batches(
         self, epoch: int, size: int, generator: torch.Generator, losses: Losses
     ) -> Iterator[Batch]:
-        """Yield the epoch's batches; `losses(rows)` is there for samplers that choose online."""
+        """Yield the epoch's batches, here all of its rows in a new random order.
+
+        Args:
+            epoch: From 0.
+            size: Of a batch.
+            generator: Of the run's order, on the host.
+            losses: Gives the losses (b,) of rows (b,), for a sampler that is `online`.
+        """
         rows = self.rows_at(epoch)
         order = torch.randperm(len(rows), generator=generator)
         for start in range(0, len(order), size):
@@ -65,8 +63,39 @@ class Fixed:
             yield Batch(rows[some], min(1.0, (start + size) / len(order)), weights)
 
     def log(self) -> dict[str, np.ndarray]:
-        """Return what the sampler recorded, name to array; nothing here."""
+        """Return what the sampler recorded, name to array."""
         return {}
+
+    def state_dict(self) -> dict[str, object]:
+        """Return what changed since the start as tensors and plain values, for a checkpoint."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Go on from where `state_dict` was taken."""
+
+
+class Fixed(Sampler):
+    """The same rows every epoch; with weights (k,) >= 0 where given."""
+
+    same_rows = True
+
+    def __init__(self, rows: np.ndarray, weights: np.ndarray | None = None) -> None:
+        self.rows = _checked_rows(rows)
+        self.weights = None if weights is None else _checked_weights(weights, len(self.rows))
+
+    def rows_at(self, epoch: int) -> Tensor:
+        """Return the rows (k,)."""
+        return self.rows
+
+
+def _checked_rows(rows: np.ndarray) -> Tensor:
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or not len(rows):
+        raise StudyError(f"a sampler needs at least one row to train on, got {rows.shape}")
+    if not np.issubdtype(rows.dtype, np.integer) or rows.min() < 0:
+        # a mask or a negative number would silently train on other rows
+        raise StudyError(f"a sampler needs row numbers from 0 up, got {rows.dtype}: {rows[:3]}")
+    return torch.as_tensor(rows, dtype=torch.int64)
 
 
 def _checked_weights(weights: np.ndarray, k: int) -> Tensor:
@@ -79,23 +108,22 @@ def _checked_weights(weights: np.ndarray, k: int) -> Tensor:
     return torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
 
 
-class Switch(Fixed):
+class Switch(Sampler):
     """EASY rows up to and including epoch `switch_at`, HARD rows afterwards (epochs from 1).
 
     Source: `adonis` Algorithm 2 (gamma is `switch_at`).
     """
 
     def __init__(self, easy: np.ndarray, hard: np.ndarray, switch_at: int) -> None:
-        super().__init__(easy)
-        self.hard = Fixed(hard).rows
+        self.easy, self.hard = _checked_rows(easy), _checked_rows(hard)
         self.switch_at = switch_at
 
     def rows_at(self, epoch: int) -> Tensor:
         """Return EASY rows before the switch and HARD ones after it."""
-        return self.rows if epoch < self.switch_at else self.hard
+        return self.easy if epoch < self.switch_at else self.hard
 
 
-class Redrawn(Fixed):
+class Redrawn(Sampler):
     """A new random part of the rows every epoch, drawn without looking at any example.
 
     Args:
@@ -111,7 +139,7 @@ class Redrawn(Fixed):
     """
 
     def __init__(self, rows: np.ndarray, keep: float, seed: int) -> None:
-        super().__init__(rows)
+        self.rows = _checked_rows(rows)
         if not 0 < keep <= 1:
             raise StudyError(f"keep must lie in (0, 1], got {keep!r}")
         self.k, self.seed = max(1, round(keep * len(self.rows))), seed
@@ -123,7 +151,7 @@ class Redrawn(Fixed):
         return self.rows[torch.as_tensor(places)]
 
 
-class Adonis:
+class Adonis(Sampler):
     """Adaptive online importance sampling over the rows of another sampler.
 
     Args:
@@ -145,9 +173,11 @@ class Adonis:
     Source: `adonis` Algorithm 1 with figures 2 to 5.
     """
 
+    online = True
+
     def __init__(
         self,
-        base: Fixed,
+        base: Sampler,
         n: int,
         theta: float = 0.12,
         sigma: float = 1.0,
@@ -224,6 +254,26 @@ class Adonis:
             logged["histories"] = np.stack(full).astype(np.float32)
         return logged
 
+    def state_dict(self) -> dict[str, object]:
+        """Return the losses known, when they were computed, and the log."""
+        return {
+            "base": self.base.state_dict(),
+            "history": torch.from_numpy(self.history),
+            "loss": self.loss,
+            "updated": self.updated,
+            "events": torch.tensor(self.events, dtype=torch.int64).reshape(-1, 4),
+            "snapshots": [torch.from_numpy(h) for h in self.snapshots],
+        }
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.base.load_state_dict(state["base"])
+        self.history = state["history"].numpy()
+        self.loss.copy_(state["loss"])
+        self.updated.copy_(state["updated"])
+        self.events = [tuple(event) for event in state["events"].tolist()]
+        self.snapshots = [h.numpy() for h in state["snapshots"]]
+
 
 class SelectiveBackprop(Adonis):
     """Selective Backprop: keep an example with probability CDF(loss) ** beta.
@@ -234,7 +284,7 @@ class SelectiveBackprop(Adonis):
 
     def __init__(
         self,
-        base: Fixed,
+        base: Sampler,
         n: int,
         beta: float = 2.0,
         history: int = 1024,
@@ -255,8 +305,63 @@ class SelectiveBackprop(Adonis):
         return rows[torch.as_tensor(np.flatnonzero(kept), dtype=torch.int64)]
 
 
-def check_rows(sampler: Fixed | Adonis, epochs: int, n: int) -> None:
+def check_rows(sampler: Sampler, epochs: int, n: int) -> None:
     """Refuse a sampler that would visit rows beyond the n training rows in any epoch."""
     largest = max(int(sampler.rows_at(epoch).max()) for epoch in range(epochs))
     if largest >= n:
         raise StudyError(f"rows must lie in 0..{n - 1}, got {largest}")
+
+
+class Setting(NamedTuple):
+    """What a named sampler is built from.
+
+    Attributes:
+        rows: Training rows it may use (k,).
+        labels: Of all n training rows.
+        epochs: Of the run.
+        seed: Of the run.
+        features: Returns features (n, d) float32 of the run that the spec names; raises
+            StudyError where it names none.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    epochs: int
+    seed: int
+    features: Callable[[], np.ndarray]
+
+
+def ids(run: Setting, keep: float = 0.8, switch: float = 0.9) -> Switch:
+    """Build IDS's EASY to HARD switch, at the share `switch` of the epochs.
+
+    Source: `adonis` section 4 (0.9 is 180 of 200 epochs).
+    """
+    features = run.features()
+    easy, hard = (prototypes.ids(features, run.labels, keep, mode=m) for m in ("easy", "hard"))
+    return Switch(easy, hard, max(1, round(switch * run.epochs)))
+
+
+def ids_adonis(run: Setting, keep: float = 0.8, switch: float = 0.9, **options: object) -> Adonis:
+    """Build ADONIS over the rows of IDS."""
+    return Adonis(ids(run, keep, switch), len(run.labels), **options)
+
+
+# A sampler by the name that a spec gives it: a function of the setting and the spec's options.
+SAMPLERS: dict[str, Callable[..., Sampler]] = {
+    "ids": ids,
+    "repeated-random": lambda run, **o: Redrawn(run.rows, seed=run.seed, **o),
+    "adonis": lambda run, **o: Adonis(Fixed(run.rows), len(run.labels), **o),
+    "ids+adonis": ids_adonis,
+    "selective-backprop": lambda run, **o: SelectiveBackprop(Fixed(run.rows), len(run.labels), **o),
+}
+
+
+def build(name: str, run: Setting, **options: object) -> Sampler:
+    """Build a sampler by name.
+
+    Raises:
+        StudyError: If there is no such sampler.
+    """
+    if name not in SAMPLERS:
+        raise StudyError(f"unknown sampler {name!r}; there are {', '.join(SAMPLERS)}")
+    return SAMPLERS[name](run, **options)

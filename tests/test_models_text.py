@@ -266,34 +266,6 @@ def test_impossible_sizes_are_refused(name, words):
         models.build(name, 2, 1)
 
 
-# Recipes
-
-
-@pytest.mark.parametrize(
-    ("name", "model", "epoch", "rate"),
-    [
-        ("fasttext", "", 0, 1.6),
-        ("fasttext", "", 2.5, 0.8),
-        ("fasttext", "", 5, 0),
-        ("vdcnn", "", 2.9, 0.01),
-        ("vdcnn", "", 3, 0.005),
-        ("vdcnn", "", 14.9, 0.000625),
-        ("text", "vdcnn9", 3, 0.005),
-        ("text", "fasttext-b20", 2.5, 0.8),
-    ],
-)
-def test_rate_at_an_epoch(name, model, epoch, rate):
-    assert recipes.get(name, model=model).rate_at(epoch) == pytest.approx(rate)
-
-
-def test_one_name_stands_for_a_recipe_a_family():
-    assert recipes.get("text", model="fasttext") is recipes.RECIPES["fasttext"]
-    assert recipes.get("text", model="vdcnn29").name == recipes.get("text").name == "text"
-    assert recipes.get("text-small", 3, "fasttext").name == "fasttext-small"
-    assert recipes.get("text-small", 3, "fasttext").epochs == 3
-    assert recipes.get("svp", model="fasttext") is recipes.RECIPES["svp"]
-
-
 # Training
 
 

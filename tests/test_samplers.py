@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from helpers import StudyError, samplers
+from helpers.histograms import accepted_bins, is_accepted, n_bins
+from helpers.selection import prototypes
 
 N = 200
 ROWS = np.arange(0, N, 2)
@@ -35,13 +37,10 @@ def rows_of(batches):
     return np.concatenate([b.rows.numpy() for b in batches] or [np.empty(0, int)])
 
 
-def test_fixed_visits_each_row_once_an_epoch_in_a_new_order():
+def test_fixed_visits_each_row_once_an_epoch_in_the_order_of_its_generator():
     first, second = (rows_of(b) for b in drive(samplers.Fixed(ROWS), 2))
     assert sorted(first) == sorted(second) == ROWS.tolist()
     assert first.tolist() != second.tolist()
-
-
-def test_fixed_repeats_with_its_generator():
     one, other, third = (rows_of(drive(samplers.Fixed(ROWS), 1, seed=s)[0]) for s in (1, 1, 2))
     assert one.tolist() == other.tolist() != third.tolist()
 
@@ -51,16 +50,20 @@ def test_progress_rises_to_one_and_batches_are_full_but_the_last():
     assert [len(b.rows) for b in batches] == [16] * 6 + [4]
     progress = [b.progress for b in batches]
     assert progress == sorted(progress)
-    assert progress[-1] == 1.0
-    assert progress[0] == 0.16
+    assert (progress[0], progress[-1]) == (0.16, 1.0)
 
 
-@pytest.mark.parametrize(
-    "rows", [[], np.empty(0, int), np.zeros((2, 2), int), [-1, 3], [0.0, 1.0], np.ones(5, bool)]
-)
-def test_rows_that_are_no_row_numbers_are_refused(rows):
-    with pytest.raises(StudyError, match="a sampler needs"):
-        samplers.Fixed(rows)
+def test_rows_weights_and_shares_that_mean_nothing_are_refused():
+    for rows in ([], np.zeros((2, 2), int), [-1, 3], [0.0, 1.0], np.ones(5, bool)):
+        with pytest.raises(StudyError, match="a sampler needs"):
+            samplers.Fixed(rows)
+    k = len(ROWS)
+    for weights in (np.ones(3), -np.ones(k), np.full(k, np.nan), np.zeros(k)):
+        with pytest.raises(StudyError, match="weights must"):
+            samplers.Fixed(ROWS, weights)
+    for keep in (0, -0.1, 1.5, float("nan")):
+        with pytest.raises(StudyError, match="keep"):
+            samplers.Redrawn(ROWS, keep, seed=0)
 
 
 def test_weights_travel_with_their_rows_and_have_mean_one():
@@ -72,20 +75,6 @@ def test_weights_travel_with_their_rows_and_have_mean_one():
     for batch in batches:
         expected = batch.rows.numpy() / 2 / weights.mean()
         np.testing.assert_allclose(batch.weights.numpy(), expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        (np.ones(3), "of shape"),
-        (-np.ones(len(ROWS)), "not negative"),
-        (np.full(len(ROWS), np.nan), "finite"),
-        (np.zeros(len(ROWS)), "not all be 0"),
-    ],
-)
-def test_weights_that_cannot_weigh_are_refused(weights, message):
-    with pytest.raises(StudyError, match=message):
-        samplers.Fixed(ROWS, weights)
 
 
 def test_switch_turns_after_its_epoch():
@@ -126,12 +115,6 @@ def test_a_redrawn_share_of_one_is_everything_and_a_tiny_one_is_one_row():
     assert len(samplers.Redrawn(ROWS, 1e-6, seed=0).rows_at(0)) == 1
 
 
-@pytest.mark.parametrize("keep", [0, -0.1, 1.5, float("nan")])
-def test_a_redrawn_share_outside_its_range_is_refused(keep):
-    with pytest.raises(StudyError, match="keep must lie in"):
-        samplers.Redrawn(ROWS, keep, seed=0)
-
-
 def plain_accepted(history, theta, sigma, n_bins):
     """Count bin by bin, as `adonis` figures 3 and 4 show it."""
     mean, spread = np.mean(history), np.std(history)
@@ -143,27 +126,56 @@ def plain_accepted(history, theta, sigma, n_bins):
     return [count / len(kept) > theta for count in counts], low, width
 
 
-@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0, np.inf])
-@pytest.mark.parametrize("theta", [0.0, 0.12, 0.3])
-def test_accepted_bins_match_the_plain_twin(theta, sigma):
+def test_accepted_bins_match_the_plain_twin():
     history = np.random.default_rng(4).exponential(size=333)
-    found = samplers.accepted_bins(history, theta, sigma, "sturges")
-    expected, low, width = plain_accepted(history, theta, sigma, len(found.share))
-    assert found.accepted.tolist() == expected
-    assert found.share.sum() == pytest.approx(1)
-    np.testing.assert_allclose(found.edges, low + width * np.arange(len(expected) + 1))
+    for sigma in (0.5, 1.0, 2.0, np.inf):
+        for theta in (0.0, 0.12, 0.3):
+            found = accepted_bins(history, theta, sigma, "sturges")
+            expected, low, width = plain_accepted(history, theta, sigma, len(found.share))
+            assert found.accepted.tolist() == expected
+            assert found.share.sum() == pytest.approx(1)
+            np.testing.assert_allclose(found.edges, low + width * np.arange(len(expected) + 1))
 
 
-@pytest.mark.parametrize(
-    ("rule", "n", "count"), [("sturges", 512, 10), ("sqrt", 512, 23), ("rice", 512, 16)]
-)
-def test_bin_rules(rule, n, count):
-    assert samplers.n_bins(n, rule) == count
+def test_bin_rules_count_as_the_document_does():
+    for n, rule, bins in (
+        (512, "sturges", 10),
+        (512, "sqrt", 23),
+        (512, "rice", 16),
+        (1, "sturges", 1),
+    ):
+        assert n_bins(n, rule) == bins
+    with pytest.raises(ValueError, match="bins must be"):
+        n_bins(10, "scott")
 
 
-def test_equal_losses_are_one_accepted_bin():
-    found = samplers.accepted_bins(np.full(40, 0.7), 0.12, 1.0, "sturges")
-    assert found.accepted.sum() == 1
+LOSSES = np.array([0.0, 0.1, 0.1, 0.1, 0.5, 0.5, 0.9, 9.0])
+
+
+def test_losses_whose_bins_can_be_counted_by_eye():
+    assert accepted_bins(LOSSES, 0.1, np.inf, "sturges").edges[-1] == 9.0
+    found = accepted_bins(LOSSES, 1 / 7, 1.0, "sturges")
+    # seven losses are kept: ceil(log2 7) + 1 = 4 bins of width 0.225; the threshold is strict
+    assert found.edges[-1] == 0.9
+    assert np.allclose(found.share, np.array([4, 0, 2, 1]) / 7)
+    assert found.accepted.tolist() == [True, False, True, False]
+    alike = accepted_bins(np.full(16, 0.7), 0.12, 1.0, "sturges")
+    assert alike.accepted.sum() == alike.share.max() == 1
+    assert is_accepted(np.array([0.7]), alike).all()
+
+
+def test_is_accepted_agrees_with_a_slow_twin():
+    history = np.random.default_rng(4).exponential(size=300)
+    found = accepted_bins(history, 0.12, 1.0, "sturges")
+    slow = [
+        any(
+            ok and low <= loss and (loss < high or (high == found.edges[-1] and loss == high))
+            for low, high, ok in zip(found.edges, found.edges[1:], found.accepted)
+        )
+        for loss in history
+    ]
+    assert is_accepted(history, found).tolist() == slow
+    assert not is_accepted(np.array([history.max()]), found).any()
 
 
 def test_adonis_trains_only_on_rows_of_its_base_with_losses_in_accepted_bins():
@@ -212,11 +224,14 @@ def test_alpha_is_the_share_of_candidates_kept():
         assert any_passed == (candidates > 0)
 
 
-@pytest.mark.parametrize("eta", [1, 2, 3])
-def test_losses_are_forwarded_every_eta_epochs(eta):
+def test_losses_are_forwarded_every_eta_epochs():
+    for eta in (1, 2, 3):
+        losses = Losses(np.linspace(0, 1, N))
+        drive(samplers.Adonis(samplers.Fixed(ROWS), N, eta=eta, warm_up=0), 6, losses)
+        assert losses.n_asked == len(ROWS) * 6 // eta
     losses = Losses(np.linspace(0, 1, N))
-    drive(samplers.Adonis(samplers.Fixed(ROWS), N, eta=eta, warm_up=0), 6, losses)
-    assert losses.n_asked == len(ROWS) * 6 // eta
+    drive(samplers.SelectiveBackprop(samplers.Fixed(ROWS), N, eta=2, warm_up=0), 4, losses)
+    assert losses.n_asked == 2 * len(ROWS)
 
 
 def test_history_holds_the_latest_losses():
@@ -235,30 +250,19 @@ def test_theta_that_no_bin_reaches_trains_on_nothing():
     assert [rows_of(b).tolist() for b in batches] == [[], []]
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"alpha": 0},
-        {"alpha": 1.5},
-        {"eta": 0},
-        {"history": 1},
-        {"sigma": 0},
-        {"theta": -0.1},
-        {"theta": 12},
-        {"theta": float("nan")},
-        {"bins": "scott"},
-    ],
-)
-def test_senseless_options_are_refused_before_training(option):
-    with pytest.raises(ValueError, match="ADONIS needs|bins must be"):
-        samplers.Adonis(samplers.Fixed(ROWS), N, **option)
+def test_senseless_options_are_refused_before_training():
+    options = [("alpha", 0), ("alpha", 1.5), ("eta", 0), ("history", 1), ("sigma", 0)]
+    options += [("theta", -0.1), ("theta", 12), ("theta", float("nan")), ("bins", "scott")]
+    for name, value in options:
+        with pytest.raises(ValueError, match=name):
+            samplers.Adonis(samplers.Fixed(ROWS), N, **{name: value})
 
 
-@pytest.mark.parametrize("kind", [samplers.Adonis, samplers.SelectiveBackprop])
-def test_a_loss_that_is_not_finite_is_divergence(kind):
-    losses = Losses(np.full(N, np.nan))
-    with pytest.raises(StudyError, match="diverged in epoch 1"):
-        drive(kind(samplers.Fixed(ROWS), N, warm_up=0), 1, losses)
+def test_a_loss_that_is_not_finite_is_divergence():
+    for kind in (samplers.Adonis, samplers.SelectiveBackprop):
+        losses = Losses(np.full(N, np.nan))
+        with pytest.raises(StudyError, match="diverged in epoch 1"):
+            drive(kind(samplers.Fixed(ROWS), N, warm_up=0), 1, losses)
 
 
 def test_selective_backprop_keeps_large_losses_more_often():
@@ -273,17 +277,59 @@ def test_selective_backprop_keeps_large_losses_more_often():
     np.testing.assert_allclose(quarters, expected, atol=0.05)
 
 
-def test_stale_selective_backprop_forwards_half_as_much():
-    losses = Losses(np.linspace(0, 1, N))
-    drive(samplers.SelectiveBackprop(samplers.Fixed(ROWS), N, eta=2, warm_up=0), 4, losses)
-    assert losses.n_asked == 2 * len(ROWS)
-
-
-@pytest.mark.parametrize("kind", [samplers.Adonis, samplers.SelectiveBackprop])
-def test_online_samplers_repeat_with_their_generator(kind):
-    def chosen(seed):
+def test_online_samplers_repeat_with_their_generator():
+    def chosen(kind, seed):
         losses = Losses(np.random.default_rng(3).exponential(size=N))
         epochs = drive(kind(samplers.Fixed(ROWS), N), 4, losses, seed=seed)
         return [rows_of(b).tolist() for b in epochs]
 
-    assert chosen(7) == chosen(7) != chosen(8)
+    for kind in (samplers.Adonis, samplers.SelectiveBackprop):
+        assert chosen(kind, 7) == chosen(kind, 7) != chosen(kind, 8)
+
+
+def setting(features=None):
+    labels = np.arange(N) % 4
+    return samplers.Setting(ROWS, labels, 10, 3, lambda: features)
+
+
+def test_samplers_are_built_by_name():
+    features = np.random.default_rng(0).normal(size=(N, 5)).astype(np.float32)
+    asked = {"repeated-random": {"keep": 0.5}}
+    made = {
+        name: samplers.build(name, setting(features), **asked.get(name, {}))
+        for name in samplers.SAMPLERS
+    }
+    assert {name: type(one).__name__ for name, one in made.items()} == {
+        "ids": "Switch",
+        "repeated-random": "Redrawn",
+        "adonis": "Adonis",
+        "ids+adonis": "Adonis",
+        "selective-backprop": "SelectiveBackprop",
+    }
+    assert made["ids"].switch_at == 9
+    assert np.array_equal(
+        made["ids"].rows_at(0), prototypes.ids(features, np.arange(N) % 4, 0.8, "easy")
+    )
+    assert np.array_equal(
+        made["ids"].rows_at(9), prototypes.ids(features, np.arange(N) % 4, 0.8, "hard")
+    )
+    both = samplers.build("ids+adonis", setting(features), keep=0.5, switch=0.2, theta=0.3)
+    assert (both.base.switch_at, both.theta, len(both.loss)) == (2, 0.3, N)
+    assert made["repeated-random"].seed == 3
+    with pytest.raises(StudyError, match="unknown sampler 'sgd'.*adonis"):
+        samplers.build("sgd", setting())
+
+
+def test_a_new_sampler_needs_its_rows_alone():
+    class Half(samplers.Sampler):
+        def rows_at(self, epoch):
+            return torch.arange(epoch % 2, N, 2)
+
+    visited = [sorted(rows_of(b)) for b in drive(Half(), 2)]
+    assert visited == [list(range(0, N, 2)), list(range(1, N, 2))]
+    assert (Half().online, Half().same_rows, Half().log(), Half().state_dict()) == (
+        False,
+        False,
+        {},
+        {},
+    )

@@ -63,22 +63,6 @@ def make(name: str, n_classes: int, in_channels: int) -> Pretrained | None:
     """
     if not name.startswith(PREFIX):
         return None
-    net = empty(name)
-    path = weights_file(name)
-    load(net, path, name)
-    owner, attribute, head = last_layer(net, name)
-    setattr(owner, attribute, nn.Identity())
-    if head.out_features != n_classes:
-        head = nn.Linear(head.in_features, n_classes)
-    return Pretrained(net, head)
-
-
-def empty(name: str) -> nn.Module:
-    """Return torchvision's network without values, ready to take a file's.
-
-    Raises:
-        StudyError: If torchvision has no image classifier of this name.
-    """
     import torchvision
 
     plain = name.removeprefix(PREFIX)
@@ -86,21 +70,22 @@ def empty(name: str) -> nn.Module:
         raise StudyError(f"unknown model {name!r}: torchvision.models has no {plain!r}")
     # Both expect another normalisation than the rest, which torchvision then does inside them.
     inside = {"transform_input": True, "init_weights": False}
-    more = inside if plain in ("googlenet", "inception_v3") else {}
     with torch.device("meta"):
-        return torchvision.models.get_model(plain, weights=None, **more)
+        more = inside if plain in ("googlenet", "inception_v3") else {}
+        net = torchvision.models.get_model(plain, weights=None, **more)
+    load(net, weights_file(plain), name)
+    layers = [(key, layer) for key, layer in net.named_modules() if not list(layer.children())]
+    path, head = next(pair for pair in reversed(layers) if not isinstance(pair[1], nn.Identity))
+    if not isinstance(head, nn.Linear):
+        raise StudyError(f"{name} does not end in a linear layer, which the study reads")
+    net.set_submodule(path, nn.Identity())
+    if head.out_features != n_classes:
+        head = nn.Linear(head.in_features, n_classes)
+    return Pretrained(net, head)
 
 
-def file_names(name: str) -> list[str]:
-    """Return the names of torchvision's files for a network, the oldest weights first."""
-    import torchvision
-
-    kinds = torchvision.models.get_model_weights(name.removeprefix(PREFIX))
-    return [Path(weights.url).name for weights in kinds]
-
-
-def weights_file(name: str) -> Path:
-    """Find the file with a network's weights.
+def weights_file(plain: str) -> Path:
+    """Find the file with the weights of a network of torchvision.
 
     It is the first that exists of: `$STUDY_WEIGHTS` where that is a file; torchvision's file name
     or `NAME.pth` in the folder `$STUDY_WEIGHTS`; torchvision's file name in its own cache.
@@ -108,19 +93,18 @@ def weights_file(name: str) -> Path:
     Raises:
         StudyError: If there is none, with the place where to put it.
     """
-    names, cache = file_names(name), Path(torch.hub.get_dir()) / "checkpoints"
-    given = os.environ.get("STUDY_WEIGHTS", "")
-    places = [cache / file for file in names]
-    if given:
-        own = Path(given).expanduser()
-        files = [*names, f"{name.removeprefix(PREFIX)}.pth"]
-        places = [own] if own.is_file() else [*(own / file for file in files), *places]
-    for place in places:
+    import torchvision
+
+    kinds = torchvision.models.get_model_weights(plain)
+    names, cache = [Path(w.url).name for w in kinds], Path(torch.hub.get_dir()) / "checkpoints"
+    given = Path(os.environ.get("STUDY_WEIGHTS") or cache).expanduser()
+    places = [given, *(given / file for file in (*names, f"{plain}.pth"))]
+    for place in (*places, *(cache / file for file in names)):
         if place.is_file():
             return place
     raise StudyError(
-        f"{name} has no weights here: put {names[0]} (download.pytorch.org/models) into {cache}, "
-        "or set STUDY_WEIGHTS to the file or its folder"
+        f"{PREFIX}{plain} has no weights here: put {names[0]} (download.pytorch.org/models) into "
+        f"{cache}, or set STUDY_WEIGHTS to the file or its folder"
     )
 
 
@@ -141,20 +125,3 @@ def load(net: nn.Module, path: Path, name: str) -> None:
     net.requires_grad_(True)
     if hasattr(net, "aux_logits"):
         net.aux_logits = False  # the side branches are for training from scratch
-
-
-def last_layer(net: nn.Module, name: str) -> tuple[nn.Module, str, nn.Linear]:
-    """Return the module that holds the last linear layer, its attribute there, and the layer.
-
-    Raises:
-        StudyError: If the network does not end in a linear layer.
-    """
-    owner: nn.Module = net
-    attribute = "fc" if hasattr(net, "fc") else "classifier"
-    layer = getattr(net, attribute, None)
-    while isinstance(layer, nn.Sequential) and len(layer):
-        owner, attribute = layer, str(len(layer) - 1)
-        layer = layer[-1]
-    if not isinstance(layer, nn.Linear):
-        raise StudyError(f"{name} does not end in a linear layer, which the study reads")
-    return owner, attribute, layer

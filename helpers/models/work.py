@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import models
 from helpers.models.text import MOST_BYTES
@@ -23,31 +24,20 @@ def multiply_adds(name: str) -> int:
 
     Returns:
         Multiplications with an addition in convolutions and matrix products, for an image of
-        3x32x32 and 10 classes, or a text that fills all bytes which the network reads.
+        3x32x32 and 10 classes, or a text that fills all bytes which the network reads. Looking up
+        embeddings counts as nothing, as it multiplies nothing.
 
     Raises:
         StudyError: If there is no such network.
-
-    Note: looking up embeddings counts as nothing, as it multiplies nothing.
     """
     with torch.random.fork_rng(devices=[]):  # what is drawn next must not depend on asking
         network = models.build(name, N_CLASSES, CHANNELS).eval()
-    counted: list[int] = []
-
-    def count(layer: nn.Module, _: object, out: Tensor) -> None:
-        counted.append(out.numel() * layer.weight[0].numel())
-
-    for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
-            layer.register_forward_hook(count)
-    with torch.no_grad():
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(_example(network))
-    return sum(counted)
+    return counter.get_total_flops() // 2
 
 
 def _example(network: nn.Module) -> Tensor:
-    """Return one blank image, or a text as the network reads it."""
     if getattr(network, "reads_text", False):
-        text = torch.full((1, MOST_BYTES), ord("a"), dtype=torch.uint8)
-        return network.encode(text) if hasattr(network, "encode") else text
+        return torch.full((1, MOST_BYTES), ord("a"), dtype=torch.uint8)
     return torch.zeros(1, CHANNELS, PIXELS, PIXELS)

@@ -11,11 +11,10 @@ from torch import nn
 
 from helpers import StudyError, device as devices, models, recipes, samplers
 from helpers.data import Dataset
-from helpers.training import memory
-from helpers.training.checkpoints import Checkpoint, identity_of
+from helpers.training.checkpoint import Checkpoint
 from helpers.training.inputs import Inputs
 from helpers.training.loop import Loop
-from helpers.training.trace import RECORDED, Diary, Run, unpack
+from helpers.training.trace import RECORDED, Run, TraceRecorder, unpack
 
 __all__ = ["RECORDED", "Inputs", "Loop", "Run", "fit", "unpack"]
 
@@ -24,7 +23,7 @@ def fit(
     dataset: Dataset,
     model: str | nn.Module,
     recipe: str | recipes.Recipe,
-    sampler: samplers.Fixed | np.ndarray | None = None,
+    sampler: samplers.Sampler | np.ndarray | None = None,
     seed: int = 0,
     device: str = "auto",
     *,
@@ -56,29 +55,43 @@ def fit(
     Raises:
         StudyError: If a name is unknown, `record_at` lies outside 0..epochs, a row outside the
             training rows, the network reads another kind of input or has fewer outputs than
-            there are classes, the device runs out of memory (the message names a batch that
-            fits), or training diverges to a loss that is not finite.
+            there are classes, the device runs out of memory, or training diverges to a loss
+            that is not finite.
     """
     recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
     where = devices.pick(device)
     record_at = _checked_epochs(record_at, recipe.epochs)
     sampler = _checked_sampler(sampler, recipe, dataset)
     threads = devices.threads_for(dataset.train_inputs[0].size // dataset.in_channels)
+    what = model if isinstance(model, str) else type(model).__name__
     with devices.deterministic(seed, threads, recipe.precision == "mixed"):
-        loop = _loop(dataset, model, recipe, sampler, seed, where, weights)
-        diary, kept = Diary(), None
-        if checkpoint is not None:
-            identity = identity_of(dataset, recipe, loop, seed, record_at)
-            what = f"{model if isinstance(model, str) else type(model).__name__} on {dataset.name}"
-            kept = Checkpoint(checkpoint, loop, diary, identity, f"{what}, seed {seed}")
-            kept.resume()
-        if not _has_memory(loop, diary, record_at, kept):
-            raise StudyError(memory.advice(loop))
-    trace = diary.trace(record_at)
+        try:
+            loop = _loop(dataset, model, recipe, sampler, seed, where, weights)
+            recorder, kept = TraceRecorder(), None
+            if checkpoint is not None:
+                about = {
+                    "what": f"{what} on {dataset.name}, seed {seed}",
+                    "data": dataset.fingerprint,
+                    "recipe": recipe.name,
+                    "epochs": recipe.epochs,
+                    "sampler": type(sampler).__name__,
+                    "record_at": list(record_at),
+                }
+                kept = Checkpoint(checkpoint, loop, recorder, about)
+                kept.resume()
+            _drive(loop, recorder, record_at, kept)
+        except torch.OutOfMemoryError as error:
+            raise StudyError(
+                f"{devices.describe(where)} is out of memory for {what} on {dataset.name} in "
+                f"batches of {recipe.batch}: take smaller ones ({recipe.name}-bN), a smaller "
+                "network, or --device cpu"
+            ) from error
+    trace = recorder.trace(record_at)
     trace |= {f"sampler_{name}": value for name, value in loop.sampler.log().items()}
-    metrics = diary.metrics() | _missing_classes(dataset, diary) | (kept.metrics() if kept else {})
+    metrics = recorder.metrics() | _missing_classes(dataset, recorder)
+    metrics |= kept.metrics() if kept else {}
     metrics |= {"device": devices.describe(where), "threads": threads, "n": dataset.n}
-    return Run(loop.model, diary.history, trace, metrics)
+    return Run(loop.model, recorder.history, trace, metrics)
 
 
 def _checked_epochs(record_at: tuple[int, ...], epochs: int) -> tuple[int, ...]:
@@ -87,10 +100,8 @@ def _checked_epochs(record_at: tuple[int, ...], epochs: int) -> tuple[int, ...]:
     return tuple(sorted(set(record_at)))
 
 
-def _checked_sampler(
-    sampler: object, recipe: recipes.Recipe, dataset: Dataset
-) -> samplers.Fixed | samplers.Adonis:
-    if not isinstance(sampler, samplers.Fixed | samplers.Adonis):
+def _checked_sampler(sampler: object, recipe: recipes.Recipe, dataset: Dataset) -> samplers.Sampler:
+    if not isinstance(sampler, samplers.Sampler):
         sampler = samplers.Fixed(np.arange(dataset.n) if sampler is None else sampler)
     samplers.check_rows(sampler, recipe.epochs, dataset.n)
     if dataset.is_text and (recipe.pad or recipe.crop or recipe.flip or recipe.rotate):
@@ -102,7 +113,7 @@ def _loop(
     dataset: Dataset,
     model: str | nn.Module,
     recipe: recipes.Recipe,
-    sampler: samplers.Fixed,
+    sampler: samplers.Sampler,
     seed: int,
     where: torch.device,
     weights: np.ndarray | None,
@@ -123,52 +134,36 @@ def _loop(
     model = models.to_device(model, where)
     if weights is not None:
         models.load_state(model, weights)
-    try:
-        loop = Loop(dataset, model, recipe, sampler, seed, where)
-    except torch.OutOfMemoryError as error:
-        size = sum(a.nbytes for a in (dataset.train_inputs, dataset.test_inputs)) / 2**30
-        raise StudyError(
-            f"{devices.describe(where)} has no memory for {dataset.name} ({size:.1f} GiB); "
-            "train on a part of it (@N in its name) or with --device cpu"
-        ) from error
+    loop = Loop(dataset, model, recipe, sampler, seed, where)
     if weights is None and hasattr(model, "prepare_for"):
         model.prepare_for(loop.data.sample(recipe))
     return loop
 
 
-def _has_memory(
-    loop: Loop, diary: Diary, record_at: tuple[int, ...], kept: Checkpoint | None
-) -> bool:
-    """Train; tell whether the device's memory was enough, holding nothing of a failed step."""
-    try:
-        _drive(loop, diary, record_at, kept)
-    except torch.OutOfMemoryError:
-        return False
-    return True
-
-
-def _drive(loop: Loop, diary: Diary, record_at: tuple[int, ...], kept: Checkpoint | None) -> None:
+def _drive(
+    loop: Loop, recorder: TraceRecorder, record_at: tuple[int, ...], kept: Checkpoint | None
+) -> None:
     """Run the epochs left, evaluating and recording between them outside the training clock."""
-    if 0 in record_at and not diary.recorded:
-        diary.recorded.append(loop.record(record_at[-1] == 0))
-    for number in range(diary.epochs, loop.recipe.epochs):
+    if 0 in record_at and not recorder.recorded:
+        recorder.recorded.append(loop.record(record_at[-1] == 0))
+    for number in range(recorder.epochs, loop.recipe.epochs):
         start = time.perf_counter()
         loss, accuracy = loop.epoch(number)
-        diary.seconds += time.perf_counter() - start
+        recorder.seconds += time.perf_counter() - start
         if not np.isfinite(loss):
             raise StudyError(f"training diverged in epoch {number + 1}: the loss is {loss}")
         tested = loop.test_accuracy() if loop.due(number) else None
-        row = (loss, accuracy, tested, diary.seconds, loop.forward, loop.backward)
-        diary.add(row, loop.visited, loop.correct)
+        row = (loss, accuracy, tested, recorder.seconds, loop.forward, loop.backward)
+        recorder.add(row, loop.visited, loop.correct)
         if number + 1 in record_at:
-            diary.recorded.append(loop.record(record_at[-1] == number + 1))
+            recorder.recorded.append(loop.record(record_at[-1] == number + 1))
         if kept is not None and number + 1 < loop.recipe.epochs:
             kept.save()
 
 
-def _missing_classes(dataset: Dataset, diary: Diary) -> dict[str, list[str]]:
+def _missing_classes(dataset: Dataset, recorder: TraceRecorder) -> dict[str, list[str]]:
     """Name the classes of which no row was ever trained on, if there are any."""
-    bits = np.bitwise_or.reduce(diary.bits["visited"])
+    bits = np.bitwise_or.reduce(recorder.bits["visited"])
     rows = np.flatnonzero(np.unpackbits(bits, count=dataset.n))
     there = np.bincount(dataset.train_labels[rows], minlength=dataset.n_classes)
     names = [name for name, count in zip(dataset.class_names, there, strict=True) if not count]

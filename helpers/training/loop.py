@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,15 +11,116 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import device as devices, probing, recipes, samplers
-from helpers.augmentation import Draws, augment, rotate
+from helpers.augmentation import Draws, augment, draw, joined, rotate
 from helpers.data import Dataset
-from helpers.training import capture
-from helpers.training.inputs import Inputs
-from helpers.training.plan import Minibatch, Planner, placed
+from helpers.training.inputs import Inputs, placed
 from helpers.training.trace import scores_of
 
 # Rows whose logits and features lie on the device at once: those of a million fill a GPU.
 RECORDED_AT_ONCE = 65_536
+
+
+class Minibatch(NamedTuple):
+    """One training step on its device.
+
+    Attributes:
+        rows: Training rows (b,) int64.
+        draws: Their augmentation.
+        shares: What each counts within the batch (b,), sum 1; `None` for the plain mean.
+        rate: The step's learning rate.
+        inputs: The rows themselves (b, ...), uint8, where they do not lie on the device anyway.
+    """
+
+    rows: Tensor
+    draws: Draws
+    shares: Tensor | None
+    rate: float
+    inputs: Tensor | None = None
+
+
+class BatchPlanner:
+    """Draws the order and the augmentation of a run on the host, both from generators of their own.
+
+    Args:
+        sampler: Which rows an epoch visits.
+        recipe: Gives the batch, the rates and what to draw.
+        seed: Of both generators.
+        data: The run's rows, and its device.
+    """
+
+    def __init__(
+        self, sampler: samplers.Sampler, recipe: recipes.Recipe, seed: int, data: Inputs
+    ) -> None:
+        self.sampler, self.recipe, self.data = sampler, recipe, data
+        self.order = torch.Generator().manual_seed(seed)
+        self.crops = torch.Generator().manual_seed(seed + 1_000_003)
+
+    def draws(self, b: int) -> Draws:
+        """Draw the augmentation of the next b examples, on the device."""
+        return self._placed(draw(b, self.recipe, self.crops))
+
+    def minibatches(self, number: int, losses: samplers.Losses) -> Iterator[Minibatch]:
+        """Yield an epoch's steps; batches of one row are left out.
+
+        A sampler that does not look at losses is drawn to its end first, so that the device gets
+        the whole epoch in one copy and never waits for the host.
+        """
+        if not self.sampler.online:
+            yield from self._whole(list(self._rated(number, losses)))
+            return
+        for batch, rate in self._rated(number, losses):
+            yield Minibatch(
+                placed(batch.rows, self.data.device),
+                self.draws(len(batch.rows)),
+                placed(_shares(batch.weights), self.data.device),
+                rate,
+                self.data.sent(batch.rows),
+            )
+
+    def _rated(
+        self, number: int, losses: samplers.Losses
+    ) -> Iterator[tuple[samplers.Batch, float]]:
+        """Yield the sampler's batches with the learning rate in the middle of each step."""
+        progress, size = 0.0, self.recipe.batch
+        for batch in self.sampler.batches(number, size, self.order, losses):
+            rate = self.recipe.rate_at(number + (progress + batch.progress) / 2)
+            progress = batch.progress
+            if len(batch.rows) > 1:
+                yield batch, rate
+
+    def _whole(self, rated: list[tuple[samplers.Batch, float]]) -> Iterator[Minibatch]:
+        """Yield steps that are views of tensors moved at once."""
+        if not rated:
+            return
+        drawn = [draw(len(batch.rows), self.recipe, self.crops) for batch, _ in rated]
+        draws = self._placed(joined(drawn))
+        rows = placed(torch.cat([batch.rows for batch, _ in rated]), self.data.device)
+        parts = [_shares(batch.weights) for batch, _ in rated]
+        shares = None if parts[0] is None else placed(torch.cat(parts), self.data.device)
+        start = 0
+        for batch, rate in rated:
+            stop = start + len(batch.rows)
+            some = None if shares is None else shares[start:stop]
+            inputs = self.data.sent(batch.rows)
+            yield Minibatch(rows[start:stop], draws.part(start, stop), some, rate, inputs)
+            start = stop
+
+    def _placed(self, draws: Draws) -> Draws:
+        return Draws(*(placed(values, self.data.device) for values in draws))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state of both generators."""
+        return {"order": self.order.get_state(), "crops": self.crops.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.order.set_state(state["order"])
+        self.crops.set_state(state["crops"])
+
+
+def _shares(weights: Tensor | None) -> Tensor | None:
+    """Return what each row counts in its batch, so that a step's length does not vary."""
+    return None if weights is None else weights / weights.sum().clamp_min(1e-12)
 
 
 class Loop:
@@ -29,13 +131,13 @@ class Loop:
         dataset: Dataset,
         model: nn.Module,
         recipe: recipes.Recipe,
-        sampler: samplers.Fixed,
+        sampler: samplers.Sampler,
         seed: int,
         device: torch.device,
     ) -> None:
         self.data, self.model, self.recipe = Inputs(dataset, device, model), model, recipe
         self.sampler, self.device = sampler, device
-        self.plan = Planner(sampler, recipe, seed, device, self.data.sent)
+        self.plan = BatchPlanner(sampler, recipe, seed, self.data)
         self.optimiser = torch.optim.SGD(
             model.parameters(),
             recipe.rate,
@@ -49,9 +151,9 @@ class Loop:
         self.visited = torch.zeros(dataset.n, dtype=torch.bool, device=device)
         self.correct = torch.zeros(dataset.n, dtype=torch.bool, device=device)
         self.total = torch.zeros((), device=device)
-        self.forward = self.backward = self.looked = 0
-        self.network: Callable[[Tensor], Tensor] = model
-        self.replayed = capture.replayed(self, devices.engine(device))
+        self.forward = self.backward = self.tested = 0
+        compiled = devices.engine(device) == "compile"
+        self.network: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
 
     def logits(self, rows: Tensor, draws: Draws, inputs: Tensor | None = None) -> Tensor:
         """Augment the rows' images as drawn and return their logits (b, c) in float32.
@@ -78,31 +180,8 @@ class Loop:
         labels = self.data.train_labels[rows]
         return F.cross_entropy(self.logits(rows, draws, inputs), labels, reduction="none")
 
-    def set_rate(self, rate: float) -> None:
-        """Give the optimiser a step's learning rate, in place where a graph reads it."""
-        for group in self.optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-
-    def take(self, batch: Minibatch) -> None:
-        """Take one training step, recorded or plain."""
-        if self.replayed is None:
-            self.plain(batch)
-        else:
-            self.replayed(batch)
-
-    def plain(self, batch: Minibatch) -> None:
-        """Take one training step, kernel by kernel."""
-        self.set_rate(batch.rate)
-        self.step(batch)
-
     def step(self, batch: Minibatch) -> None:
-        """Train on a minibatch; note visited and correct before the update; add up the loss.
-
-        Everything here happens on the device, at fixed addresses, so that it can be recorded.
-        """
+        """Train on a minibatch; note visited and correct before the update; add up the loss."""
         labels = self.data.train_labels[batch.rows]
         logits = self.logits(batch.rows, batch.draws, batch.inputs)
         self.visited.index_fill_(0, batch.rows, True)
@@ -110,6 +189,8 @@ class Loop:
         loss = self.loss(logits, labels, batch.shares)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        for group in self.optimiser.param_groups:
+            group["lr"] = batch.rate
         self.optimiser.step()
         self.total.add_(loss.detach() * len(batch.rows))
 
@@ -129,28 +210,32 @@ class Loop:
         for batch in self.plan.minibatches(number, self.losses):
             self.forward += len(batch.rows)
             self.backward += len(batch.rows)
-            self.take(batch)
+            self.step(batch)
         right, visited = float(self.correct.sum()), float(self.visited.sum())
         return float(self.total) / max(self.backward - before, 1), right / max(visited, 1)
 
     def due(self, number: int) -> bool:
-        """Tell whether the test set is looked at after this epoch.
+        """Tell whether the test set is evaluated after this epoch.
 
-        A fixed subset much smaller than the test set would spend more on looking than on
-        training: it is looked at each time it has trained on twice as many examples, and at
-        the end.
+        On a fixed subset much smaller than the test set, evaluation would cost more than training:
+        there the test set is evaluated each time the run has trained on twice as many examples,
+        and at the end.
         """
         step = self.backward // (2 * len(self.data.test_labels))
-        is_new, self.looked = step > self.looked, step
-        last = number + 1 == self.recipe.epochs
-        return is_new or last or type(self.sampler) is not samplers.Fixed
+        is_new, self.tested = step > self.tested, step
+        return is_new or number + 1 == self.recipe.epochs or not self.sampler.same_rows
 
     def outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (n, c) and features (n, d) of the network without augmentation."""
         data = self.data
-        numbers = max(inputs[0].numel(), len(data.mean) * self.recipe.crop**2)
-        size, shown = probing.eval_batch(self.device, numbers), data.shown(inputs, self.recipe)
-        return probing.outputs(self.model, shown, data.mean, data.std, size, self.autocast)
+        size = probing.eval_batch(max(inputs[0].numel(), len(data.mean) * self.recipe.crop**2))
+
+        def show(rows: Tensor) -> Tensor:
+            return data.shown(rows, self.recipe)
+
+        return probing.outputs(
+            self.model, inputs, data.mean, data.std, size, autocast=self.autocast, show=show
+        )
 
     def test_accuracy(self) -> float:
         """Return the share of test images classified correctly."""
@@ -165,3 +250,28 @@ class Loop:
             logits, features = self.outputs(self.data.train[part])
             parts.append(scores_of(logits, features, self.data.train_labels[part], last))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def state_dict(self) -> dict[str, object]:
+        """Return what the run needs to go on, as tensors and plain values."""
+        state = {
+            "model": dict(self.model.state_dict()),
+            "optimiser": self.optimiser.state_dict(),
+            "plan": self.plan.state_dict(),
+            "sampler": self.sampler.state_dict(),
+            "counters": [self.forward, self.backward, self.tested],
+            "random": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.plan.load_state_dict(state["plan"])
+        self.sampler.load_state_dict(state["sampler"])
+        self.forward, self.backward, self.tested = state["counters"]
+        torch.set_rng_state(state["random"])
+        if self.device.type == "cuda" and "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], self.device)

@@ -22,15 +22,14 @@ class Run:
     Attributes:
         model: The trained network, on its device.
         history: A list an epoch: `loss` (nats), `train_acc`, `test_acc` (fractions; `None` where
-            nobody looked), `seconds` (cumulative, training only: evaluation and trace are not in
-            it), `forward` and `backward` (cumulative example counts; forward counts passes spent
-            on choosing too).
+            it was not evaluated), `seconds` (cumulative, without evaluation and trace), `forward`
+            and `backward` (cumulative example counts; forward counts passes spent on choosing too).
         trace: `visited` and `correct` (epochs, ceil(n/8)) packed bits; `recorded_epochs` (r,)
             and for each the scores in `RECORDED` (r, n) float16; at the last recorded epoch
             `logits` (n, c) and `features` (n, d) float16; `sampler_*` as the sampler logged.
-        metrics: Final accuracies, seconds (of all sittings), device, threads, rows trained on;
+        metrics: Final accuracies, seconds (of all sessions), device, threads, rows trained on;
             where the run went on from a checkpoint, `resumed` says how often, and `alone` is
-            false where the sittings had another device, thread count or torch.
+            false where the sessions differed in device, thread count or torch.
     """
 
     model: nn.Module
@@ -54,9 +53,8 @@ def unpack(bits: np.ndarray, n: int) -> np.ndarray:
     return np.unpackbits(bits, axis=1, count=n).astype(bool)
 
 
-@dataclass
-class Diary:
-    """The trace while it grows; its fields are plain, so that a checkpoint can hold them.
+class TraceRecorder:
+    """The trace while it grows.
 
     Attributes:
         history: As in `Run`.
@@ -65,14 +63,11 @@ class Diary:
         seconds: Spent on training so far.
     """
 
-    history: dict[str, list[float | None]] = field(
-        default_factory=lambda: {name: [] for name in HISTORY}
-    )
-    bits: dict[str, list[np.ndarray]] = field(
-        default_factory=lambda: {"visited": [], "correct": []}
-    )
-    recorded: list[dict[str, np.ndarray]] = field(default_factory=list)
-    seconds: float = 0.0
+    def __init__(self) -> None:
+        self.history: dict[str, list[float | None]] = {name: [] for name in HISTORY}
+        self.bits: dict[str, list[np.ndarray]] = {"visited": [], "correct": []}
+        self.recorded: list[dict[str, np.ndarray]] = []
+        self.seconds = 0.0
 
     @property
     def epochs(self) -> int:
@@ -103,6 +98,25 @@ class Diary:
             "seconds": self.seconds,
             "n_train": int(max(np.unpackbits(b).sum() for b in self.bits["visited"])),
         }
+
+    def state_dict(self) -> dict[str, object]:
+        """Return all of it as tensors and plain values."""
+        return {
+            "history": self.history,
+            "bits": {k: [torch.from_numpy(v) for v in rows] for k, rows in self.bits.items()},
+            "recorded": [{k: torch.from_numpy(v) for k, v in r.items()} for r in self.recorded],
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Take over what `state_dict` returned."""
+        columns = [*state["history"].values(), *state["bits"].values()]
+        if set(state["history"]) != set(HISTORY) or len({len(c) for c in columns}) != 1:
+            raise ValueError("its trace is incomplete")
+        self.history = {name: list(state["history"][name]) for name in HISTORY}
+        self.bits = {k: [v.numpy() for v in state["bits"][k]] for k in self.bits}
+        self.recorded = [{k: v.numpy() for k, v in r.items()} for r in state["recorded"]]
+        self.seconds = state["seconds"]
 
 
 def scores_of(

@@ -108,15 +108,17 @@ def race(name: str, where: object, mixed: bool, quick: bool) -> dict:
     """Measure one network: images a second of both loops, arithmetic an image, where time goes."""
     import torch
 
+    from helpers import device as devices
+
     steps = 2 if quick else STEPS[where.type][name]
     rng, n = np.random.default_rng(0), BATCH * steps
     images = rng.integers(0, 256, (n, 3, PIXELS, PIXELS), dtype=np.uint8)
     labels = rng.integers(0, 10, n)
     labels[:10] = np.arange(10)
-    ours, loop = our_loop(name, images, labels, where, mixed)
+    ours = our_loop(name, images, labels, where, mixed)
     theirs = plain_loop(name, images, labels, where)
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
-    for _ in range(2):  # kernels are chosen, recorded and warmed up
+    for _ in range(2):  # kernels are chosen and warmed up
         ours(), theirs()
     for _ in range(2 if quick else REPEATS):
         seconds["ours"].append(clocked(ours, where))
@@ -126,16 +128,14 @@ def race(name: str, where: object, mixed: bool, quick: bool) -> dict:
     row |= {who: statistics.median(values) for who, values in rates.items()}
     row["flops"] = flops(name, torch.device("cpu"))
     row["products"] = share_of_products(ours) if where.type == "cpu" else None
-    row["engine"] = "plain" if loop.replayed is None else "graph"
-    if loop.replayed is not None and loop.replayed.failed:
-        row["engine"] = "plain: the recording failed"
+    row["engine"] = devices.engine(where)
     return row
 
 
 def our_loop(
     name: str, images: np.ndarray, labels: np.ndarray, where: object, mixed: bool
-) -> tuple[Callable[[], None], object]:
-    """Return an epoch of our loop, and the loop."""
+) -> Callable[[], None]:
+    """Return an epoch of our loop."""
     import torch
 
     from helpers import models, recipes, samplers, training
@@ -150,7 +150,7 @@ def our_loop(
     model = models.to_device(models.build(name, 10, 3), where)
     rows = samplers.Fixed(np.arange(len(images)))
     loop = training.Loop(dataset, model, recipe, rows, 0, where)
-    return lambda: loop.epoch(0), loop
+    return lambda: loop.epoch(0)
 
 
 def batches(
