@@ -20,7 +20,14 @@ from helpers import StudyError
 from helpers.checks import check_choice, check_k, check_scores
 from helpers.scores import order
 from helpers.selection import geda
-from helpers.selection.iqp import check_number, check_program, check_start, relative_gap, top
+from helpers.selection.iqp import (
+    check_number,
+    check_program,
+    check_start,
+    relative_gap,
+    reported,
+    top,
+)
 
 SOLVERS = ("highs", "cbc")
 N_MILP = 200  # rows `exact_milp` takes: pairs as variables, and far too slow long before
@@ -498,21 +505,16 @@ def swap_search(
             chosen = np.sort(np.where(chosen == leaves, enters, chosen))
             values.append(float((utility + pairs)[chosen].sum()))
     ranking, n_swaps = utility + weight * sums, len(values) - 1
-    bound = float(ranking[top(ranking, len(chosen))].sum())
-    return OptimizeResult(
+    result = OptimizeResult(
         indices=chosen[order((utility + pairs)[chosen])],
-        objective=values[-1],
         fun=values[-1],
         objectives=np.array(values),
-        bound=bound,
-        gap=relative_gap(bound, values[-1]),
-        iterations=n_swaps,
+        bound=float(ranking[top(ranking, len(chosen))].sum()),
         nit=n_swaps,
-        status="local" if settled else "feasible",
         success=settled,
         message=f"no exchange improves after {n_swaps}" if settled else f"stopped at {n_swaps}",
-        seconds=time.perf_counter() - began,
     )
+    return reported(result, began)
 
 
 def _best_swap(

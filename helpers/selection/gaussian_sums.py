@@ -184,15 +184,18 @@ def median_distance(features: np.ndarray) -> float:
         ValueError: If it is 0: more than half of the pairs coincide, or rounding hides them.
     """
     rows = features[_evenly(len(features))]
-    points, pairs = _centred(rows), np.triu_indices(len(rows), 1)
+    points, (i, j) = _centred(rows), np.triu_indices(len(rows), 1)
     squares = np.einsum("ij,ij->i", points, points)
-    outer = np.add.outer(squares, squares)
-    squared = np.maximum(outer - 2 * (points @ points.T), 0)[pairs]
+    products = points @ points.T
+    products *= 2
+    squared = np.add.outer(squares, squares)
+    squared -= products
+    squared = np.maximum(squared[i, j], 0)
     median = float(np.median(np.sqrt(squared))) if len(rows) > 1 else 0.0
     if not np.isfinite(median):
         check_squares(squares)
-    rounding = 4 * np.finfo(points.dtype).eps * outer[pairs]
-    if median == 0 or np.median(squared - rounding) <= 0:
+    squared -= 4 * np.finfo(points.dtype).eps * (squares[i] + squares[j])
+    if median == 0 or np.median(squared) <= 0:  # rounding hides most distances
         _, counts = np.unique(rows, axis=0, return_counts=True)
         if 2 * (counts * (counts - 1)).sum() >= len(rows) * (len(rows) - 1):
             raise StudyError(

@@ -168,7 +168,7 @@ def power_steps(
     chosen = check_start(start, len(utility))
     shift = find_shift(utility, similarity, weight) if shift == "auto" else _check_shift(shift)
     program = Program(utility, weight, sums, partial(_matrix_sums_over, similarity))
-    return _reported(_iterate(program, chosen, shift, max_steps), began)
+    return reported(_iterate(program, chosen, shift, max_steps), began)
 
 
 def find_shift(utility: np.ndarray, similarity: np.ndarray, weight: float = 0.3) -> float:
@@ -281,7 +281,7 @@ def solve(
     if form == "fourier":
         result.bound = None
     result.update(method=form, bandwidth=h)
-    return _reported(result, began)
+    return reported(result, began)
 
 
 def _kernel_sums(
@@ -420,7 +420,7 @@ def _iterate(program: Program, start: np.ndarray, shift: float, max_steps: int) 
     )
 
 
-def _reported(result: OptimizeResult, began: float) -> OptimizeResult:
+def reported(result: OptimizeResult, began: float) -> OptimizeResult:
     """Add gap, status and seconds; success says so far whether a fixed subset was reached."""
     value, bound, settled = float(result.fun), result.bound, bool(result.success)
     if bound is not None:  # rounding alone can lift the value above
