@@ -123,8 +123,8 @@ class _Run:
         try:
             while thread.is_alive():
                 runs = _text(self.copy.with_name("progress"))
-                told = f"cell {self.cell}/{self.n_cells}, {duration(time.monotonic() - began)}"
-                show(f"{told} · {runs}" if runs else told)
+                since = duration(time.monotonic() - began)
+                show(f"cell {self.cell}/{self.n_cells}" + (f" · {runs}" if runs else f", {since}"))
                 thread.join(POLL_S)
         except BaseException:
             self.stop()

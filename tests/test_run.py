@@ -411,7 +411,7 @@ def test_progress_reaches_the_runner_and_the_summary_is_the_same_warm(
         step("resnet8 seed 1")
     with progress.report(0, "runs", stored=5):
         pass
-    assert said.startswith("runs|██████      | 1/2 · ")
+    assert said.startswith("runs ████     1/2, ")
     assert "resnet8 seed 0" in said
     assert path.read_text() == ""
     with contextlib.suppress(KeyboardInterrupt), progress.report(3, "runs") as step:
