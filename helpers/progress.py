@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 PROGRESS_ENV = "STUDY_PROGRESS"
 EVERY_S = 30.0
-FORMAT = "{desc}|{bar:12}| {n_fmt}/{total_fmt} · {elapsed}, {remaining} left{postfix}"
+FORMAT = "{desc} {bar:8} {n_fmt}/{total_fmt}, {remaining} left{postfix}"
 
 
 @contextmanager

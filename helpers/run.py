@@ -143,13 +143,16 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
     """
     what, began = plan(options, folders), time.monotonic()
     if what.profile.name == TEMPORARY_PROFILE:
-        clear(what.executed.parents[1], f"study-{TEMPORARY_PROFILE}-")
+        clear(what.executed.parents[1], rf"study-{TEMPORARY_PROFILE}-(\d+)")
     what.executed.mkdir(parents=True, exist_ok=True)
     what.figures.mkdir(parents=True, exist_ok=True)
     before = _stamps(what.figures)
-    for place, number in enumerate(what.notebooks, start=1):
-        title = f"[{place}/{len(what.notebooks)}] {what.notebooks[number].stem}"
-        _run_one(what, number, before, title)
+    try:
+        for place, number in enumerate(what.notebooks, start=1):
+            title = f"[{place}/{len(what.notebooks)}] {what.notebooks[number].stem}"
+            _run_one(what, number, before, title)
+    finally:
+        clear(what.figures, r".*\.(\d+)\.tmp")  # of a kernel killed while it wrote one
     print(f"{len(what.notebooks)} notebooks in {duration(time.monotonic() - began)}", flush=True)
     if options.publish:
         publish(what, before)

@@ -123,8 +123,8 @@ class _Run:
         try:
             while thread.is_alive():
                 runs = _text(self.copy.with_name("progress"))
-                told = f"cell {self.cell}/{self.n_cells}, {duration(time.monotonic() - began)}"
-                show(f"{told} · {runs}" if runs else told)
+                since = duration(time.monotonic() - began)
+                show(f"cell {self.cell}/{self.n_cells}" + (f" · {runs}" if runs else f", {since}"))
                 thread.join(POLL_S)
         except BaseException:
             self.stop()
@@ -177,8 +177,9 @@ class _Run:
         pid = getattr(getattr(self.manager, "provisioner", None), "pid", None)
         if pid:
             # kernels lead a process group of their own, which Dask's workers share
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
                 os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
     def _at_cell(self, cell: Any, cell_index: int) -> None:
         """Keep the number that the cell has in the clean notebook."""
@@ -189,7 +190,7 @@ class _Run:
 def _scratch(output: Path) -> Iterator[Path]:
     """Make a folder beside the output for as long as it runs."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    clear(output.parent, ".running-")
+    clear(output.parent, r"\.running-(\d+)-.*")
     made = output.with_name(f".running-{os.getpid()}-{output.stem}")
     made.mkdir(exist_ok=True)
     try:
@@ -198,12 +199,12 @@ def _scratch(output: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def clear(folder: Path, prefix: str) -> None:
-    """Remove the folders PREFIX + PID + ... of processes that are gone, killed by SIGKILL."""
-    for old in folder.glob(f"{prefix}*"):
-        pid = re.match(r"\d+", old.name.removeprefix(prefix))
-        if pid and not _alive(int(pid[0])):
-            shutil.rmtree(old, ignore_errors=True)
+def clear(folder: Path, pattern: str) -> None:
+    """Remove what killed processes left: names that match, their PID the group, gone."""
+    for old in folder.iterdir():
+        found = re.fullmatch(pattern, old.name)
+        if found and not _alive(int(found[1])):
+            shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:
