@@ -1,4 +1,4 @@
-"""The documents' tables beside ours, and the figure of what results cost."""
+"""The documents' tables beside ours."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,8 @@ import pytest
 
 from helpers import StudyError, comparison, comparison_svp, experiments as ex, plots
 from helpers.comparison_slides import slides_table
-from helpers.store import Store
+from helpers.specs import Measure
+from helpers.store import Result, Store
 
 SCALE = ex.Config(dataset="digits@300+100", n_seeds=3)
 COLUMNS = {"document", "group", "name", "method", "quantity", "paper", "ours", "low", "high"}
@@ -229,3 +230,34 @@ def test_images_of_imagenet_kind_stand_beside_resnet18_and_50():
     here = "svp Table 4, ImageNet, 40 % kept"
     assert table[here, "Forgetting Events by the proxy"] == pytest.approx(31.6 - 23.3)
     assert table[here, "Entropy by the target"] == pytest.approx(34.9 - 23.3)
+
+
+def test_the_paper_prints_no_time_of_what_did_not_finish():
+    rows = comparison.budgeted_seconds()
+    assert rows["name"].value_counts().to_dict() == {"DPP": 90, "Proposed": 90, "Submodular": 45}
+    assert (rows["share"].min(), rows["share"].max()) == pytest.approx((0.2, 0.5))
+    assert rows.loc[rows["name"] == "Proposed", "seconds"].max() == 593  # 00:09:53
+
+
+def test_our_selection_times_are_beside_the_papers_table_1():
+    seconds = {"dpp": [[1.0, 8.0], [1.2, 9.0], [1.1, 8.5]], "greedy": [[2.0, 5.0]] * 3}
+    seconds["iqp"] = [[0.01, 0.02]] * 3
+    arrays = {f"seconds_{name}": np.array(values) for name, values in seconds.items()}
+    Store().write(Measure("selection-time"), {"n": 1000, "alone": True}, arrays)
+    table = comparison.budgeted_table_1(SCALE).groupby("method").first()
+    assert table.loc["DPP", ["ours_k_low", "ours_k_high"]].tolist() == [1.1, 8.5]
+    assert table.loc["Submodular", "ours_k_high"] == 5.0
+    assert table.loc["Proposed", "ours_k_high"] == 0.02
+    assert table["ours"].isna().all()  # at 3,000 points, not stored here
+    assert (table["ours_n"] == 1000).all()
+    Store().write(Measure("selection-time"), {"n": 1000, "alone": False}, arrays)
+    assert comparison.budgeted_table_1(SCALE)["ours_k_low"].isna().all()  # a busy machine
+
+
+def test_our_seconds_name_the_smaller_pool_of_the_lp():
+    arrays = {f"seconds_{name}": np.full((2, 3), 1.0) for name in comparison.CONTENDERS}
+    arrays |= {"seconds_lp": np.array([1.0, 2.0, 3.0]), "shares": np.array([0.2, 0.3, 0.5])}
+    found = Result(Measure("selection-time"), "key", {"n_lp": 60}, arrays)
+    counts = comparison.our_seconds(found)["name"].value_counts()
+    assert counts["LP as written, N = 60"] == 3
+    assert set(counts.drop("LP as written, N = 60")) == {6}

@@ -1,5 +1,6 @@
 """Every figure kind on small tables: values, labels, placeholders, colours, stable files."""
 
+import functools
 import itertools
 import os
 import subprocess
@@ -117,6 +118,7 @@ def gaps(names, value=0.01):
 FAMILIES = {"By scores": ["entropy", "margin"], "By places": ["k-centers"], "None": ["el2n"]}
 
 
+@functools.cache
 def examples(seeds):
     """Every figure kind with realistic data: name -> function that draws it."""
     rng = np.random.default_rng(0)

@@ -75,7 +75,7 @@ def gap_heatmap(below: pd.DataFrame, above: pd.DataFrame, reference: str = "the 
         percent = 100 * np.maximum(table.to_numpy(dtype=float), 0)
         texts = np.vectorize(percent_text, otypes=[object])(percent)
         # 0.001 % and less is white, 100 % is dark; a little is kept unused, so text reads well
-        heatmap(ax, np.log10(np.clip(percent, 1e-3, 100)), texts, 10, cmap=cmap, vmin=-6, vmax=3.25)
+        heatmap(ax, np.log10(np.clip(percent, 1e-3, 100)), texts, 10, cmap=cmap, vmin=-3, vmax=3.25)
         ax.set_yticks(np.arange(len(table)) + 0.5, table.index)
         ax.set_title(f"{side} {reference} (%)", loc="left")
     axes[1, 0].set_xticks(np.arange(below.shape[1]) + 0.5, below.columns)

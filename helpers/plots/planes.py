@@ -111,9 +111,11 @@ def _latent(ax: Axes, points, labels, mask, stars) -> None:
     base = [mpl.colormaps["tab10"](i) if n <= 10 else mpl.colormaps["hsv"](i / n) for i in range(n)]
     tints = 0.6 * np.array([to_rgb(colour) for colour in base]) + 0.4
     colours = tints[np.searchsorted(np.unique(labels), labels)]
-    ax.scatter(*points[mask].T, s=16, c=colours[mask], linewidths=0)
+    size = min(1.0, (2000 / len(points)) ** 0.5)  # many points stay apart
+    ax.scatter(*points[mask].T, s=16 * size, c=colours[mask], linewidths=0)
     ax.scatter([], [], s=16, c="#999999", label="kept")  # the legend's dot is of no class
-    ax.scatter(*points[~mask].T, s=22, c="#333333", marker="x", linewidths=0.8, label="dropped")
+    cross = {"c": "#333333", "marker": "x", "linewidths": 0.8 * size, "label": "dropped"}
+    ax.scatter(*points[~mask].T, s=22 * size, **cross)
     if stars is not None and len(stars):
         edge = {"edgecolors": "black", "linewidths": 0.9, "zorder": 4, "label": "prototype"}
         ax.scatter(*points[np.asarray(stars)].T, s=120, c="#ffd92f", marker="*", **edge)
@@ -127,10 +129,16 @@ def _class_names(ax: Axes, points, labels, names: Sequence[str] | None) -> None:
     if names is None or len(classes) > 12:
         return
     halo = [withStroke(linewidth=3, foreground="white")]
+    longest = max(len(str(names[int(one)])) for one in classes)
+    near = np.ptp(points, axis=0) * (0.01 + 0.02 * longest, 0.04)  # width and height of a name
+    written: list[np.ndarray] = []
     for one in classes:
         x, y = points[labels == one].T
         # over the class, not on its mean: there lie the prototypes of HARD
-        place = (np.median(x), np.quantile(y, 0.97))
+        place = np.array([np.median(x), np.quantile(y, 0.97)])
+        while any((abs(place - other) < near).all() for other in written):
+            place[1] += near[1] / 4
+        written.append(place)
         text = ax.text(*place, str(names[int(one)]), ha="center", va="bottom", fontsize=9.5)
         text.set(path_effects=halo, zorder=5, fontweight="bold", color="#222222")
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from helpers import StudyError
 from helpers.plots.base import (
@@ -157,6 +158,7 @@ def correlation_during_training(
     ax = axes[0, 0]
     ax.set(xlabel="epoch", ylabel=f"{coefficient} correlation with the final ranking")
     ax.set_title(seeds_text(map(len, rows.values()), MEAN_SD).capitalize())
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ends = seed_curves(ax, epochs, rows, "band", marker="o", markersize=4)
     ax.set_ylim(top=1.03)
     direct_labels(ax, ends)
@@ -183,8 +185,10 @@ def acceptance_over_training(
     rows = _by_seed(shares, epochs, "share", 100)
     fig, axes = new_figure(1, 1, (7.5, 3.6))
     title = seeds_text(map(len, rows.values()), THICK_AND_THIN)
-    axes[0, 0].set(xlabel="epoch", ylabel=label, ylim=(-2, 104), title=title)
-    direct_labels(axes[0, 0], seed_curves(axes[0, 0], epochs, rows, "lines", linewidth=2.2))
+    ax = axes[0, 0]
+    ax.set(xlabel="epoch", ylabel=label, ylim=(-2, 104), title=title)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    direct_labels(ax, seed_curves(ax, epochs, rows, "lines", linewidth=2.2))
     return fig
 
 
