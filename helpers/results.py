@@ -10,7 +10,11 @@ from helpers.compute import execute
 from helpers.store import NotStored, OneLine, Result, load
 
 
-class NotRun(OneLine):
+class Missing(OneLine):
+    """A result that is needed is neither stored nor published."""
+
+
+class NotRun(Missing):
     """Results are asked for that were not computed yet, while nothing may be computed."""
 
 
@@ -25,11 +29,11 @@ def get(spec: specs.Spec) -> Result:
     """Return a stored or published result.
 
     Raises:
-        NotRun: If there is none.
+        Missing: If there is none.
     """
     found = load(spec)
     if found is None:
-        raise NotRun(f"{specs.describe(spec)} is neither stored nor published")
+        raise Missing(f"{specs.describe(spec)} is neither stored nor published")
     return found
 
 

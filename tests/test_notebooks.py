@@ -19,9 +19,10 @@ def shown(written):
     outputs = {}
     for path in sorted((written / "notebooks").iterdir()):
         cells = json.loads(path.read_text())["cells"]
-        shown = [output for cell in cells for output in cell.get("outputs", [])]
-        texts = [output.get("text") or output["data"] for output in shown]
-        outputs[path.name] = [text for text in texts if "image/png" not in text]
+        given = [output for cell in cells for output in cell.get("outputs", [])]
+        texts = [output.get("text") or output["data"] for output in given]
+        shown = "".join(str(text) for text in texts if "image/png" not in text)
+        outputs[path.name] = re.sub("HiGHS .*?%", "", shown)  # timed anew each time
     return outputs
 
 

@@ -271,6 +271,7 @@ def test_reading_results_never_imports_torch(ran):
     assert done.stdout.split() == ["0", "False"]
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_bits_of_one_and_a_failure_costs_itself(tmp_path, monkeypatch):
     pytest.importorskip("distributed", reason="the cluster extra is not installed")
     monkeypatch.setenv("STUDY_THREADS", "1")
@@ -291,6 +292,7 @@ def test_two_workers_give_the_bits_of_one_and_a_failure_costs_itself(tmp_path, m
             assert np.asarray(values).tobytes() == np.asarray(theirs.arrays[name]).tobytes(), name
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch):
     dask = pytest.importorskip("dask", reason="the cluster extra is not installed")
     pytest.importorskip("distributed", reason="the cluster extra is not installed")

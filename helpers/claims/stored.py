@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from helpers.experiments import Config, depth_run, seconds_of_choice
-from helpers.results import NotRun as Missing, get as load
+from helpers.results import Missing, get as load
 from helpers.specs import Select, Spec, Train
 from helpers.store import Result
 
