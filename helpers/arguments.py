@@ -2,6 +2,8 @@
 
 import argparse
 import re
+from collections.abc import Callable
+from fractions import Fraction
 
 
 def device(text: str) -> str:
@@ -9,3 +11,25 @@ def device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"{text} is not one of auto, cpu, cuda, cuda:N, mps")
     return text
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number from `least` up."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"takes a whole number from {least} up, got {text}")
+        return int(text)
+
+    return read
+
+
+def share(text: str) -> Fraction:
+    """Read a share in (0, 1] exactly as it is written: as a float, 0.35 * 10 misses its half."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"must lie in (0, 1], got {text}")
+    return value

@@ -122,22 +122,3 @@ class Line:
     def say(self, text: str, end: str = "\n") -> None:
         """Write a line that stays in place of the last one."""
         print("\r\x1b[K" * self.redraws + text, file=self.stream, end=end, flush=True)
-
-
-# for helpers.select as it was until its notebook; goes with it
-
-
-def line(state: dict) -> str:
-    """Put one state into one line of text."""
-    text = tqdm.format_meter(state["done"], state["total"], state["elapsed_s"], ncols=60)
-    left = "?" if state["left_s"] is None else duration(state["left_s"])
-    elapsed = duration(state["elapsed_s"])
-    return f"{text} {state['done']}/{state['total']} · {elapsed}, {left} left · {state['run']}"
-
-
-class Screen(Line):
-    """A line about a run."""
-
-    def show(self, title: str, cell: str, state: dict | None, elapsed_s: float) -> None:
-        """Show it."""
-        super().show(f"{title} · {line(state) if state else f'{cell} · {duration(elapsed_s)}'}")

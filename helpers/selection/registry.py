@@ -17,6 +17,7 @@ figure and table. For example, the examples whose class the proxy gets wrong fir
 '''
 
 import inspect
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
@@ -39,6 +40,7 @@ __all__ = [
     "get",
     "options_of",
     "select",
+    "ways",
     "weighted",
 ]
 
@@ -130,6 +132,18 @@ def options_of(method_key: str) -> tuple[str, ...]:
     """Return the names of the options a method takes."""
     parameters = inspect.signature(get(method_key).pick).parameters
     return tuple(parameters)[3:]
+
+
+def ways(method_key: str, options: dict[str, object]) -> list[set[str]]:
+    """Return the smallest sets of inputs that a method can run on; `correct` for forgetting."""
+    method = get(method_key)
+    needs = [*method.needs, *(["labels"] if method.by_class else [])]
+    if options.get("correct_only"):
+        needs.append("correct|labels")
+    groups = [need.replace("forgetting", "correct").split("|") for need in needs]
+    found = [set(way) for way in itertools.product(*groups)]
+    smallest = [way for way in found if not any(other < way for other in found)]
+    return [way for i, way in enumerate(smallest) if way not in smallest[:i]]
 
 
 def get(method_key: str) -> Method:
