@@ -20,7 +20,7 @@ from helpers import scores, select
 from helpers.__main__ import main
 from helpers.select import arrays, common, inputs, memory, method_options, outputs
 from helpers.selection import registry
-from helpers.selection.pool import Pool
+from helpers.selection.registry import Pool
 
 N = 30
 ROOT = Path(select.__file__).resolve().parents[2]
@@ -127,7 +127,7 @@ def test_every_format_gives_the_registry_s_answer(folder, capsys, method, line, 
     pool = Pool(**{"labels": None} | given)
     options = method_options.parse(registry.get(method), text.split(" --option ")[1:])
     k = n_kept if method != "ids" else 15
-    expected, weights = registry.weighted(method, pool, k, 3, **options)
+    expected, weights = registry.pick(method, pool, k, 3, **options)
     np.testing.assert_array_equal(rows, expected)
     table = np.loadtxt("p.csv", delimiter=",", skiprows=1, ndmin=2)
     assert table[:, 0].tolist() == expected.tolist()
@@ -196,7 +196,7 @@ def test_features_of_any_number_type_and_order(folder, capsys, source):
     assert call(capsys, f"--method k-centers --k 6 --features {source} --out p.npy")[0] == 0
     exact = {"f16.npy": values.astype(np.float16), "ints.npy": (values * 100).astype(np.int16)}
     pool = Pool(np.zeros(N, int), features=exact.get(source, values))
-    assert np.load("p.npy").tolist() == registry.select("k-centers", pool, 6, 0).tolist()
+    assert np.load("p.npy").tolist() == registry.pick("k-centers", pool, 6, 0)[0].tolist()
 
 
 @pytest.mark.parametrize("source", ["t.parquet:word", "t.parquet:kind", "words.npy", "bytes.npy"])
@@ -553,7 +553,7 @@ def test_an_interrupt_says_that_nothing_was_written(folder, capsys, monkeypatch)
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(registry, "answer", stop)
+    monkeypatch.setattr(registry, "pick", stop)
     code, _, err = call(capsys, "--method top --k 1 --scores scores.npy --out p.npy")
     assert (code, err) == (130, "interrupted; nothing was written")
 
@@ -634,11 +634,11 @@ def test_memory_needed_for_gradients_is_that_of_the_largest_class(key):
 def test_memory_needed_bounds_what_is_taken(key):
     features = np.random.default_rng(0).normal(size=(4000, 256)).astype(np.float32)
     pool = Pool(np.arange(4000) // 3999, features=features, gradients=features)
-    registry.select("ssp", Pool(pool.labels[:9], features=features[:9]), 2, 0)  # imports
+    registry.pick("ssp", Pool(pool.labels[:9], features=features[:9]), 2, 0)  # imports
     shapes = {"features": features.shape, "gradients": features.shape}
     tracemalloc.start()
     try:
-        registry.weighted(key, pool, 2, 0)
+        registry.pick(key, pool, 2, 0)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -663,7 +663,7 @@ def test_out_of_memory_is_one_line(folder, capsys, monkeypatch):
     def fail(*_, **__):
         raise MemoryError("Unable to allocate 9 TiB")
 
-    monkeypatch.setattr(registry, "answer", fail)
+    monkeypatch.setattr(registry, "pick", fail)
     line = "--method top --k 1 --scores scores.npy --out p.npy"
     assert refused(capsys, line) == "error: top: out of memory (Unable to allocate 9 TiB)"
 
@@ -700,21 +700,6 @@ def test_what_is_not_read_and_what_is_too_much_is_told(folder, capsys):
     told = "ids keeps 6 rows where k = 1: it rounds the share of each of 3 classes up"
     assert (code, err.startswith(f"warning: {told}")) == (0, True)
     assert told in json.loads(Path("p.json").read_text())["warnings"][0]
-
-
-def test_the_record_of_a_solver_says_how_good_its_answer_is(folder, capsys):
-    line = "--k 3 --features features.npy --scores scores.npy --out p --method"
-    assert call(capsys, f"{line} iqp --option bandwidth=median")[0] == 0
-    record = json.loads(Path("p.json").read_text())
-    found = registry.get("iqp").pick(
-        Pool(None, features=made()["features"], scores=made()["scores"]),
-        3, np.random.default_rng(0), bandwidth="median",
-    )  # fmt: skip
-    assert record["objective"] == pytest.approx(found.fun)
-    assert record["bound"] >= record["objective"]
-    assert (record["gap"], record["status"]) == (pytest.approx(found.gap), found.status)
-    assert call(capsys, f"{line} top")[0] == 0
-    assert "bound" not in json.loads(Path("p.json").read_text())
 
 
 def test_help_tells_every_method_its_needs_and_options(capsys):

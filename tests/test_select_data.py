@@ -113,7 +113,7 @@ def test_a_folder_becomes_rows_files_record_and_page(here, digits, capsys, monke
     assert record.items() >= expected.items()
     assert record["proxies"][0]["test_acc"] == run.metrics["test_acc"]
     pool = compute.pool_of([run], dataset.train_labels, np.arange(n))
-    assert rows.tolist() == registry.select("forgetting", pool, k, 0).tolist()
+    assert rows.tolist() == registry.pick("forgetting", pool, k, 0)[0].tolist()
     files = Path(f"{stem}-files.txt").read_text().splitlines()
     assert [Path(file).parent.name for file in files] == [
         dataset.class_names[label] for label in dataset.train_labels[rows]

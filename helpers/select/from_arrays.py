@@ -12,7 +12,7 @@ import numpy as np
 from helpers import StudyError, scores
 from helpers.select import arrays, common, inputs, memory, method_options, outputs
 from helpers.selection import registry
-from helpers.selection.pool import Pool
+from helpers.selection.registry import Pool
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def run(
     start = time.perf_counter()
     with common.warnings_kept() as caught:
         try:
-            rows, weights, solved = registry.answer(method.key, pool, k, args.seed, **options)
+            rows, weights = registry.pick(method.key, pool, k, args.seed, **options)
         except StudyError as error:
             raise StudyError(method_options.flagged(str(error), method, set(sources))) from None
         told = caught() + _remarks(method, options, given, len(rows), k)
@@ -72,7 +72,6 @@ def run(
         "n_selected": len(rows),
         "order": "row numbers from 0, the first to keep first",
         "weights": common.weights_note(weights),
-        **solved,
         "warnings": told,
         "seconds": round(time.perf_counter() - start, 4),
         "peak_memory_bytes": memory.peak(),

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from helpers.selection.similarities import BLOCK, MEMORY
+from helpers.selection.greedy_cover import BLOCK, MEMORY
 
 CGROUP = Path("/sys/fs/cgroup")
 SCORED = ("least-confidence", "margin", "entropy", "el2n")  # copy their probabilities
