@@ -151,7 +151,7 @@ WORKLOADS = [
         {"n": 300, "d": 64, "k": 30},
         contestants(large=False),
         **SHARED,
-        targets=(less("apricot", 3), less("apricot", 1, solver=True, why=COMPILED), *EQUAL),
+        targets=(less("apricot", 3), *EQUAL),
     ),
     Workload(
         "facility-20k",
