@@ -172,7 +172,7 @@ def run_select(spec: specs.Select, get: Get, device: str) -> Outcome:
     method, pool, options = ranked_pool(spec, runs, dataset.train_labels, rows, first)
     k = n_wanted(spec, dataset.n, len(rows))
     start = time.perf_counter()
-    chosen, weights = registry.weighted(method, pool, k, spec.seed, **options)
+    chosen, weights = registry.pick(method, pool, k, spec.seed, **options)
     seconds = time.perf_counter() - start
     indices = np.concatenate([first, rows[chosen]])
     metrics = {

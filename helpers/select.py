@@ -204,7 +204,7 @@ def _from_arrays(
         paths = [Path(told["file"]) for told in inputs.values()]
         out = select_files.check_out(args.out, record, paths, args.force)
         start = time.perf_counter()
-        rows, weights, solved = registry.answer(method.key, pool, record["k"], args.seed, **options)
+        rows, weights = registry.pick(method.key, pool, record["k"], args.seed, **options)
     except StudyError as error:
         raise StudyError(_flagged(str(error), method, arrays)) from None
     read = next(way for way in ways if way <= given.keys())
@@ -216,7 +216,7 @@ def _from_arrays(
         "warnings": [f"{method.key} does not read {', '.join(unread)}"] if unread else [],
         "seconds": round(time.perf_counter() - start, 4),
     }
-    return select_files.Answer(out, rows, weights, record | facts | solved)
+    return select_files.Answer(out, rows, weights, record | facts)
 
 
 def _asked(

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 
 from helpers.scores import forgetting_events
-from helpers.selection.pool import Pool
+from helpers.selection.registry import Pool
 
 CENTRES = np.array([[-1.7, 0.2], [0.6, 1.2], [1.1, -1.2]])
 SPREADS = np.array([[0.4, 0.45], [1.1, 0.6], [0.75, 0.9]])

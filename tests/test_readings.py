@@ -117,7 +117,7 @@ def test_an_ensemble_ranks_by_the_mean_rank_of_its_proxies(proxies, method, size
     _, indices = chosen_by(spec, proxies)
     runs = [proxies[run.seed] for run in spec.of]
     values = scores.combine_ranks([readings.score(method, run, N) for run in runs])
-    expected = registry.select("top", registry.Pool(np.zeros(N, int), scores=values), 60, 2)
+    expected = registry.pick("top", registry.Pool(np.zeros(N, int), scores=values), 60, 2)[0]
     assert indices.tolist() == expected.tolist()
 
 
@@ -192,9 +192,9 @@ def test_an_unknown_sampler_names_those_there_are():
 def test_centres_outside_the_pool_cover_what_is_near_them():
     line = np.arange(10.0)[:, None]
     there = registry.Pool(np.zeros(10, int), features=line, centres=np.array([[9.0], [8.0]]))
-    assert registry.select("k-centers", there, 3, 0).tolist() == [0, 4, 2]
-    with pytest.raises(StudyError, match="n_initial must be 0 where centres are there"):
-        registry.select("k-centers", there, 3, 0, n_initial=2)
+    assert registry.pick("k-centers", there, 3, 0)[0].tolist() == [0, 4, 2]
+    with pytest.raises(StudyError, match="n_initial"):
+        registry.pick("k-centers", there, 3, 0, n_initial=2)
 
 
 @pytest.mark.parametrize("features", [None, np.zeros((10, 2))])

@@ -1,95 +1,195 @@
+"""One contract for every registered method, and what the registry itself promises."""
+
 import dataclasses
-import functools
+import sys
+import textwrap
 import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
-from helpers import StudyError, checks
+from helpers import StudyError, checks, experiments, plots, selection
+from helpers.__main__ import main
+from helpers.config import Config
 from helpers.selection import (
-    cells,
-    chance,
-    coverage_diversity,
-    determinants,
-    foresight,
+    dpp,
+    gaussian_sums,
+    geda,
     gradients,
+    greedy_cover,
     iqp,
     kcenters,
-    lazy,
     matching,
     prototypes,
-    quotas,
+    random_selection,
     registry,
-    rows,
-    similarities,
+    stratify,
     submodular,
-    tiles,
 )
-from helpers.selection.registry import METHODS, Pool, select, weighted
+from helpers.selection.coverage_centric import coverage_centric
+from helpers.selection.registry import METHODS, Pool, pick
+
+SPREAD = ("dpp", "facility-location", "submodular", "graph-cut")  # need two rows that differ
+LEARNED = ("craig", "grad-match")
 
 
-def pool_of(n, seed, c=3):
+def pool_of(n, seed, c=3, **fields):
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n) % c)
     forgetting = rng.integers(0, 4, n).astype(float)
     forgetting[0] = np.inf
     probs = rng.dirichlet(np.ones(c), n)
-    norms = rng.gamma(2, 1, n)
-    scores = rng.random(n)
-    return Pool(labels, probs, rng.normal(size=(n, 4)), forgetting, norms, scores=scores)
+    norms, scores = rng.gamma(2, 1, n), rng.random(n)
+    pool = Pool(labels, probs, rng.normal(size=(n, 4)), forgetting, norms, scores=scores)
+    return dataclasses.replace(pool, **fields)
+
+
+def rows_of(key, pool, k, seed=0, **options):
+    return pick(key, pool, k, seed, **options)[0]
+
+
+def check(key, pool, k, seed=0):
+    """Pick twice, and hold the answer to what every method promises; return the rows."""
+    chosen, weights = pick(key, pool, k, seed)
+    assert chosen.dtype == np.int64, key
+    assert len(set(chosen.tolist())) == len(chosen), key
+    assert 0 <= chosen.min() <= chosen.max() < pool.n, key
+    # ids rounds the share of every class up and adds a prototype.
+    assert k <= len(chosen) <= k + 6 if key == "ids" else len(chosen) == k, key
+    assert (weights is not None) == METHODS[key].is_weighted
+    if weights is not None:
+        assert weights.shape == chosen.shape
+        assert weights.dtype == np.float64
+        assert (weights >= 0).all()
+        assert weights.sum() > 0
+    np.testing.assert_array_equal(chosen, pick(key, pool, k, seed)[0])
+    return chosen
+
+
+def fields_of(key):
+    """Return the fields of a full pool that a method reads."""
+    named = "|".join(METHODS[key].needs).split("|")
+    read = [name for name in named if name not in ("", "labels", "gradients")]
+    return [name for name in read if not (name == "probs" and "scores" in read)]
 
 
 @pytest.mark.parametrize("key", METHODS)
 @given(st.integers(6, 60), st.integers(0, 1000), st.data())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_every_method_keeps_its_promises(key, n, seed, data):
-    pool = pool_of(n, seed)
-    k = data.draw(st.integers(1, n))
-    chosen, weights = weighted(key, pool, k, seed)
-    assert chosen.dtype == np.int64
-    assert len(set(chosen.tolist())) == len(chosen)
-    assert chosen.min() >= 0
-    assert chosen.max() < n
-    if key != "ids":
-        assert len(chosen) == k
-    assert (weights is not None) == METHODS[key].is_weighted
-    if weights is not None:
-        assert weights.shape == chosen.shape
-        assert (weights >= 0).all()
-        assert weights.sum() > 0
-    np.testing.assert_array_equal(chosen, select(key, pool, k, seed))
+    check(key, pool_of(n, seed), data.draw(st.integers(1, n)), seed)
+
+
+FEATURES = {
+    "duplicates": np.repeat(np.arange(6.0)[:, None] * [1, 2], 4, axis=0),
+    "fewer distinct points than k": np.repeat(np.eye(3), 8, axis=0),
+    "whole": np.arange(48).reshape(24, 2) % 7,
+    "float16": np.random.default_rng(1).normal(size=(24, 3)).astype(np.float16),
+    "strided": np.asfortranarray(np.random.default_rng(2).normal(size=(24, 6)))[:, ::2],
+    "constant": np.ones((24, 3)),
+}
+
+
+@pytest.mark.parametrize("key", METHODS)
+def test_every_method_on_arrays_as_they_come(key, tmp_path):
+    full = pool_of(24, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a vanished kernel, a k-DPP of a rank below k
+        for kind, features in FEATURES.items():
+            if kind == "constant" and key in SPREAD:
+                with pytest.raises(StudyError, match="median"):
+                    pick(key, dataclasses.replace(full, features=features), 10, 0)
+            else:
+                before = features.copy()
+                features.setflags(write=False)
+                check(key, dataclasses.replace(full, features=features), 10)
+                np.testing.assert_array_equal(features, before)
+        # Ties everywhere, in narrow types; and the same numbers from a file of a wider one.
+        alike = {"probs": np.full((24, 3), 1 / 3), "forgetting": np.zeros(24)}
+        alike |= {"norms": np.ones(24), "scores": np.ones(24)}
+        alike = {name: values.astype(np.float16) for name, values in alike.items()}
+        if key != "ids":
+            assert len(set(check(key, dataclasses.replace(full, **alike), 23).tolist())) == 23
+    np.save(tmp_path / "features.npy", full.features)
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    there = rows_of(key, dataclasses.replace(full, features=mapped), 7)
+    np.testing.assert_array_equal(there, rows_of(key, full, 7))
+
+
+@pytest.mark.parametrize("key", METHODS)
+def test_every_method_refuses_what_it_cannot_read(key):
+    full, method = pool_of(24, 0), METHODS[key]
+    for name in fields_of(key):
+        values = getattr(full, name).copy()
+        values[(5,) + (0,) * (values.ndim - 1)] = np.nan
+        with pytest.raises(StudyError, match="finite|numbers"):
+            pick(key, dataclasses.replace(full, **{name: values}), 7, 0)
+    for k in (0, 25, 1.5):
+        with pytest.raises(StudyError, match=r"^k must .* 1\.\.24"):
+            pick(key, full, k, 0)
+    if method.needs:
+        with pytest.raises(StudyError, match=f"^{key} needs .* which this pool lacks"):
+            pick(key, Pool(np.arange(24) % 3), 1, 0)
+    one = Pool(**{f.name: getattr(full, f.name)[:1] for f in dataclasses.fields(Pool)[:5]},
+               scores=full.scores[:1])  # fmt: skip
+    if method.by_class:
+        with pytest.raises(StudyError, match="at least 2 classes"):
+            pick(key, one, 1, 0)
+    else:
+        assert rows_of(key, one, 1).tolist() == [0]
+
+
+def refusal(call):
+    """Return the words a call refuses with, None where it answers."""
+    try:
+        call()
+    except StudyError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("key", [key for key in METHODS if "features" in fields_of(key)])
+@pytest.mark.parametrize(("kind", "far"), [(np.float32, 1e19), (np.float32, 1e30), (float, 1e160)])
+def test_far_rows_are_answered_or_refused_in_words(key, kind, far):
+    for n_far in (1, 5, 20):
+        features = np.random.default_rng(0).normal(size=(60, 4)).astype(kind)
+        features[:n_far] *= kind(far)
+        pool = pool_of(60, 0, features=features, gradients=features)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            warnings.simplefilter("ignore", UserWarning)  # words
+            told = refusal(lambda: check(key, pool, 5))  # noqa: B023
+            assert told is None or "too large" in told or "spread too far" in told
+
+
+def test_far_rows_are_named():
+    features = np.random.default_rng(0).normal(size=(400, 8))
+    features[3] *= 1e10
+    pool = Pool(np.arange(400) % 2, features=features, gradients=features)
+    with pytest.raises(StudyError, match="^features spread too far"):
+        pick("dpp", pool, 10, 0)
+    for key in ("facility-location", "craig"):
+        with pytest.warns(UserWarning, match=r"too far out .* the last \d+ of \d+ picks"):
+            pick(key, pool, 10, 0)
 
 
 # Sizes of tiles and blocks that pools of 60 rows cross.
 SMALL = (
     *((kcenters, "TILE_ROWS", 12), (kcenters, "BLOCK_CELLS", 100), (kcenters, "N_CANDIDATES", 16)),
-    *((similarities, "BLOCK", 8000), (similarities, "N_READ", 17), (rows, "N_ROWS", 17)),
-    *((foresight, "TILE", 24), (lazy, "N_REFRESH", 7), (foresight, "N_SAMPLE", 32)),
-    *(
-        (cells, "N_CORRECT", 300),
-        (coverage_diversity, "N_REFRESH", 3),
-        (matching, "BLOCK_CELLS", 64),
-    ),
-    *((tiles, "N_COLUMNS", 24), (tiles, "N_GATHERED", 20), (determinants, "N_TILE", 8)),
-    *((determinants, "N_PANEL", 8), (checks, "N_CHECKED", 64)),
+    *((greedy_cover, "BLOCK", 8000), (greedy_cover, "N_READ", 17), (greedy_cover, "TILE", 24)),
+    *((greedy_cover, "N_REFRESH", 7), (greedy_cover, "N_SAMPLE", 32), (greedy_cover, "N_FOUND", 9)),
+    *((greedy_cover, "N_CORRECT", 300), (greedy_cover, "FEW", 0.2), (submodular, "N_REFRESH", 3)),
+    *((matching, "N_ROWS", 17), (dpp, "N_TILE", 8), (dpp, "N_PANEL", 8), (checks, "N_CHECKED", 64)),
 )
-TILED = (
-    *("k-centers", "facility-location", "submodular", "graph-cut", "dpp", "iqp"),
-    *("craig", "grad-match"),
-)
+TILED = ("k-centers", "facility-location", "submodular", "graph-cut", "dpp", *LEARNED)
 
 
-def in_tiles(monkeypatch, memory=0):
+def in_tiles(patch, memory=0):
     """Make tiles and blocks small, and let nothing of the size n x n be kept."""
     for module, name, value in SMALL:
-        monkeypatch.setattr(module, name, value)
-    for module in (submodular, coverage_diversity, gradients):
-        monkeypatch.setattr(module, "check_memory", lambda _: memory)
-    monkeypatch.setattr(iqp, "solve", functools.partial(iqp.solve, memory=memory))
-    for function in (tiles.row_sums, tiles.sums_over):
-        *others, _ = function.__defaults__
-        monkeypatch.setattr(function, "__defaults__", (*others, 16))
+        patch.setattr(module, name, value)
+    for module in (submodular, gradients):
+        patch.setattr(module, "check_memory", lambda _: memory)
 
 
 @pytest.mark.parametrize("key", TILED)
@@ -98,10 +198,10 @@ def in_tiles(monkeypatch, memory=0):
 def test_tiles_and_blocks_change_no_answer(key, n, seed, memory, data):
     pool = pool_of(n, seed)
     k = data.draw(st.integers(1, n))
-    expected, weights = weighted(key, pool, k, seed)
+    expected, weights = pick(key, pool, k, seed)
     with pytest.MonkeyPatch.context() as patch:
         in_tiles(patch, memory)
-        chosen, found = weighted(key, pool, k, seed)
+        chosen, found = pick(key, pool, k, seed)
     if weights is None:
         np.testing.assert_array_equal(chosen, expected)
     else:  # which row fills up the choice without a weight is a matter of rounding
@@ -109,20 +209,30 @@ def test_tiles_and_blocks_change_no_answer(key, n, seed, memory, data):
         np.testing.assert_array_equal(chosen[weights > 0], expected[weights > 0])
 
 
-@pytest.mark.parametrize("key", ["facility-location", "craig", "iqp"])
+@pytest.mark.parametrize("kind", [greedy_cover.Gaussian, greedy_cover.Closeness])
 @given(st.integers(60, 200), st.integers(0, 1000))
-@settings(max_examples=6, deadline=None)
-def test_tiles_in_float32_change_no_early_pick(key, n, seed):
-    pool = dataclasses.replace(pool_of(n, seed), gradients=pool_of(n, seed).features)
-    k = n // 6  # later, rows that only have one another gain the same up to rounding
-    expected = select(key, pool, k, seed)
-    narrow = pool.features.astype(np.float32)
-    pool = dataclasses.replace(pool, features=narrow, gradients=narrow)
+@example(192, 370)  # near ties: float32 picks other rows than float64 there on some machines
+@settings(max_examples=10, deadline=None)
+def test_early_picks_of_tiles_in_float32_have_the_best_gain_up_to_rounding(kind, n, seed):
+    """Every pick, given those before it, gains as much as any row but for float32's rounding.
+
+    Equal picks are not owed: gains nearer than that may be put in either order, and a row picked
+    instead of its near tie changes all later gains.
+    """
+    features = pool_of(n, seed).features
+    similarity = kind(features, 1.0, wide=True)(slice(None))
+    start = np.full(n, kind.start)
     with pytest.MonkeyPatch.context() as patch:
         in_tiles(patch)
-        patch.setattr(similarities, "N_WIDE", 0)
-        chosen = select(key, pool, k, seed)
-    np.testing.assert_array_equal(chosen, expected)
+        narrow = kind(features.astype(np.float32), 1.0, wide=False)
+        chosen = greedy_cover.cover(narrow, n // 6, memory=0)
+    best = start
+    for row in chosen:
+        over = np.maximum(similarity, best) - np.where(np.isfinite(best), best, 0)
+        gains = over.sum(axis=1)
+        assert gains[row] >= gains.max() - 1e-5 * abs(gains.max())
+        best = np.maximum(best, similarity[row])
+    assert len(set(chosen.tolist())) == n // 6
 
 
 # Of these the answer is a set of examples, whatever rows they stand in. The others draw by row
@@ -136,256 +246,216 @@ BLIND_TO_ORDER = (
 
 
 @pytest.mark.parametrize("key", BLIND_TO_ORDER)
-@pytest.mark.parametrize("seed", range(4))
-def test_rows_in_another_order_give_the_same_examples(key, seed):
-    pool = pool_of(40, seed)
-    mixed = np.random.default_rng(seed).permutation(40)
-    other = Pool(
-        **{
-            field.name: getattr(pool, field.name)[mixed]
-            for field in dataclasses.fields(Pool)
-            if getattr(pool, field.name) is not None
-        }
-    )
+def test_rows_in_another_order_give_the_same_examples(key):
     options = {"bandwidth": "median"} if key == "iqp" else {}
-    here = select(key, pool, 12, 0, **options)
-    there = mixed[select(key, other, 12, 0, **options)]
-    assert set(here.tolist()) == set(there.tolist())
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_facility_location_in_another_order_is_as_good(seed):
-    features = pool_of(40, seed).features
-    mixed = np.random.default_rng(seed).permutation(40)
-    here = submodular.facility_location(features, 12)
-    there = mixed[submodular.facility_location(features[mixed], 12)]
-    values = [submodular.facility_location_value(features, rows) for rows in (here, there)]
-    assert values[0] == pytest.approx(values[1], rel=1e-6)
-
-
-FEATURES = {
-    "duplicates": np.repeat(np.arange(6.0)[:, None] * [1, 2], 4, axis=0),
-    "fewer distinct points than k": np.repeat(np.eye(3), 8, axis=0),
-    "integers": np.arange(48).reshape(24, 2) % 7,
-    "float16": np.random.default_rng(1).normal(size=(24, 3)).astype(np.float16),
-    "not contiguous": np.asfortranarray(np.random.default_rng(2).normal(size=(24, 6)))[:, ::2],
-}
-
-
-@pytest.mark.parametrize("kind", FEATURES)
-@pytest.mark.parametrize("key", [m.key for m in METHODS.values() if "features" in m.needs])
-def test_odd_features_are_answered_or_refused_in_one_line(key, kind):
-    features = FEATURES[kind].copy() if kind != "not contiguous" else FEATURES[kind]
-    features.setflags(write=False)
-    pool = dataclasses.replace(pool_of(24, 0), features=features)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a vanished kernel, a k-DPP of a rank below k
-        chosen = select(key, pool, 10, 0)
-    assert len(set(chosen.tolist())) == (len(chosen) if key == "ids" else 10)
-
-
-@pytest.mark.parametrize("key", [m.key for m in METHODS.values() if "features" in m.needs])
-def test_constant_features_and_nan_features(key):
-    constant = dataclasses.replace(pool_of(24, 0), features=np.ones((24, 3)))
-    if key in ("dpp", "facility-location", "submodular", "graph-cut"):
-        with pytest.raises(StudyError, match="median"):  # no two rows differ
-            select(key, constant, 5, 0)
-    else:
-        assert len(set(select(key, constant, 5, 0).tolist())) >= 5
-    bad = np.ones((24, 3))
-    bad[7, 1] = np.nan
-    with pytest.raises(StudyError, match="NaN"):
-        select(key, dataclasses.replace(pool_of(24, 0), features=bad), 5, 0)
-
-
-def test_the_registry_names_what_the_study_compares():
-    of_the_study = [
-        *("random", "random-per-class", "least-confidence", "margin", "entropy"),
-        *("forgetting", "el2n", "ccs", "k-centers", "facility-location", "dpp", "moderate"),
-        *("ids", "ssp", "iqp", "geda", "craig", "grad-match"),
-    ]
-    compared = [m.key for m in METHODS.values() if m.compare]  # a new one may stand among them
-    assert [key for key in compared if key in of_the_study] == of_the_study
-    ladder = [m.key for m in METHODS.values() if m.ladder]
-    assert ladder == [
-        *("random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"),
-    ]
-
-
-def test_labels_that_are_not_known_are_not_invented():
-    pool = Pool(None, probs=np.full((4, 2), 0.5), scores=np.arange(4.0))
-    assert (pool.n, pool.has("labels"), pool.has("labels|scores")) == (4, False, True)
-    assert select("top", pool, 2, 0).tolist() == [3, 2]
-    with pytest.raises(StudyError, match="^labels are needed, which this pool lacks"):
-        _ = pool.labels
-    with pytest.raises(StudyError, match="^labels are needed"):
-        select("el2n", pool, 2, 0)
-    with pytest.raises(AttributeError):
-        _ = pool.nothing
-    assert "probs" in repr(pool)
-
-
-def test_a_label_without_a_column_of_probs_is_refused():
-    probs = np.full((3, 2), 0.5)
-    for labels, told in ([0, 1, 2], "got 2 in row 2"), ([0, -1, 1], "got -1 in row 1"):
-        with pytest.raises(StudyError, match=f"^labels must lie in 0..1, .*{told}"):
-            Pool(np.array(labels), probs=probs)
-    with pytest.raises(StudyError, match="one array at least"):
-        Pool(None)
-    with pytest.raises(StudyError, match="features must have rows"):
-        Pool(None, features=np.ones((0, 2)))
-
-
-@pytest.mark.parametrize("key", ["random-per-class", "geda", *("evenly-spaced", "geda-random")])
-def test_classes_keep_their_proportions(key):
-    pool = pool_of(90, 0)
-    chosen = select(key, pool, 30, 0)
-    assert np.bincount(pool.labels[chosen]).tolist() == [10, 10, 10]
-    assert np.bincount(pool.labels[chosen[:15]]).min() >= 4
+    for seed in range(4):
+        pool = pool_of(40, seed)
+        mixed = np.random.default_rng(seed).permutation(40)
+        there = {name: values[mixed] for name, values in vars(pool).items() if values is not None}
+        here = rows_of(key, pool, 12, **options)
+        assert set(here.tolist()) == set(mixed[rows_of(key, Pool(**there), 12, **options)].tolist())
 
 
 def test_ties_fall_by_chance_so_that_a_sorted_folder_keeps_its_classes():
     labels = np.repeat([0, 1, 2], 100)
     pool = Pool(labels, forgetting=np.zeros(300))
-    assert len(set(labels[select("forgetting", pool, 60, 0)])) == 3
-
-
-def test_infinitely_forgotten_comes_first():
-    assert select("forgetting", pool_of(20, 1), 1, 0).tolist() == [0]
+    assert len(set(labels[rows_of("forgetting", pool, 60)])) == 3
+    assert rows_of("forgetting", pool_of(20, 1), 1).tolist() == [0]  # infinitely forgotten
 
 
 @pytest.mark.parametrize("correct", [None, np.array([[0, 0, 0, 0], [1, 1, 0, 1]])])
 def test_correct_only_puts_mistakes_last(correct):
     probs = np.array([[0.9, 0.1], [0.6, 0.4], [0.45, 0.55], [0.3, 0.7]])
     pool = Pool(np.array([0, 0, 0, 1]), probs, correct=correct)
-    assert select("entropy", pool, 4, 0).tolist() == [2, 1, 3, 0]
-    assert select("entropy", pool, 4, 0, correct_only=True).tolist() == [1, 3, 0, 2]
+    assert rows_of("entropy", pool, 4).tolist() == [2, 1, 3, 0]
+    assert rows_of("entropy", pool, 4, correct_only=True).tolist() == [1, 3, 0, 2]
 
 
 def test_k_centers_with_random_first_points():
     pool = pool_of(50, 2)
-    chosen = select("k-centers", pool, 20, 5, n_initial=8)
+    chosen = rows_of("k-centers", pool, 20, 5, n_initial=8)
     np.testing.assert_array_equal(chosen[:8], np.random.default_rng(5).permutation(50)[:8])
     assert len(set(chosen.tolist())) == 20
-    assert len(select("k-centers", pool, 8, 5, n_initial=8)) == 8
+    assert len(rows_of("k-centers", pool, 8, 5, n_initial=8)) == 8
 
 
-def test_random_with_a_smaller_k_is_the_beginning():
-    rng = np.random.default_rng
-    np.testing.assert_array_equal(chance.random(9, 9, rng(1))[:4], chance.random(9, 4, rng(1)))
+def test_gradients_given_are_used_and_others_made():
+    pool = pool_of(60, 3)
+    made = gradients.last_layer_gradients(pool.probs, pool.labels, pool.features)
+    own = Pool(pool.labels, gradients=made)
+    for key in LEARNED:
+        for one, other in zip(pick(key, pool, 12, 0), pick(key, own, 12, 0), strict=True):
+            np.testing.assert_allclose(one, other)
+    chosen, weights = pick("craig", pool, 30, 0)
+    np.testing.assert_allclose(np.bincount(pool.labels[chosen], weights), np.bincount(pool.labels))
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(sum), st.data())
-@settings(max_examples=60, deadline=None)
-def test_quotas_sum_stay_below_counts_and_near_the_share(counts, data):
-    n = sum(counts)
-    k = data.draw(st.integers(1, n))
-    places = quotas.allocate(np.array(counts), k)
-    assert places.sum() == k
-    assert (places <= counts).all()
-    assert (np.abs(places - k * np.array(counts) / n) < 1).all()
+def test_scores_of_the_users_own_replace_those_of_probs():
+    own = dataclasses.replace(pool_of(50, 1), probs=None)
+    assert rows_of("top", own, 3).tolist() == np.argsort(-own.scores)[:3].tolist()
+    for key in ("ccs", "iqp"):
+        assert len(rows_of(key, own, 10)) == 10
 
 
-def test_largest_remainders_win_and_ties_go_to_the_lower_class():
-    assert quotas.allocate(np.array([5, 3, 2]), 5).tolist() == [3, 1, 1]
-    assert quotas.allocate(np.array([1, 1, 1]), 2).tolist() == [1, 1, 0]
-    with pytest.raises(ValueError, match="group sizes"):
-        quotas.allocate(np.array([2, -1]), 1)
-    with pytest.raises(ValueError, match="1..3"):
-        quotas.allocate(np.array([2, 1]), 4)
+def test_a_seed_does_where_a_generator_does():
+    values = np.random.default_rng(0).random(40)
+    features, labels = values.reshape(20, 2), np.arange(20) % 2
+    calls = [
+        lambda rng: random_selection.random(9, 4, rng),
+        lambda rng: random_selection.random_per_class(labels, 6, rng),
+        lambda rng: coverage_centric(values, 7, rng),
+        lambda rng: dpp.sample_k_dpp(np.eye(6), 3, rng),
+        lambda rng: dpp.sample_k_dpp_textbook(np.eye(6), 3, rng),
+        lambda rng: dpp.select(features, 3, rng),
+        lambda rng: geda.solve(values, 9, within="random", rng=rng).indices,
+        lambda rng: geda.random_per_quartile(values, 9, rng),
+        lambda rng: prototypes.ssp(features, 5, 3, rng=rng),
+    ]
+    for call in calls:
+        assert call(7).tolist() == call(np.random.default_rng(7)).tolist()
+        with pytest.raises(StudyError, match="^rng must be a seed"):
+            call("seven")
+    assert (
+        random_selection.random(9, 9, 1)[:4].tolist() == random_selection.random(9, 4, 1).tolist()
+    )
 
 
-def test_ids_by_hand():
-    features = np.array([0.0, 1, 2, 3, 10, 0, 0, 0, 0, 5])[:, None]
-    labels = np.repeat([0, 1], 5)
-    # Class means 3.2 and 1: rows by falling distance 4 0 1 2 3 and 9 5 6 7 8.
-    hard = prototypes.ids(features, labels, 0.4)
-    assert sorted(hard.tolist()) == [0, 3, 4, 5, 8, 9]
-    easy = prototypes.ids(features, labels, 0.4, mode="easy")
-    assert sorted(easy.tolist()) == [2, 3, 4, 5, 6, 9]
-    assert sorted(prototypes.ids(features, labels, 1.0).tolist()) == list(range(10))
+def test_the_registry_names_what_the_study_compares():
+    assert tuple(METHODS) == registry.ORDER
+    assert [key for key, method in METHODS.items() if method.compare] == [
+        *("random", "random-per-class", "least-confidence", "margin", "entropy"),
+        *("forgetting", "el2n", "ccs", "k-centers", "facility-location", "dpp", "moderate"),
+        *("ids", "ssp", "iqp", "geda", "craig", "grad-match"),
+    ]
+    assert [key for key, method in METHODS.items() if method.ladder] == [
+        *("random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"),
+    ]
+    assert registry.options_of("geda") == ("n_nodes", "within", "rule", "nodes", "ecdf")
+    assert registry.options_of("random") == ()
 
 
-def test_ids_counts_shares_without_float_noise():
-    labels = np.repeat([0, 1], 30)
-    features = np.random.default_rng(0).normal(size=(60, 2))
-    assert len(prototypes.ids(features, labels, 0.1)) == 2 * (3 + 1)
-    assert len(prototypes.ids(features, labels, 0.11)) == 2 * (4 + 1)
+def test_a_method_is_one_file(monkeypatch, tmp_path, capsys):
+    example = registry.__doc__.split("::\n", 1)[1]
+    assert len(example.strip().splitlines()) <= 10
+    (tmp_path / "mistakes.py").write_text(textwrap.dedent(example))
+    folders = [*selection.__path__, str(tmp_path)]
+    monkeypatch.setattr(selection, "__path__", folders)
+    try:
+        registry.discover(folders, "helpers.selection")
+        assert list(METHODS) == [*registry.ORDER, "mistakes"]
+        pool = pool_of(30, 0)
+        right = pool.probs[np.arange(30), pool.labels]
+        assert check("mistakes", pool, 4).tolist() == np.argsort(right)[:4].tolist()
+        with pytest.raises(StudyError, match="mistakes needs labels"):
+            pick("mistakes", Pool(None, probs=pool.probs), 4, 0)
+        assert plots.label_of("mistakes") == "Mistakes first"
+        assert plots.colour_of("mistakes").startswith("#")
+        assert "mistakes" in experiments.compared_methods(Config(methods=("all",)))
+        assert main(["select", "--help"]) == 0
+        assert "mistakes" in capsys.readouterr().out
+    finally:
+        METHODS.pop("mistakes", None)
+        sys.modules.pop("helpers.selection.mistakes", None)
 
 
-@pytest.mark.parametrize(
-    ("keep", "mode", "labels", "message"),
-    [
-        (0, "hard", [0, 1], "keep"),
-        (1.1, "hard", [0, 1], "keep"),
-        (0.5, "soft", [0, 1], "mode must be one of hard, easy"),
-        (0.5, "hard", [1, 1], "at least 2 classes"),
-        (0.5, "hard", [0, 1, 1], "differ in length"),
-    ],
-)
-def test_bad_ids(keep, mode, labels, message):
-    with pytest.raises(ValueError, match=message):
-        prototypes.ids(np.eye(2), np.array(labels), keep, mode)
+def test_registration_refuses_what_would_go_wrong_later():
+    for options, told in (({"needs": ("prob",)}, "needs"), ({"family": "luck"}, "family")):
+        with pytest.raises(StudyError, match=f"^{told} of x must be"):
+            registry.method("x", "X", **options)
+    with pytest.raises(StudyError, match="^method random is registered by"):
+        registry.method("random", "Mine")(lambda pool, k, rng: np.arange(k))
+    assert "x" not in METHODS
 
 
 @pytest.mark.parametrize(
     ("key", "k", "options", "message"),
     [
         ("nothing", 1, {}, "method must be one of random, "),
-        ("random", 0, {}, "1..12"),
-        ("random", 13, {}, "1..12"),
         ("random", 1, {"x": 1}, "takes none"),
         ("geda", 1, {"knots": 1}, "n_nodes, within"),
         ("geda", 1, {"n_nodes": "5"}, "n_nodes must be int"),
         ("iqp", 1, {"weight": True}, "weight must be float"),
-        ("k-centers", 4, {"n_initial": 5}, "n_initial must lie in 0..4"),
+        ("k-centers", 4, {"n_initial": 5}, "n_initial"),
     ],
 )
 def test_bad_requests(key, k, options, message):
-    with pytest.raises(ValueError, match=message):
-        select(key, pool_of(12, 0), k, 0, **options)
+    with pytest.raises(StudyError, match=message):
+        pick(key, pool_of(12, 0), k, 0, **options)
 
 
-def test_bad_pools():
-    with pytest.raises(ValueError, match="k-centers needs features"):
-        select("k-centers", Pool(np.array([0, 1])), 1, 0)
-    with pytest.raises(ValueError, match="craig needs gradients or probs"):
-        select("craig", Pool(np.array([0, 1])), 1, 0)
-    with pytest.raises(ValueError, match="norms must have 2 rows as labels, got 3"):
-        Pool(np.array([0, 1]), norms=np.ones(3))
-    with pytest.raises(ValueError, match="labels must have shape"):
-        Pool(np.zeros((2, 2)))
-    for key in [m.key for m in METHODS.values() if m.by_class]:
-        probs = np.full((3, 2), 0.5)
-        one_class = Pool(np.zeros(3, int), probs, features=np.eye(3), norms=np.ones(3))
-        with pytest.raises(ValueError, match="at least 2 classes"):
-            select(key, one_class, 1, 0)
+def test_pools_know_what_they_lack():
+    pool = Pool(None, probs=np.full((4, 2), 0.5), scores=np.arange(4.0))
+    assert (pool.n, pool.has("labels"), pool.has("labels|scores")) == (4, False, True)
+    assert rows_of("top", pool, 2).tolist() == [3, 2]
+    with pytest.raises(StudyError, match="^labels are needed"):
+        pick("el2n", pool, 2, 0)
+    with pytest.raises(AttributeError):
+        _ = pool.nothing
+    assert "probs" in repr(pool)
+    probs = np.full((3, 2), 0.5)
+    for call, told in (
+        (lambda: Pool(np.array([0, 1, 2]), probs=probs), "labels .* got 2 in row 2"),
+        (lambda: Pool(np.array([0, -1, 1]), probs=probs), "labels .* got -1 in row 1"),
+        (lambda: Pool(None), "one array at least"),
+        (lambda: Pool(None, features=np.ones((0, 2))), "features must have rows"),
+        (lambda: Pool(np.array([0, 1]), norms=np.ones(3)), "norms must have 2 rows"),
+        (lambda: Pool(np.zeros((2, 2))), "labels must have shape"),
+        (lambda: Pool(None, features=np.eye(2), centres=np.zeros((2, 3))), "centres"),
+    ):
+        with pytest.raises(StudyError, match=told):
+            call()
 
 
-def test_options_are_listed():
-    assert registry.options_of("geda") == ("n_nodes", "within", "rule", "nodes", "ecdf")
-    assert registry.options_of("random") == ()
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(sum), st.data())
+@settings(max_examples=60, deadline=None)
+def test_shares_sum_to_k_stay_below_counts_and_near_the_proportion(counts, data):
+    n = sum(counts)
+    k = data.draw(st.integers(1, n))
+    places = stratify.allocate(np.array(counts), k)
+    assert places.sum() == k
+    assert (places <= counts).all()
+    assert (np.abs(places - k * np.array(counts) / n) < 1).all()
 
 
-def test_gradients_given_are_used_and_others_made():
-    pool = pool_of(60, 3)
-    made = gradients.last_layer_gradients(pool.probs, pool.labels, pool.features)
-    given = dataclasses.replace(pool, gradients=made, probs=None, features=None)
-    for key in ("craig", "grad-match"):
-        for one, other in zip(weighted(key, pool, 12, 0), weighted(key, given, 12, 0)):
-            np.testing.assert_allclose(one, other)
+def test_largest_remainders_win_and_ties_go_to_the_lower_class():
+    assert stratify.allocate(np.array([5, 3, 2]), 5).tolist() == [3, 1, 1]
+    assert stratify.allocate(np.array([1, 1, 1]), 2).tolist() == [1, 1, 0]
+    for counts, k in (([2, -1], 1), ([2, 1], 4)):
+        with pytest.raises(StudyError):
+            stratify.allocate(np.array(counts), k)
+    for key in ("random-per-class", "geda", "evenly-spaced", "geda-random"):
+        pool = pool_of(90, 0)
+        chosen = rows_of(key, pool, 30)
+        assert np.bincount(pool.labels[chosen]).tolist() == [10, 10, 10]
+        assert np.bincount(pool.labels[chosen[:15]]).min() >= 4
 
 
-def test_a_weighted_class_sums_to_its_size():
-    pool = pool_of(90, 5)
-    chosen, weights = weighted("craig", pool, 30, 0)
-    sums = np.bincount(pool.labels[chosen], weights)
-    np.testing.assert_allclose(sums, np.bincount(pool.labels))
+def test_a_bandwidth_that_the_features_cannot_give_is_refused():
+    rng = np.random.default_rng(0)
+    features, far = rng.normal(size=(300, 8)), np.arange(7, dtype=np.float32)[:, None]
+    assert gaussian_sums.median_distance(features) == pytest.approx(4, abs=0.5)
+    features[:6] *= 1e30  # about the mean the others now lie at distances that rounding made
+    far[3] = 1e15
+    for rows, told in ((features, "spread too far"), (far, "float32"), (np.zeros((9, 2)), "half")):
+        with pytest.raises(StudyError, match=f"^features .*{told}"):
+            gaussian_sums.median_distance(rows)
+    small = rng.normal(size=(30, 3))
+    for size, bandwidth in ((1e-30, "median"), (1e30, "median"), (1e200, 1.0)):
+        for memory in (1 << 30, 0):
+            with pytest.raises(StudyError, match="^features"):
+                iqp.solve(np.ones(30), size * small, 4, bandwidth=bandwidth, memory=memory)
 
 
-def test_scores_of_the_users_own_replace_those_of_probs():
-    pool = pool_of(50, 1)
-    own = dataclasses.replace(pool, probs=None)
-    assert select("top", own, 3, 0).tolist() == np.argsort(-pool.scores)[:3].tolist()
-    for key in ("ccs", "iqp"):
-        assert len(select(key, own, 10, 0)) == 10
+@pytest.mark.parametrize("size", [1e19, 1e30, 1e160])
+def test_kernels_of_far_rows_are_finite_or_refused(size):
+    features = np.random.default_rng(0).normal(size=(60, 4))
+    features[:5] *= size
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        for call in (gaussian_sums.gaussian_similarity, gaussian_sums.row_sums):
+            told = refusal(lambda: finite(call(features)))  # noqa: B023
+            assert told is None or "too large" in told
+
+
+def finite(values):
+    assert np.isfinite(values).all()

@@ -10,7 +10,7 @@ import numpy as np
 from helpers.measurements.table import WEIGHT, Measured, measurement
 from helpers.ranking import t_interval
 from helpers.selection import iqp
-from helpers.selection.coverage_diversity import CoverageDiversity, coverage_diversity
+from helpers.selection.submodular import CoverageDiversity, coverage_diversity
 
 ROUNDING = 1e-9  # a fall or a gain counts beyond this share
 GREEDY = 1 - 1 / np.e  # what greedy owes for a monotone submodular function

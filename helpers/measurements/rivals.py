@@ -21,9 +21,9 @@ from helpers.measurements.table import (
     seconds_table,
     share_of,
 )
-from helpers.selection import chance, dpp, exact, geda, iqp, kcenters
-from helpers.selection.coverage_diversity import coverage_diversity
+from helpers.selection import dpp, exact, geda, iqp, kcenters, random_selection
 from helpers.selection.gaussian_sums import median_distance
+from helpers.selection.submodular import coverage_diversity
 
 SLOW = ("exact", "greedy", "lazy")
 LARGE = 2 / 3  # k / N of `budgeted` Table III
@@ -98,7 +98,7 @@ def _contenders(
     h, rng = median_distance(features), np.random.default_rng(seed)
     double = features.astype(np.float64)
     return {
-        "random": lambda k: chance.random(len(features), k, rng),
+        "random": lambda k: random_selection.random(len(features), k, rng),
         "iqp": lambda k: iqp.budgeted(utility, features, k, WEIGHT, h),
         "map": lambda k: dpp.greedy_map(iqp.gaussian_similarity(double, h), k),
         "exact": lambda k: dpp.sample_k_dpp(iqp.gaussian_similarity(double, h), k, rng),

@@ -193,7 +193,7 @@ def colour_of(key: str) -> str:
 
 def label_of(key: str) -> str:
     """Return a method's name for people; an unknown key stands for itself."""
-    return LABELS.get(key, str(key))
+    return LABELS.get(key) or (METHODS[key].label if key in METHODS else str(key))
 
 
 def marker_of(key: str) -> str:

@@ -6,7 +6,9 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.checks import check_k, check_rng, check_scores
-from helpers.selection.quotas import interleave
+from helpers.scores import el2n
+from helpers.selection.registry import Pool, method
+from helpers.selection.stratify import interleave
 
 
 def coverage_centric(
@@ -43,7 +45,10 @@ def coverage_centric(
     """
     scores = check_scores(scores, finite=True)
     k = check_k(k, len(scores))
-    n_strata, hard_cutoff = _check_strata(n_strata), _check_cutoff(hard_cutoff)
+    if isinstance(n_strata, bool) or not isinstance(n_strata, Integral) or n_strata < 1:
+        raise StudyError(f"n_strata must be a whole number from 1 upwards, got {n_strata!r}")
+    if not isinstance(hard_cutoff, Real) or not 0 <= hard_cutoff < 1:
+        raise StudyError(f"hard_cutoff must lie in [0, 1), got {hard_cutoff!r}")
     # The small step up keeps 0.29 * 100 = 28.999999999999996 at 29.
     n_dropped = min(int(hard_cutoff * len(scores) + 1e-9), len(scores) - k)
     rng = check_rng(rng)
@@ -83,15 +88,14 @@ def level_shares(counts: np.ndarray, k: int) -> np.ndarray:
     return shares
 
 
-def _check_strata(n_strata: int) -> int:
-    """Return n_strata as an int >= 1."""
-    if isinstance(n_strata, bool) or not isinstance(n_strata, Integral) or n_strata < 1:
-        raise StudyError(f"n_strata must be a whole number from 1 upwards, got {n_strata!r}")
-    return int(n_strata)
-
-
-def _check_cutoff(hard_cutoff: float) -> float:
-    """Return hard_cutoff as a float in [0, 1)."""
-    if not isinstance(hard_cutoff, Real) or not 0 <= hard_cutoff < 1:
-        raise StudyError(f"hard_cutoff must lie in [0, 1), got {hard_cutoff!r}")
-    return float(hard_cutoff)
+@method("ccs", "Coverage-centric", needs=("scores|probs", "scores|labels"), family="scores")
+def pick_coverage_centric(
+    pool: Pool,
+    k: int,
+    rng: np.random.Generator,
+    n_strata: int = 50,
+    hard_cutoff: float = 0.1,
+) -> np.ndarray:
+    """Spread over the range of the scores (EL2N by default), without the hardest share."""
+    hardness = el2n(pool.probs, pool.labels) if pool.scores is None else pool.scores
+    return coverage_centric(hardness, k, rng, n_strata, hard_cutoff)

@@ -15,7 +15,8 @@ from scipy.special import ndtr
 
 from helpers import StudyError
 from helpers.checks import check_choice, check_k, check_rng, check_scores
-from helpers.selection.quotas import allocate, interleave
+from helpers.selection.registry import Pool, method
+from helpers.selection.stratify import allocate, interleave, per_class
 
 WITHIN = ("spread", "random", "first")
 Heap = list[tuple[float, float]]  # (place, slope) of the bends of a convex function
@@ -469,3 +470,61 @@ def smoothed_shares(
         for t, a, b in zip(inner, start, stop, strict=True)
     ]
     return (start + np.array(near)) / len(ordered)
+
+
+@method("geda", "GEDA", needs=("norms",), family="gradients", by_class=True)
+def pick_geda(
+    pool: Pool,
+    k: int,
+    rng: np.random.Generator,
+    n_nodes: int = 5,
+    within: str = "spread",
+    rule: str = "trapezoid",
+    nodes: str = "equal",
+    ecdf: str = "step",
+) -> np.ndarray:
+    """Match the distribution of gradient norms in every class."""
+
+    def pick(rows: np.ndarray, share: int) -> np.ndarray:
+        norms = pool.norms[rows]
+        found = solve(norms, share, n_nodes, rule, nodes, ecdf, within=within, rng=rng)
+        return found.indices
+
+    return per_class(pool.labels, k, pick)
+
+
+RUNG = {"needs": ("norms",), "family": "gradients", "compare": False, "ladder": True}
+
+
+@method("random-per-quartile", "Random per quartile", by_class=True, **RUNG)
+def pick_random_per_quartile(pool: Pool, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw in every class and quarter of the norms."""
+
+    def pick(rows: np.ndarray, share: int) -> np.ndarray:
+        return random_per_quartile(pool.norms[rows], share, rng)
+
+    return per_class(pool.labels, k, pick)
+
+
+@method("evenly-spaced", "Evenly spaced", by_class=True, **RUNG)
+def pick_evenly_spaced(pool: Pool, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Take every (n/k)-th of the norms in every class."""
+
+    def pick(rows: np.ndarray, share: int) -> np.ndarray:
+        return evenly_spaced(pool.norms[rows], share)
+
+    return per_class(pool.labels, k, pick)
+
+
+@method("geda-random", "GEDA, random in bins", by_class=True, **RUNG)
+def pick_geda_random(
+    pool: Pool,
+    k: int,
+    rng: np.random.Generator,
+    n_nodes: int = 5,
+    rule: str = "trapezoid",
+    nodes: str = "equal",
+    ecdf: str = "step",
+) -> np.ndarray:
+    """Run GEDA with random points inside the bins, as a solver's arbitrary answer."""
+    return pick_geda(pool, k, rng, n_nodes, "random", rule, nodes, ecdf)

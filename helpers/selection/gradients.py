@@ -1,4 +1,4 @@
-"""Selection by gradients: CRAIG, last-layer gradients, and per class or mini-batch variants."""
+"""Selection by gradients: CRAIG, last-layer gradients in closed form, and classes apart."""
 
 import warnings
 from collections.abc import Callable
@@ -6,19 +6,26 @@ from collections.abc import Callable
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_features, check_k, check_labels, check_probs, check_rng
-from helpers.selection import lazy
-from helpers.selection.blocks import spans
+from helpers.checks import check_features, check_k, check_labels, check_probs
+from helpers.selection.greedy_cover import (
+    MEMORY,
+    N_READ,
+    Closeness,
+    blocks,
+    check_memory,
+    cover,
+    rows_at_once,
+)
 from helpers.selection.matching import grad_match
-from helpers.selection.quotas import allocate, interleave
-from helpers.selection.similarities import MEMORY, N_READ, Closeness, check_memory, rows_at_once
+from helpers.selection.registry import Pool, method
+from helpers.selection.stratify import allocate, interleave
 
-__all__ = ["craig", "grad_match", "last_layer_gradients", "per_batch", "per_class"]
+__all__ = ["craig", "grad_match", "last_layer_gradients", "per_class"]
 N_BLOCK = 256  # picks whose distances to all rows are held at once
-Solve = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+Weighted = tuple[np.ndarray, np.ndarray]
 
 
-def craig(gradients: np.ndarray, k: int, memory: int = MEMORY) -> tuple[np.ndarray, np.ndarray]:
+def craig(gradients: np.ndarray, k: int, memory: int = MEMORY) -> Weighted:
     """Pick k rows greedily for the smallest sum of distances to the nearest pick.
 
     Args:
@@ -40,25 +47,20 @@ def craig(gradients: np.ndarray, k: int, memory: int = MEMORY) -> tuple[np.ndarr
     Note: the first pick has the smallest sum of distances to all rows. All pairs of rows are
     compared, so time grows as n^2 d: above some 100,000 rows it takes hours, less with
     `per_class`. Pools above 1,024 rows are compared in float32 as long as its rounding does not
-    show, see `facility_location`.
+    show, see `submodular.facility_location`.
     """
     gradients = check_features(gradients, "gradients")
-    k = check_k(k, len(gradients))
-    memory = check_memory(memory)
-    closeness = Closeness(gradients, _largest_length(gradients) or 1.0, memory)
-    picks = lazy.cover(closeness, k, memory)
+    k, memory = check_k(k, len(gradients)), check_memory(memory)
+    closeness = Closeness(gradients, _largest_length(gradients) or 1.0)
+    picks = cover(closeness, k, memory)
     return picks, _cluster_sizes(closeness, picks)
 
 
 def _largest_length(rows: np.ndarray) -> float:
-    """Return the largest distance of a row (n, d) to the mean of all.
-
-    Raises:
-        ValueError: If its square overflows.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused here
+    """Return the largest distance of a row (n, d) to the mean of all, or raise on overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
         mean = rows.mean(axis=0, dtype=np.float64)
-        parts = (rows[start:stop] - mean for start, stop in spans(len(rows), N_READ))
+        parts = (rows[part] - mean for part in blocks(len(rows), N_READ))
         largest = max(float(np.linalg.norm(part, axis=1).max()) for part in parts)
     if not np.isfinite(largest):
         raise StudyError("gradients are too large: their squared lengths overflow; scale them")
@@ -68,16 +70,15 @@ def _largest_length(rows: np.ndarray) -> float:
 def _cluster_sizes(closeness: Closeness, picks: np.ndarray) -> np.ndarray:
     """Return how many rows have each pick nearest, shape (k,), float64."""
     order = np.sort(picks)
-    wide = closeness if closeness.wide else closeness.widened(memory=0)
+    wide = closeness if closeness.wide else Closeness(closeness.features, closeness.h, wide=True)
     best = np.full(wide.n, -np.inf)
     nearest = np.zeros(wide.n, dtype=np.int64)
-    step = rows_at_once(wide.n, N_BLOCK)
-    for start in range(0, len(order), step):
-        near = wide.raw(order[start : start + step])
+    for part in blocks(len(order), rows_at_once(wide.n, N_BLOCK)):
+        near = wide.raw(order[part])
         first = near.argmax(axis=0)
         value = near[first, np.arange(wide.n)]
         nearer = value > best
-        nearest[nearer] = order[start + first[nearer]]
+        nearest[nearer] = order[part][first[nearer]]
         best[nearer] = value[nearer]
     return np.bincount(nearest, minlength=wide.n)[picks].astype(np.float64)
 
@@ -104,32 +105,28 @@ def last_layer_gradients(
     """
     errors = check_probs(probs).astype(np.float32)
     n, c = errors.shape
-    labels = _check_rows(labels, n, c)
-    errors[np.arange(n), labels] -= 1
-    if features is None:
-        return errors
-    features = check_features(features)
-    if np.abs(features).max() > np.finfo(np.float32).max:
-        raise StudyError("features must lie within the range of float32: scale them")
-    features = features.astype(np.float32)
-    if len(features) != n:
-        raise StudyError(f"features must have {n} rows as probs do, got {len(features)}")
-    extended = np.concatenate([features, np.ones((n, 1), dtype=np.float32)], axis=1)
-    return (errors[:, :, None] * extended[:, None, :]).reshape(n, -1)
-
-
-def _check_rows(labels: np.ndarray, n: int, c: int) -> np.ndarray:
-    """Return labels as int64 where there are n of them in 0..c-1; one class may do."""
     labels = np.asarray(labels)
     whole = np.issubdtype(labels.dtype, np.integer)
     if labels.shape != (n,) or not whole or labels.min() < 0 or labels.max() >= c:
         raise StudyError(f"labels must be {n} whole numbers in 0..{c - 1}, one for each row")
-    return labels.astype(np.int64)
+    errors[np.arange(n), labels] -= 1
+    if features is None:
+        return errors
+    features = check_features(features)
+    if len(features) != n:
+        raise StudyError(f"features must have {n} rows as probs do, got {len(features)}")
+    if np.abs(features).max() > np.finfo(np.float32).max:
+        raise StudyError("features must lie within the range of float32: scale them")
+    extended = np.concatenate([features.astype(np.float32), np.ones((n, 1), np.float32)], axis=1)
+    return (errors[:, :, None] * extended[:, None, :]).reshape(n, -1)
 
 
 def per_class(
-    gradients: np.ndarray, labels: np.ndarray, k: int, solve: Solve
-) -> tuple[np.ndarray, np.ndarray]:
+    gradients: np.ndarray,
+    labels: np.ndarray,
+    k: int,
+    solve: Callable[[np.ndarray, int], Weighted],
+) -> Weighted:
     """Run a method inside every class with the class's share of k.
 
     Args:
@@ -157,8 +154,6 @@ def per_class(
         raise StudyError(f"labels must have {len(gradients)} rows, got {len(labels)}")
     k = check_k(k, len(labels))
     classes, counts = np.unique(labels, return_counts=True)
-    weights = np.zeros(len(labels))
-    parts = []
     shares = allocate(counts, k)
     if missed := int((shares == 0).sum()):
         lost = int(counts[shares == 0].sum())
@@ -167,62 +162,40 @@ def per_class(
             f"their {lost} rows are stood for by no weight",
             stacklevel=2,
         )
+    weights, parts = np.zeros(len(labels)), []
     for label, share in zip(classes, shares, strict=True):
         if share:
             rows = np.flatnonzero(labels == label)
             chosen, mass = solve(gradients[rows], int(share))
             parts.append(rows[chosen])
-            weights[rows[chosen]] = _scaled(mass, len(rows))
+            if len(chosen):
+                mass = mass if mass.sum() > 0 else np.ones(len(mass))
+                weights[rows[chosen]] = mass * (len(rows) / mass.sum())
     merged = interleave(parts)
     return merged, weights[merged]
 
 
-def per_batch(
-    gradients: np.ndarray, k: int, batch: int, solve: Solve, rng: int | np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Choose whole mini-batches by their mean gradients.
-
-    Args:
-        gradients: Shape (n, d).
-        k: Rows to pick, 1 <= k <= n: the first k rows of the ceil(k / batch) batches chosen,
-            so the one chosen last may be cut.
-        batch: Rows of a mini-batch, 1 <= batch <= n; the last one may be smaller.
-        solve: `craig`, `grad_match` or alike, called with the batches' mean gradients.
-        rng: Shuffles the rows into batches.
-
-    Returns:
-        Row numbers, int64, batch by batch in order of choosing, k of them or fewer where the
-        method returns fewer batches or chooses the smaller one; and weights, float64: equal
-        within a batch, in proportion to the batch's weight, summing to n.
-
-    Raises:
-        ValueError: If an argument is invalid.
-
-    Source: arXiv:2103.00123 section 4, the per-batch variant.
-    """
-    gradients = check_features(gradients, "gradients")
-    n = len(gradients)
-    k = check_k(k, n)
-    try:
-        batch = check_k(batch, n)
-    except StudyError:
-        raise StudyError(f"batch must be a whole number in 1..{n}, got {batch!r}") from None
-    order = check_rng(rng).permutation(n)
-    starts = np.arange(0, n, batch)
-    sizes = np.minimum(starts + batch, n) - starts
-    sums = np.add.reduceat(gradients[order], starts, axis=0, dtype=np.float64)
-    means = sums / sizes[:, None]
-    chosen, mass = solve(means, -(-k // batch))
-    if not len(chosen):  # the means add up to 0, and nothing matches that best
-        return np.empty(0, dtype=np.int64), np.empty(0)
-    rows = np.concatenate([order[starts[b] : starts[b] + sizes[b]] for b in chosen])[:k]
-    weights = np.repeat(mass, sizes[chosen])[:k]
-    return rows.astype(np.int64), _scaled(weights, n)
+def _gradients(pool: Pool) -> np.ndarray:
+    """Return the pool's gradients, or those of the last layer in closed form, (n, m)."""
+    if pool.gradients is not None:
+        return pool.gradients
+    return last_layer_gradients(pool.probs, pool.labels, pool.features)
 
 
-def _scaled(weights: np.ndarray, total: float) -> np.ndarray:
-    """Return weights scaled to a sum; equal ones where they are all 0."""
-    weights = np.asarray(weights, dtype=np.float64)
-    if not weights.sum() > 0:
-        weights = np.ones(len(weights))
-    return weights * (total / weights.sum()) if len(weights) else weights
+NEEDS = ("gradients|probs", "gradients|features")
+
+
+@method("craig", "CRAIG", NEEDS, family="gradients", by_class=True, is_weighted=True)
+def pick_craig(pool: Pool, k: int, rng: np.random.Generator) -> Weighted:
+    """Take medoids of the gradients in every class, weighted by how many they stand for."""
+    return per_class(_gradients(pool), pool.labels, k, craig)
+
+
+@method("grad-match", "GRAD-MATCH", NEEDS, family="gradients", by_class=True, is_weighted=True)
+def pick_grad_match(pool: Pool, k: int, rng: np.random.Generator, fill: bool = True) -> Weighted:
+    """Match the sum of gradients in every class; fill tops up to k with rows of weight 0."""
+
+    def solve(some: np.ndarray, share: int) -> Weighted:
+        return grad_match(some, share, fill=fill)
+
+    return per_class(_gradients(pool), pool.labels, k, solve)

@@ -17,13 +17,14 @@ from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
 from helpers.checks import check_choice, check_k, check_rng, check_scores, check_similarity
-from helpers.scores import order
+from helpers.scores import entropy, order
 from helpers.selection import gaussian_sums
 from helpers.selection.gaussian_sums import (
     Rows,
     gaussian_similarity,
     row_sums as row_sums,  # noqa: PLC0414  iqp.row_sums
 )
+from helpers.selection.registry import Pool, method
 
 MEMORY = 1 << 30  # bytes
 N_MANY = 1_000_000  # rows from which random Fourier features are the default
@@ -488,3 +489,24 @@ def _check_shift(shift: float | None) -> float:
         return 0.0
     check_number(shift, "shift, unless None or 'auto',")
     return float(shift)
+
+
+@method("iqp", "LP + truncated power", needs=("scores|probs", "features"), family="geometry")
+def pick_iqp(
+    pool: Pool,
+    k: int,
+    rng: np.random.Generator,
+    weight: float = 0.3,
+    bandwidth: float | str = 1.0,
+    diversity: str = "kernel",
+    shift: str | float | None = "auto",
+    max_steps: int = 100,
+) -> np.ndarray:
+    """Run `budgeted`'s Algorithm 1 on features and scores, entropies by default.
+
+    The shift is "auto", monotone; shift=None iterates as printed. `solve` also returns
+    objective, bound and gap.
+    """
+    utility = entropy(pool.probs) if pool.scores is None else pool.scores
+    options = {"diversity": diversity, "shift": shift, "max_steps": max_steps}
+    return solve(utility, pool.features, k, weight, bandwidth=bandwidth, rng=rng, **options).indices

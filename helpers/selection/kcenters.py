@@ -1,23 +1,20 @@
 """Greedy k-centers, exact and in batches."""
 
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
 from helpers import StudyError
 from helpers.checks import check_features, check_k
-from helpers.selection.blocks import in_order, thread_count
+from helpers.selection.blocks import thread_count
+from helpers.selection.random_selection import random
+from helpers.selection.registry import Pool, method
 
 N_CANDIDATES = 1024  # farthest rows looked at in a round; their m x m distances are the batch
 N_FIRST = 256  # rows looked at in the first round, when few of them can be decided
 BLOCK_CELLS = 1 << 22  # distances that one thread computes before it takes more
-# Rows of a block multiplied at once, so that their distances stay in the cache. BLAS works on
-# groups of 12 or of some power of two rows and rounds the rest differently: a multiple of both
-# leaves every distance, to the last bit, what it would be in the whole block.
-TILE_ROWS = 384
-LARGEST_POWER = 1000  # of two, as a factor; beyond it 2.0**power is no normal number
+TILE_ROWS = 384  # rows multiplied at once, so that their distances stay in the cache
 
 
 def greedy_k_centers(
@@ -54,34 +51,27 @@ def greedy_k_centers(
     from threadpoolctl import threadpool_limits
 
     features = check_features(features)
-    given = _check_initial(initial, len(features))
-    k = check_k(k, len(features) - len(given))
-    threads = thread_count(threads)
-    # Several threads inside one small product would cost more than they bring.
-    with threadpool_limits(1, user_api="blas"):
-        selected = _add(features, given.tolist() or [0], len(given) + k, threads)
-    return np.array(selected[len(given) :], dtype=np.int64)
-
-
-def _add(features: np.ndarray, selected: list[int], n_wanted: int, threads: int) -> list[int]:
-    """Return the selected rows and those added to them, n_wanted in all."""
-    space = _space(features)
-    nearest = _nearest(space, np.array(selected), threads)
-    m = min(N_FIRST, N_CANDIDATES)
-    while len(selected) < n_wanted:
-        best = nearest.dist.max()
-        if best <= 0:  # only copies of centres are left, all tied for good
-            unchosen = np.flatnonzero(nearest.dist >= 0)
-            selected.extend(unchosen[: n_wanted - len(selected)].tolist())
-        elif best < space.trusted:
-            space = _space(features, wide=True)
-            nearest = _nearest(space, np.array(selected), threads)
-        else:
-            picks = _round(space, nearest, n_wanted - len(selected), m)
-            nearest = _nearest(space, picks, threads, nearest)
-            selected.extend(picks.tolist())
-            m = min(2 * m, N_CANDIDATES) if len(picks) > m // 4 else m
-    return selected
+    n = len(features)
+    given = _check_initial(initial, n)
+    n_wanted = len(given) + check_k(k, n - len(given))
+    # Several threads inside one small product would cost more than they save.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(thread_count(threads)) as pool:
+        cover, m = _Cover(features, pool), N_FIRST
+        cover.add(given if len(given) else np.array([0]))
+        while len(cover.selected) < n_wanted:
+            best = cover.dist.max()
+            if best <= 0:  # only copies of centres are left, all tied for good
+                cover.selected += np.flatnonzero(cover.dist >= 0).tolist()
+            elif best < cover.trusted:
+                selected = np.array(cover.selected)
+                cover = _Cover(features, pool, wide=True)
+                cover.add(selected)
+            else:
+                m = min(m, N_CANDIDATES)
+                picks = cover.round(n_wanted - len(cover.selected), m)
+                cover.add(picks)
+                m = 2 * m if len(picks) > m // 4 else m
+    return np.array(cover.selected[len(given) : n_wanted], dtype=np.int64)
 
 
 def _check_initial(initial: np.ndarray | None, n: int) -> np.ndarray:
@@ -91,179 +81,123 @@ def _check_initial(initial: np.ndarray | None, n: int) -> np.ndarray:
         raise StudyError("initial must be row numbers, shape (m,)")
     if rows.size and (rows.min() < 0 or rows.max() >= n):
         raise StudyError(f"initial must lie in 0..{n - 1}, got {rows.min()}..{rows.max()}")
-    _, first = np.unique(rows, return_index=True)
-    return rows[np.sort(first)].astype(np.int64)
+    return rows[np.sort(np.unique(rows, return_index=True)[1])].astype(np.int64)
 
 
-@dataclass(frozen=True)
-class _Nearest:
-    """The nearest centre of every row, as the space's arithmetic sees it."""
+class _Cover:
+    """The centres chosen, and every row's nearest one.
 
-    dist: np.ndarray  # (n,): squared distances; -1 for centres, which are never picked again
-    centre: np.ndarray  # (n,): their row numbers
-
-
-@dataclass(frozen=True)
-class _Space:
-    """How features become rows ready for distances by matrix product, some at a time."""
-
-    features: np.ndarray  # (n, d), as given: a copy of all rows would double the memory
-    shift: np.ndarray  # (d,): taken off every row
-    power: int  # of two, that every row is then multiplied by
-    dtype: type  # of the ready rows: float32 or float64
-    lengths: np.ndarray  # (n,): squared lengths of the ready rows
-    floor: float  # squared distances up to here are rounding and count as 0
-    trusted: float  # squared distances below here need float64
-    slack: float  # squared distances nearer than this may be in the wrong order
-
-    def ready(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Return some rows centred and scaled, then a column of ones, shape (r, d + 1)."""
-        return _ready(self.features[rows], self.shift, self.power, self.dtype)
-
-
-def _ready(some: np.ndarray, shift: np.ndarray, power: int, dtype: type) -> np.ndarray:
-    """Return rows less a shift, times a power of two, then a column of ones."""
-    ready = np.empty((len(some), some.shape[1] + 1), dtype=dtype)
-    ready[:, -1] = 1
-    points = some - shift
-    if abs(power) > LARGEST_POWER:
-        ready[:, :-1] = np.ldexp(points, power)
-    else:
-        np.multiply(points, 2.0**power, out=ready[:, :-1], casting="same_kind")
-    return ready
-
-
-def _tiles(first: int, end: int, step: int = TILE_ROWS) -> Iterator[slice]:
-    """Yield slices of up to `step` rows that cover first..end-1."""
-    for start in range(first, end, step):
-        yield slice(start, min(end, start + step))
-
-
-def _space(features: np.ndarray, wide: bool = False) -> _Space:
-    """Centre and scale the features (n, d); both leave every comparison as it was."""
-    n, d = features.shape
-    largest = max(np.abs(features[rows]).max() for rows in _tiles(0, n))
-    whole = largest < 2**52 and all(_is_whole(features[rows]) for rows in _tiles(0, n))
-    shift = features.mean(axis=0, dtype=np.float64)
-    # Whole numbers stay whole, and below 2**24 (2**53) every step in float32 (float64) is exact.
-    shift = np.rint(shift) if whole else shift
-    largest = max(np.abs(features[rows] - shift).max() for rows in _tiles(0, n))
-    bound = 4.0 * (d + 1) * largest**2 if largest < 2**52 else np.inf
-    exact = whole and bound < 2**53
-    wide = wide or (exact and bound >= 2**24)
-    # A power of two: no rounding, no overflow of squares.
-    power = -int(np.frexp(largest)[1]) if not exact and largest > 0 else 0
-    dtype = np.float64 if wide else np.float32
-    lengths = np.empty(n, dtype=dtype)
-    for rows in _tiles(0, n):
-        points = _ready(features[rows], shift, power, dtype)[:, :-1]
-        np.einsum("ij,ij->i", points, points, out=lengths[rows])
-    noise = 0.0 if exact else float(lengths.max()) * np.finfo(dtype).eps
-    limits = (32 * noise, 0.0, 0.0) if wide else (0.0, 4096 * noise, 32 * noise)
-    return _Space(features, shift, power, dtype, lengths, *limits)
-
-
-def _is_whole(values: np.ndarray) -> bool:
-    """Say whether all values are whole numbers."""
-    return bool((values == np.rint(values)).all())
-
-
-def _centres(space: _Space, rows: np.ndarray) -> np.ndarray:
-    """Return the right side of the product that gives distances to some rows, (d + 1, r)."""
-    centres = space.ready(rows)
-    centres *= -2
-    centres[:, -1] = space.lengths[rows]
-    return centres.T
-
-
-def _nearest(
-    space: _Space, rows: np.ndarray, threads: int, nearest: _Nearest | None = None
-) -> _Nearest:
-    """Return every row's nearest centre after adding some centres; changes what it was given."""
-    n = len(space.features)
-    if nearest is None:
-        nearest = _Nearest(np.full(n, np.inf, dtype=space.dtype), np.zeros(n, dtype=np.int64))
-    for some in np.array_split(rows, -(-len(rows) // N_CANDIDATES)):
-        centres = _centres(space, some)
-        blocks = list(_tiles(0, n, max(1, BLOCK_CELLS // len(some))))
-
-        def update(block: slice, some: np.ndarray = some, centres: np.ndarray = centres) -> None:
-            for tile in _tiles(block.start, block.stop):
-                _update(space, some, centres, nearest, tile)
-
-        deque(in_order(update, blocks, min(threads, len(blocks))), maxlen=0)
-    nearest.dist[rows] = -1
-    return nearest
-
-
-def _update(
-    space: _Space, some: np.ndarray, centres: np.ndarray, nearest: _Nearest, rows: slice
-) -> None:
-    """Lower the distances of some rows to those from new centres, in place."""
-    products = space.ready(rows) @ centres
-    first = products.argmin(axis=1)
-    dist = products[np.arange(len(first)), first]
-    dist += space.lengths[rows]
-    dist[dist <= space.floor] = 0
-    closer = dist < nearest.dist[rows]
-    nearest.dist[rows][closer] = dist[closer]
-    nearest.centre[rows][closer] = some[first[closer]]
-
-
-def _candidates(nearest: np.ndarray, m: int) -> tuple[np.ndarray, float, int]:
-    """Return the m farthest rows (ties: lowest row), and the distance and row of the next."""
-    n = len(nearest)
-    if m >= n:
-        return np.arange(n), -1.0, n
-    threshold = np.partition(nearest, n - m)[n - m]
-    above = np.flatnonzero(nearest > threshold)
-    tied = np.flatnonzero(nearest == threshold)
-    n_tied = m - len(above)
-    candidates = np.sort(np.concatenate([above, tied[:n_tied]]))
-    if n_tied < len(tied):
-        return candidates, float(threshold), int(tied[n_tied])
-    below = np.where(nearest < threshold, nearest, -1)
-    return candidates, float(below.max()), int(below.argmax())
-
-
-def _distances(space: _Space, nearest: _Nearest, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return squared distances of m rows to their nearest centre, (m,), and between them, (m, m).
-
-    They are in float64 where the space's own arithmetic may put them in the wrong order.
+    Attributes:
+        selected: Row numbers of the centres, in order.
+        dist: Squared distances to the nearest centre, shape (n,); -1 for centres.
+        trusted: Squared distance below which float64 is needed.
     """
-    if not space.slack:
-        between = space.ready(rows) @ _centres(space, rows)
-        between += space.lengths[rows, None]
-        between[between <= space.floor] = 0
-        return nearest.dist[rows], between
-    points, centres = (
-        _ready(space.features[some], space.shift, space.power, np.float64)[:, :-1]
-        for some in (rows, nearest.centre[rows])
-    )
-    lengths = np.einsum("ij,ij->i", points, points)
-    between = points @ points.T
-    between *= -2
-    between += lengths
-    between += lengths[:, None]
-    centres -= points
-    return np.einsum("ij,ij->i", centres, centres), between
+
+    def __init__(self, features: np.ndarray, pool: ThreadPoolExecutor, wide: bool = False):
+        """Measure the features (n, d), centred and scaled: both leave every order as it was."""
+        n, d = features.shape
+        self.features, self.pool, self.selected = features, pool, []
+        tiles = [slice(start, start + TILE_ROWS) for start in range(0, n, TILE_ROWS)]
+        whole = all((features[rows] == np.rint(features[rows])).all() for rows in tiles)
+        shift = features.mean(axis=0, dtype=np.float64)
+        self.shift = np.rint(shift) if whole else shift
+        largest = max(np.abs(features[rows] - self.shift).max() for rows in tiles)
+        # Whole numbers below 2**24 (2**53) leave every step in float32 (float64) exact.
+        bound = 4.0 * (d + 1) * largest**2 if whole and largest < 2**52 else np.inf
+        self.dtype = np.float64 if wide or 2**24 <= bound < 2**53 else np.float32
+        # A power of two: no rounding, no overflow of squares.
+        self.scale = 2.0 ** min(-int(np.frexp(largest)[1]), 1000) if largest > 0 else 1.0
+        self.lengths = np.empty(n, dtype=self.dtype)
+        for rows in tiles:
+            points = self._points(rows)
+            np.einsum("ij,ij->i", points, points, out=self.lengths[rows])
+        noise = 0.0 if bound < 2**53 else float(self.lengths.max()) * np.finfo(self.dtype).eps
+        self.floor = 32 * noise if wide else 0.0  # squared distances up to here count as 0
+        self.trusted = 0.0 if wide else 4096 * noise
+        self.slack = 0.0 if wide else 32 * noise  # nearer ones may be in the wrong order
+        self.dist = np.full(n, np.inf, dtype=self.dtype)
+        self.centre = np.zeros(n, dtype=np.int64)
+
+    def _points(self, rows: slice | np.ndarray, dtype: type | None = None) -> np.ndarray:
+        """Return some rows centred and scaled, (r, d): all at once would double the memory."""
+        points = self.features[rows] - self.shift
+        points *= self.scale
+        return points.astype(dtype or self.dtype, copy=False)
+
+    def add(self, rows: np.ndarray) -> None:
+        """Make rows centres and lower everybody's distances."""
+        for some in np.array_split(rows, -(-len(rows) // N_CANDIDATES)):
+            centres = -2 * self._points(some).T
+            step = -(-max(1, BLOCK_CELLS // len(some)) // TILE_ROWS) * TILE_ROWS
+            starts = range(0, len(self.dist), step)
+            list(self.pool.map(partial(self._lower, step, some, centres), starts))
+        self.dist[rows] = -1
+        self.selected += rows.tolist()
+
+    def _lower(self, n_rows: int, some: np.ndarray, centres: np.ndarray, first: int) -> None:
+        """Lower the distances of a block of rows to those from new centres, tile by tile."""
+        for start in range(first, min(first + n_rows, len(self.dist)), TILE_ROWS):
+            rows = slice(start, start + TILE_ROWS)
+            products = self._points(rows) @ centres
+            products += self.lengths[some]
+            nearest = products.argmin(axis=1)
+            dist = products[np.arange(len(nearest)), nearest] + self.lengths[rows]
+            dist[dist <= self.floor] = 0
+            closer = dist < self.dist[rows]
+            self.dist[rows][closer] = dist[closer]
+            self.centre[rows][closer] = some[nearest[closer]]
+
+    def _farthest(self, m: int) -> tuple[np.ndarray, float, int]:
+        """Return the m farthest rows (ties: lowest row), and the distance and row of the next."""
+        n = len(self.dist)
+        if m >= n:
+            return np.arange(n), -1.0, n
+        threshold = np.partition(self.dist, n - m)[n - m]
+        above, tied = np.flatnonzero(self.dist > threshold), np.flatnonzero(self.dist == threshold)
+        n_tied = m - len(above)
+        farthest = np.sort(np.concatenate([above, tied[:n_tied]]))
+        if n_tied < len(tied):
+            return farthest, float(threshold), int(tied[n_tied])
+        below = np.where(self.dist < threshold, self.dist, -1)
+        return farthest, float(below.max()), int(below.argmax())
+
+    def round(self, n_wanted: int, m: int) -> np.ndarray:
+        """Return the next centres in order, at least one, as far as m candidates decide them."""
+        rows, bound, bound_row = self._farthest(m)
+        points, centres = (self._points(some, np.float64) for some in (rows, self.centre[rows]))
+        lengths = np.einsum("ij,ij->i", points, points)
+        between = points @ points.T
+        between *= -2
+        between += lengths
+        between += lengths[:, None]
+        between[between <= self.floor] = 0
+        centres -= points
+        dist = np.einsum("ij,ij->i", centres, centres) if self.slack else self.dist[rows]
+        picks: list[int] = []
+        while len(picks) < min(n_wanted, len(rows)):
+            best = int(dist.argmax())
+            # A near tie with an outside row is left to the next round, unless so many rows are
+            # tied that hardly any round could pick.
+            limit = bound + (self.slack if len(picks) > m // 4 else -self.slack)
+            beaten = dist[best] < limit or (dist[best] == limit and rows[best] > bound_row)
+            # From the second pick on an outside row may be farther; small ones wait for float64.
+            if picks and (beaten or dist[best] <= 0 or dist[best] < self.trusted):
+                break
+            picks.append(best)
+            np.minimum(dist, between[best], out=dist)
+            dist[best] = -1
+        return rows[picks]
 
 
-def _round(space: _Space, nearest: _Nearest, n_wanted: int, m: int) -> np.ndarray:
-    """Return the next centres in order, at least one, as far as m candidates decide them."""
-    candidates, bound, bound_row = _candidates(nearest.dist, m)
-    dist, between = _distances(space, nearest, candidates)
-    picks: list[int] = []
-    while len(picks) < min(n_wanted, len(candidates)):
-        best = int(dist.argmax())
-        # A near tie with an outside row is left to the next round, unless so many rows are tied
-        # that hardly any round could pick.
-        limit = bound + (space.slack if len(picks) > m // 4 else -space.slack)
-        beaten = dist[best] < limit or (dist[best] == limit and candidates[best] > bound_row)
-        # From the second pick on an outside row may be farther; small ones are the caller's.
-        if picks and (beaten or dist[best] <= 0 or dist[best] < space.trusted):
-            break
-        picks.append(best)
-        np.minimum(dist, between[best], out=dist)
-        dist[best] = -1
-    return candidates[picks]
+@method("k-centers", "Greedy k-centers", needs=("features",), family="geometry")
+def pick_k_centers(pool: Pool, k: int, rng: np.random.Generator, n_initial: int = 0) -> np.ndarray:
+    """Cover the features; n_initial random rows come first and count towards k."""
+    if not 0 <= n_initial <= (0 if pool.centres is not None else k):
+        raise StudyError(f"n_initial must lie in 0..{k}, or be 0 with centres, got {n_initial}")
+    if pool.centres is not None:
+        m, every = len(pool.centres), np.concatenate([pool.centres, np.asarray(pool.features)])
+        return greedy_k_centers(every, k, np.arange(m)) - m
+    initial = random(pool.n, n_initial, rng) if n_initial else np.zeros(0, dtype=np.int64)
+    if len(initial) == k:
+        return initial
+    return np.concatenate([initial, greedy_k_centers(pool.features, k - len(initial), initial)])

@@ -2,21 +2,19 @@
 
 import time
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
+from scipy import linalg
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
 from helpers.checks import check_features, check_k
-from helpers.selection.active_set import LEAST_COSINE, ROUNDING, ActiveSet
 
 TOLERANCE = 1e-7  # relative residual: float32 gradients know their sum no better
+LEAST_COSINE = 1e-7  # of the angle between a row that may help and the residual
 PATIENCE = 8  # rows in a row whose help is lost in rounding
-BLOCK_CELLS = 1 << 20  # cells turned to float64 at a time: 8 MiB
-LARGEST_POWER = 100  # of 2, of the largest entry; squares of float32 leave their range beyond
+N_ROWS = 2048  # rows turned to float64 at a time
 
 
 def grad_match(
@@ -32,9 +30,8 @@ def grad_match(
         gradients: One gradient an example, shape (n, d).
         k: Rows to keep at most, 1 <= k <= n.
         fill: Top up to exactly k rows. What is added has weight 0, so that the match stays:
-            the rows best correlated with what is left of the sum, which at that point is none,
-            then the lowest rows. They are to be left out of training, where a step on them
-            would count but teach nothing.
+            the rows best correlated with what is left of the sum, then the lowest rows. They
+            are to be left out of training, where a step on them would count but teach nothing.
         ridge: GRAD-MATCH's lambda on the squared weights, >= 0, in squared gradient units.
         tolerance: Stop where the residual is this share of the sum's length, >= 0.
 
@@ -54,24 +51,25 @@ def grad_match(
 
     Note: see `match`.
     """
-    space, active, result = _match(gradients, k, ridge, tolerance)
-    if not space.target.any():
+    found = match(gradients, k, ridge, tolerance)
+    if not found.iterations and found.relative_residual == 0:
         warnings.warn(
             "gradients that sum to zero, of all rows or of a class, leave nothing to match; "
             "rows that fill up to k are the lowest",
             stacklevel=2,
         )
     if not fill:
-        return result.indices, result.weights
-    left = active.residual
-    if np.linalg.norm(left) <= ROUNDING * np.linalg.norm(space.target):
-        left = np.zeros_like(left)
-    values = _correlations(space, left / (np.linalg.norm(left) or 1.0))
-    values[np.abs(values) <= LEAST_COSINE * space.lengths] = 0
-    values[result.indices] = -np.inf
-    added = np.argsort(-values, kind="stable")[: int(k) - len(result.indices)]
-    weights = np.concatenate([result.weights, np.zeros(len(added))])
-    return np.concatenate([result.indices, added]), weights
+        return found.indices, found.weights
+    space = _Space(gradients)
+    left = space.target - found.weights @ space.points[found.indices].astype(np.float64)
+    values = np.zeros(len(space.points))
+    if np.linalg.norm(left) > 1e-13 * np.linalg.norm(space.target):
+        values = space.correlations(left / np.linalg.norm(left))
+        values[np.abs(values) <= LEAST_COSINE * space.lengths] = 0
+    values[found.indices] = -np.inf
+    added = np.argsort(-values, kind="stable")[: int(k) - len(found.indices)]
+    weights = np.concatenate([found.weights, np.zeros(len(added))])
+    return np.concatenate([found.indices, added]), weights
 
 
 def match(
@@ -87,12 +85,12 @@ def match(
 
     Returns:
         OptimizeResult with indices and weights; objective = fun = ||sum g - sum w g||^2 +
-        ridge ||w||^2 (inf where that exceeds float64) and relative_residual =
-        ||sum g - sum w g|| / ||sum g||; residuals (steps + 1,), the relative residual before
-        the first and after each step; n_removed, rows that were chosen and left again;
-        iterations = nit, seconds, message, success; status "optimal" (gap 0) where no choice of
-        rows and weights does better, up to the tolerance or to rows at right angles with the
-        residual (cosine <= 1e-7), else "feasible" (bound and gap None).
+        ridge ||w||^2 and relative_residual = ||sum g - sum w g|| / ||sum g||; residuals
+        (steps + 1,), the relative residual before the first and after each step; n_removed,
+        rows that were chosen and left again; iterations = nit, seconds, message, success;
+        status "optimal" (gap 0) where no choice of rows and weights does better, up to the
+        tolerance or to rows at right angles with the residual (cosine <= 1e-7), else "feasible"
+        (bound and gap None).
 
     Raises:
         ValueError: If gradients, k, ridge or tolerance are invalid.
@@ -106,179 +104,148 @@ def match(
     is the sum of the gradients, not their mean. Rows are scanned in their own precision;
     whatever that cannot tell apart is compared in float64, so ties go to the lowest row.
     """
-    return _match(gradients, k, ridge, tolerance)[2]
-
-
-def _match(
-    gradients: np.ndarray, k: int, ridge: float, tolerance: float
-) -> tuple["_Space", ActiveSet, OptimizeResult]:
-    """Check the input, pursue, and read the answer out."""
     start = time.perf_counter()
-    gradients, power = _in_range(_check_gradients(gradients))
-    k = check_k(k, len(gradients))
-    space = _space(gradients, _squared(_not_negative(ridge, "ridge"), -power))
-    if not np.isfinite(space.ridge):
-        raise StudyError(f"ridge must suit the size of the gradients, got {ridge:g}: too large")
-    # Without a ridge no more than d rows are independent.
-    most = k if space.ridge else min(k, len(space.target))
-    active = ActiveSet(space.target, space.ridge, most)
-    trace = _pursue(space, active, k, _not_negative(tolerance, "tolerance"))
-    result = _read(active, trace, _squared(active.objective * space.scale**2, power))
-    result.seconds = time.perf_counter() - start
-    return space, active, result
-
-
-def _read(active: ActiveSet, trace: "_Trace", objective: float) -> OptimizeResult:
-    """Put the answer and its story into one result."""
-    indices, weights = active.read()
-    n_steps = len(trace.residuals) - 1
+    space = _Space(gradients)
+    k = check_k(k, len(space.points))
+    for name, value in (("ridge", ridge), ("tolerance", tolerance)):
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < np.inf:
+            raise StudyError(f"{name} must be a finite number >= 0, got {value!r}")
+    chosen, length = _Weighted(space.target, ridge), float(np.linalg.norm(space.target))
+    most = k if ridge else min(k, len(space.target))  # without a ridge, d are independent
+    residuals, n_removed, barred = [1.0 if length else 0.0], 0, []
+    proven, message = not ridge, f"the residual is within the tolerance {tolerance:g}"
+    while residuals[-1] > tolerance:
+        row = None
+        if len(chosen.rows) == most:
+            proven = most < k and residuals[-1] <= TOLERANCE
+            message = f"stopped at {most} rows, " + ("k" if most == k else "the dimensions")
+        elif len(barred) > PATIENCE:
+            proven, message = False, "rounding hides what further rows would add"
+        elif (row := space.best(chosen.residual, chosen.rows + barred)) is None:
+            proven, message = True, "no other row can shorten the residual"
+        if row is None:
+            break
+        before = chosen.objective
+        n_removed += chosen.add(row, space.points[row].astype(np.float64))
+        # Rounding alone can make it no better; the row then waits until another one helps.
+        barred = [*barred, row] if chosen.objective >= before else []
+        residuals.append(float(np.linalg.norm(chosen.residual)) / length)
     return OptimizeResult(
-        indices=indices,
-        weights=weights,
-        fun=objective,
-        objective=objective,
-        bound=objective if trace.is_proven else None,
-        gap=0.0 if trace.is_proven else None,
-        relative_residual=trace.residuals[-1],
-        residuals=np.array(trace.residuals),
-        n_removed=trace.n_removed,
-        iterations=n_steps,
-        nit=n_steps,
-        status="optimal" if trace.is_proven else "feasible",
-        success=trace.is_proven,
-        message=trace.message,
+        indices=np.array(chosen.rows, dtype=np.int64),
+        weights=chosen.weights.copy(),
+        fun=chosen.objective,
+        objective=chosen.objective,
+        bound=chosen.objective if proven else None,
+        gap=0.0 if proven else None,
+        relative_residual=residuals[-1],
+        residuals=np.array(residuals),
+        n_removed=n_removed,
+        iterations=len(residuals) - 1,
+        nit=len(residuals) - 1,
+        status="optimal" if proven else "feasible",
+        success=proven,
+        message=message if length else "the gradients sum to zero",
+        seconds=time.perf_counter() - start,
     )
 
 
-def _check_gradients(gradients: np.ndarray) -> np.ndarray:
-    """Return gradients (n, d) as float32 or float64, in rows, or one line on what is wrong."""
-    return np.ascontiguousarray(check_features(gradients, "gradients"))
-
-
-def _in_range(gradients: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return gradients (n, d) over 2^power, exactly, where their squares leave the range."""
-    power = int(np.frexp(max(gradients.max(), -gradients.min()))[1])
-    if abs(power) <= LARGEST_POWER:
-        return gradients, 0
-    return np.ldexp(gradients, -power), power
-
-
-def _squared(value: float, power: int) -> float:
-    """Return a value in squared units of gradients times 4^power; inf where that overflows."""
-    with np.errstate(over="ignore", under="ignore"):
-        return float(np.ldexp(value, 2 * power))
-
-
-def _not_negative(value: float, name: str) -> float:
-    """Return a finite number >= 0 as a float."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < np.inf:
-        raise StudyError(f"{name} must be a finite number >= 0, got {value!r}")
-    return float(value)
-
-
-@dataclass(frozen=True)
 class _Space:
-    """The gradients and what is computed of them once."""
+    """The gradients (n, d), their lengths (n,) and their sum, the target (d,), in float64."""
 
-    points: np.ndarray  # (n, d), as given
-    lengths: np.ndarray  # (n,), float64
-    target: np.ndarray  # (d,), float64: the sum of the rows over scale
-    scale: float  # largest entry: squares of points / scale stay in range
-    ridge: float  # over scale squared
-    rounding: float  # cosines nearer than this look alike in the precision of points
+    def __init__(self, gradients: np.ndarray):
+        self.points = np.ascontiguousarray(check_features(gradients, "gradients"))
+        n, d = self.points.shape
+        self.target, self.lengths = np.zeros(d), np.zeros(n)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, n, N_ROWS):
+                wide = self.points[start : start + N_ROWS].astype(np.float64)
+                self.target += wide.sum(axis=0)
+                self.lengths[start : start + N_ROWS] = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+            largest = np.abs(self.lengths).max() * n
+            if not largest**2 < np.inf:
+                raise StudyError("gradients are too large: their squares overflow; scale them")
+        if np.linalg.norm(self.target) <= np.sqrt(d) * np.finfo(np.float64).eps * largest:
+            self.target[:] = 0  # what is left of a sum that cancels is rounding
+        self.rounding = 4 * np.sqrt(d) * float(np.finfo(self.points.dtype).eps)  # of cosines
 
+    def best(self, residual: np.ndarray, closed: list[int]) -> int | None:
+        """Return the row with the largest inner product with the residual; None if none helps.
 
-def _space(points: np.ndarray, ridge: float) -> _Space:
-    """Measure the gradients (n, d)."""
-    n, d = points.shape
-    scale = float(max(points.max(), -points.min())) or 1.0
-    target, lengths = np.zeros(d), np.empty(n)
-    for rows, wide in _blocks(points):
-        wide /= scale
-        target += wide.sum(axis=0)
-        lengths[rows] = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-    if np.linalg.norm(target) <= n * np.sqrt(d) * np.finfo(np.float64).eps:
-        target[:] = 0  # what is left of a sum that cancels is rounding
-    rounding = 4 * np.sqrt(d) * float(np.finfo(points.dtype).eps)
-    return _Space(points, lengths * scale, target, scale, ridge / scale**2, rounding)
+        A scan in the precision of the points leaves those that may be largest; float64, summed
+        row by row so that equal rows have equal values, decides.
+        """
+        unit = residual / np.linalg.norm(residual)
+        values = (self.points @ unit.astype(self.points.dtype)).astype(np.float64)
+        values[closed] = -np.inf
+        slack = self.rounding * self.lengths
+        near = np.flatnonzero(values + slack >= (values - slack).max())
+        exact = (self.points[near] * unit).sum(axis=1)
+        exact[np.isneginf(values[near]) | (exact <= LEAST_COSINE * self.lengths[near])] = -np.inf
+        row = int(near[exact.argmax()])
+        return row if exact.max() > 0 else None
 
-
-def _blocks(points: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the rows (n, d) as float64 copies, a block at a time."""
-    n_rows = max(1, BLOCK_CELLS // points.shape[1])
-    for start in range(0, len(points), n_rows):
-        rows = slice(start, start + n_rows)
-        yield rows, points[rows].astype(np.float64)
-
-
-@dataclass
-class _Trace:
-    """What happened on the way, and why it ended."""
-
-    residuals: list[float]  # relative, one more than there were steps
-    n_removed: int = 0
-    message: str = ""
-    is_proven: bool = False  # whether no rows and weights do better
-
-    def end(self, message: str, is_proven: bool = True) -> "_Trace":
-        """Note why it ended."""
-        self.message, self.is_proven = message, is_proven
-        return self
+    def correlations(self, direction: np.ndarray) -> np.ndarray:
+        """Return the inner product of every row with a direction (d,), in float64, shape (n,)."""
+        parts = range(0, len(self.points), N_ROWS)
+        return np.concatenate(
+            [(self.points[s : s + N_ROWS] * direction).sum(axis=1) for s in parts]
+        )
 
 
-def _pursue(space: _Space, active: ActiveSet, k: int, tolerance: float) -> _Trace:
-    """Add rows to the active set until a rule stops it."""
-    length = float(np.linalg.norm(space.target))
-    trace, barred = _Trace([1.0 if length else 0.0]), []
-    if not length:
-        return trace.end("the gradients sum to zero")
-    while trace.residuals[-1] > tolerance:
-        if active.size == k:
-            return trace.end(f"stopped at k = {k} rows", is_proven=False)
-        if active.size == active.most:
-            is_small = trace.residuals[-1] <= TOLERANCE
-            return trace.end("as many rows as dimensions", is_proven=is_small)
-        if len(barred) > PATIENCE:
-            return trace.end("rounding hides what further rows would add", is_proven=False)
-        row = _best_row(space, active, barred)
-        if row is None:
-            return trace.end("no other row can shorten the residual")
-        before = active.objective
-        trace.n_removed += active.add(row, space.points[row].astype(np.float64) / space.scale)
-        # Rounding alone can make it no better; the row then waits until another one helps.
-        barred = [*barred, row] if active.objective >= before else []
-        trace.residuals.append(float(np.linalg.norm(active.residual)) / length)
-    # With a ridge, other weights may still be shorter.
-    message = f"the residual is within the tolerance {tolerance:g}"
-    return trace.end(message, is_proven=not space.ridge)
+class _Weighted:
+    """Rows with the weights > 0 that come closest to a target, in order of addition.
 
-
-def _best_row(space: _Space, active: ActiveSet, barred: list[int]) -> int | None:
-    """Return the row with the largest inner product with the residual; None if none is positive.
-
-    A scan in the precision of the points leaves those that may be largest; float64, summed row
-    by row so that equal rows have equal values, decides.
+    Their Gram matrix grows by a row a time. Weights move by Newton steps from the present ones
+    and the residual is computed from the weights, so that rounding does not add up.
     """
-    unit = active.residual / np.linalg.norm(active.residual)
-    closed = np.append(active.numbers, barred).astype(np.int64)
-    values = (space.points @ unit.astype(space.points.dtype)).astype(np.float64)
-    values[closed] = -np.inf
-    slack = space.rounding * space.lengths
-    near = np.flatnonzero(values + slack >= (values - slack).max())
-    exact = (space.points[near] * unit).sum(axis=1)
-    best = exact.argmax()
-    row = int(near[best])
-    if np.isfinite(values[row]) and exact[best] > LEAST_COSINE * space.lengths[row]:
-        return row
-    values = _correlations(space, unit)  # too close to right angles for the quick scan
-    values[closed] = -np.inf
-    values[values <= LEAST_COSINE * space.lengths] = -np.inf
-    return int(values.argmax()) if values.max() > 0 else None
 
+    def __init__(self, target: np.ndarray, ridge: float):
+        self.target, self.ridge = target, ridge
+        self.residual = target.copy()
+        self.rows: list[int] = []
+        self.weights = np.zeros(0)
+        self.points, self.gram = np.zeros((0, len(target))), np.zeros((0, 0))
 
-def _correlations(space: _Space, direction: np.ndarray) -> np.ndarray:
-    """Return the inner product of every row with a direction (d,), in float64, shape (n,)."""
-    values = np.empty(len(space.points))
-    for rows, wide in _blocks(space.points):
-        values[rows] = (wide * direction).sum(axis=1)
-    return values
+    @property
+    def objective(self) -> float:
+        """Squared length of the residual plus ridge times that of the weights."""
+        return float(self.residual @ self.residual + self.ridge * (self.weights @ self.weights))
+
+    def add(self, row: int, point: np.ndarray) -> int:
+        """Put a row (d,) in, find the best weights >= 0, and return how many rows left.
+
+        Source: Lawson & Hanson (1974), chapter 23, steps 6 to 11.
+        """
+        self.points = np.vstack([self.points, point])
+        self.gram = np.pad(self.gram, (0, 1))
+        self.gram[-1] = self.gram[:, -1] = self.points @ point
+        self.gram[-1, -1] += self.ridge
+        self.weights = np.append(self.weights, 0.0)
+        self.rows.append(row)
+        n_before = len(self.rows)
+        while self.rows:
+            step = self._step()
+            falling = np.flatnonzero(self.weights + step <= 0)
+            if not len(falling):
+                self.weights += step
+                self.residual = self.target - self.weights @ self.points
+                break
+            # The share of the step at which the first weight reaches 0.
+            shares = -self.weights[falling] / np.minimum(step[falling], -np.finfo(float).tiny)
+            self.weights += shares.min() * step
+            self.weights[falling[shares.argmin()]] = 0
+            stay = self.weights > 0
+            self.rows = [row for row, stays in zip(self.rows, stay, strict=True) if stays]
+            self.weights, self.points = self.weights[stay], self.points[stay]
+            self.gram = self.gram[np.ix_(stay, stay)]
+            self.residual = self.target - self.weights @ self.points
+        return n_before - len(self.rows)
+
+    def _step(self) -> np.ndarray:
+        """Return the Newton step to the best weights of either sign, shape (m,)."""
+        slopes = self.points @ self.residual - self.ridge * self.weights
+        try:
+            factor = linalg.cho_factor(self.gram, lower=True, check_finite=False)
+            return linalg.cho_solve(factor, slopes, check_finite=False)
+        except linalg.LinAlgError:  # rows that are dependent up to rounding
+            return linalg.pinvh(self.gram) @ slopes

@@ -15,8 +15,10 @@ from helpers.checks import (
     check_rng,
     check_squares,
 )
-from helpers.selection.quotas import interleave, per_class
+from helpers.selection.registry import Pool, method
+from helpers.selection.stratify import interleave, per_class
 
+N_CLUSTERS = 10
 FULL_K_MEANS = 50_000  # rows; above, k-means runs on mini-batches
 
 
@@ -51,25 +53,16 @@ def ids(features: np.ndarray, labels: np.ndarray, keep: float, mode: str = "hard
     parts = []
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        ordered = rows[_by_distance(features[rows], farthest_first=mode == "hard")]
+        dist = _squared_distances(features[rows])
+        ordered = rows[np.argsort(-dist if mode == "hard" else dist, kind="stable")]
         # The small step back keeps 0.1 * 30 = 3.0000000000000004 at 3.
         n_kept = math.ceil(keep * len(rows) - 1e-9)
         parts.append(ordered if n_kept >= len(rows) else np.append(ordered[:n_kept], ordered[-1]))
     return interleave(parts)
 
 
-def _by_distance(points: np.ndarray, farthest_first: bool) -> np.ndarray:
-    """Return positions of points (m, d) by distance to their mean; ties keep row order."""
-    dist = _squared_distances(points)
-    return np.argsort(-dist if farthest_first else dist, kind="stable")
-
-
 def _squared_distances(points: np.ndarray) -> np.ndarray:
-    """Return squared distances (m,) of points (m, d) to their mean.
-
-    Raises:
-        ValueError: If they overflow.
-    """
+    """Return squared distances (m,) of points (m, d) to their mean, or raise on overflow."""
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused here
         centred = points - points.mean(axis=0, dtype=np.float64)
         squared = np.einsum("ij,ij->i", centred, centred)
@@ -80,7 +73,7 @@ def _squared_distances(points: np.ndarray) -> np.ndarray:
 def ssp(
     features: np.ndarray,
     k: int,
-    n_clusters: int = 10,
+    n_clusters: int = N_CLUSTERS,
     mode: str = "hard",
     metric: str = "cosine",
     rng: int | np.random.Generator | None = None,
@@ -113,21 +106,15 @@ def ssp(
     k = check_k(k, len(features))
     check_choice(mode, ("hard", "easy"), "mode")
     check_choice(metric, ("cosine", "euclidean"), "metric")
-    n_clusters = _check_clusters(n_clusters, len(features))
+    if isinstance(n_clusters, bool) or not isinstance(n_clusters, Integral):
+        raise StudyError(f"n_clusters must be a whole number, got {n_clusters!r}")
+    if not 1 <= n_clusters <= len(features):
+        raise StudyError(f"n_clusters must lie in 1..{len(features)}, got {n_clusters}")
     if metric == "cosine":
         features = _unit_rows(features)
     seed = 0 if rng is None else int(check_rng(rng).integers(2**31))
-    dist = _to_own_centre(features, *_cluster(features, n_clusters, seed), metric)
+    dist = _to_own_centre(features, *_cluster(features, int(n_clusters), seed), metric)
     return np.argsort(-dist if mode == "hard" else dist, kind="stable")[:k]
-
-
-def _check_clusters(n_clusters: int, n: int) -> int:
-    """Return n_clusters as an int in 1..n."""
-    if isinstance(n_clusters, bool) or not isinstance(n_clusters, Integral):
-        raise StudyError(f"n_clusters must be a whole number in 1..{n}, got {n_clusters!r}")
-    if not 1 <= n_clusters <= n:
-        raise StudyError(f"n_clusters must lie in 1..{n}, got {n_clusters}")
-    return int(n_clusters)
 
 
 def _unit_rows(features: np.ndarray) -> np.ndarray:
@@ -203,3 +190,30 @@ def moderate(features: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
         return np.argsort(np.abs(dist - np.median(dist)), kind="stable")[:share]
 
     return per_class(labels, k, pick)
+
+
+@method("moderate", "Moderate", needs=("features",), family="geometry", by_class=True)
+def pick_moderate(pool: Pool, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Keep what lies at the median distance from its class's centre."""
+    return moderate(pool.features, pool.labels, k)
+
+
+@method("ids", "IDS", needs=("features",), family="geometry", by_class=True)
+def pick_ids(pool: Pool, k: int, rng: np.random.Generator, mode: str = "hard") -> np.ndarray:
+    """Keep k / n of every class, rounded up, by distance, and on top of it a prototype a class."""
+    return ids(pool.features, pool.labels, k / pool.n, mode)
+
+
+@method("ssp", "SSP", needs=("features",), family="geometry")
+def pick_ssp(
+    pool: Pool,
+    k: int,
+    rng: np.random.Generator,
+    n_clusters: int = N_CLUSTERS,
+    mode: str = "hard",
+    metric: str = "cosine",
+) -> np.ndarray:
+    """Rank by distance to the own k-means prototype, without labels."""
+    if n_clusters == N_CLUSTERS:  # nobody's choice, so that a small pool may have fewer
+        n_clusters = min(n_clusters, pool.n)
+    return ssp(pool.features, k, n_clusters, mode, metric, rng)

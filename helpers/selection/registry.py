@@ -1,50 +1,31 @@
-'''The methods every comparison runs, by key.
+'''The methods every comparison runs, by key, and what they see of the examples.
 
-Adding a method takes one function and one line, and it then stands in every comparison
-figure and table. For example, the examples whose class the proxy gets wrong first::
+A method is one file in this folder. For example, the examples whose class the proxy gets wrong
+first::
 
     # helpers/selection/mistakes.py
     """Selection of what the proxy gets wrong."""
     import numpy as np
+    from helpers.selection.registry import method
 
+    @method("mistakes", "Mistakes first", needs=("probs", "labels"), family="scores")
     def mistakes(pool, k, rng):
         """Pick k rows of a Pool, those with the least probable label first."""
         return np.argsort(pool.probs[np.arange(pool.n), pool.labels], kind="stable")[:k]
-
-    # helpers/selection/registry.py: the import, and one line in _METHODS
-    from helpers.selection.mistakes import mistakes
-    Method("mistakes", "Mistakes first", mistakes, ("probs", "labels"), "scores"),
 '''
 
+import importlib
 import inspect
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from typing import get_args
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
-from helpers import StudyError, scores
+from helpers import StudyError
 from helpers.checks import check_k, check_labels
-from helpers.selection import methods
-from helpers.selection.pool import Pool
-
-__all__ = [
-    "FAMILIES",
-    "METHODS",
-    "SOLVED",
-    "Method",
-    "Pool",
-    "answer",
-    "get",
-    "options_of",
-    "select",
-    "ways",
-    "weighted",
-]
-
-SOLVED = ("objective", "bound", "gap", "status")  # what is told of a solver's answer
 
 FAMILIES = {
     "chance": "By chance",
@@ -52,17 +33,113 @@ FAMILIES = {
     "geometry": "By places in feature space",
     "gradients": "By gradients",
 }
+# The order of figures and tables; a method that is not named here comes after these.
+ORDER = (
+    *("random", "random-per-class", "least-confidence", "margin", "entropy", "forgetting"),
+    *("el2n", "ccs", "top", "k-centers", "facility-location", "submodular", "graph-cut", "dpp"),
+    *("moderate", "ids", "ssp", "iqp", "geda", "craig", "grad-match"),
+    *("random-per-quartile", "evenly-spaced", "geda-random"),
+)
+
+Chosen = np.ndarray | tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """What is known of the examples to choose from; fields that no method needs may be None.
+
+    Attributes:
+        labels: Class numbers, shape (n,), within the columns of probs; None where unknown, and
+            reading them is then an error.
+        probs: Proxy softmax, shape (n, c).
+        features: Proxy's last features, shape (n, d).
+        forgetting: Forgetting events, shape (n,), never learned = inf.
+        norms: Gradient norms at epoch 0, shape (n,).
+        correct: Whether the proxy was right, shape (epochs, n) or, at the end, (n,).
+        gradients: One gradient an example, shape (n, m); where None, methods take those of the
+            last layer, in closed form from labels, probs and features.
+        scores: Scores of the user's own, shape (n,), larger = keep first; where None, methods
+            take those of probs.
+        centres: Features of rows outside the pool that cover it already, shape (m, d).
+    """
+
+    labels: np.ndarray | None = field(repr=False)
+    probs: np.ndarray | None = None
+    features: np.ndarray | None = None
+    forgetting: np.ndarray | None = None
+    norms: np.ndarray | None = None
+    correct: np.ndarray | None = None
+    gradients: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    centres: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse arrays of different lengths, and labels that probs have no column for."""
+        if self.labels is None:
+            object.__delattr__(self, "labels")  # so that `__getattr__` sees who reads them
+        elif np.ndim(self.labels) != 1 or not len(self.labels):
+            raise StudyError(f"labels must have shape (n,), got {np.shape(self.labels)}")
+        counts = self._counts()
+        if not counts:
+            raise StudyError("a pool needs one array at least, got none")
+        first = next(iter(counts))
+        for name, n_rows in counts.items():
+            if not n_rows:
+                raise StudyError(f"{name} must have rows, got none")
+            if n_rows != self.n:
+                raise StudyError(f"{name} must have {self.n} rows as {first}, got {n_rows}")
+        if self.has("labels") and np.ndim(self.probs) == 2:
+            _check_columns(np.asarray(self.labels), np.shape(self.probs)[1])
+        if self.centres is not None and np.shape(self.centres)[1:] != np.shape(self.features)[1:]:
+            raise StudyError(
+                f"centres must be as wide as features, got {np.shape(self.centres)} "
+                f"beside {np.shape(self.features)}"
+            )
+
+    @property
+    def n(self) -> int:
+        """Pool size."""
+        return next(iter(self._counts().values()))
+
+    def _counts(self) -> dict[str, int]:
+        return {
+            name: np.shape(values)[-1 if name == "correct" else 0] if np.ndim(values) else 0
+            for name, values in vars(self).items()
+            if name != "centres" and values is not None
+        }
+
+    def __getattr__(self, name: str) -> object:
+        """Say that labels are not known, where a method reads them all the same."""
+        if name == "labels":
+            raise StudyError("labels are needed, which this pool lacks")
+        raise AttributeError(name)
+
+    def has(self, names: str) -> bool:
+        """Say whether a field is there, or one of several: "scores|probs"."""
+        return any(vars(self).get(name) is not None for name in names.split("|"))
+
+
+def _check_columns(labels: np.ndarray, n_classes: int) -> None:
+    if labels.dtype.kind not in "biuf":
+        return  # `check_labels` says so, where labels are read
+    outside = (labels < 0) | (labels >= n_classes)
+    if outside.any():
+        row = int(outside.argmax())
+        raise StudyError(
+            f"labels must lie in 0..{n_classes - 1}, the columns of probs, "
+            f"got {labels[row]} in row {row}"
+        )
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to choose: pick(pool, k, rng, **options) -> row numbers (k,), keep-first order.
+    """A way to choose, as `method` registers it.
 
     Attributes:
         key: Its name in specs, options and file names.
         label: Its name in figures and tables.
-        pick: The function; a weighted method's returns row numbers and weights, (k,) each, a
-            solver's its OptimizeResult.
+        pick: pick(pool, k, rng, **options) -> row numbers (k,), keep-first order; a weighted
+            method's returns row numbers and weights, (k,) each.
         needs: Fields of Pool it reads; "a|b" where either will do.
         family: Which of FAMILIES it is drawn with: by what it looks at.
         compare: Whether it stands in the comparison figures and tables.
@@ -73,7 +150,7 @@ class Method:
 
     key: str
     label: str
-    pick: Callable[..., np.ndarray | tuple[np.ndarray, np.ndarray] | OptimizeResult]
+    pick: Callable[..., Chosen]
     needs: tuple[str, ...] = ()
     family: str = "chance"
     compare: bool = True
@@ -82,56 +159,47 @@ class Method:
     is_weighted: bool = False
 
 
-def _rung(key: str, label: str, pick: Callable[..., np.ndarray]) -> Method:
-    """Return a rung of the ladder to GEDA, left out of the comparisons."""
-    return Method(key, label, pick, ("norms",), "gradients", False, ladder=True, by_class=True)
+METHODS: dict[str, Method] = {}
 
 
-def _score(key: str, label: str, score: Callable[[np.ndarray], np.ndarray]) -> Method:
-    """Return a method that ranks by a score of probabilities."""
-    return Method(key, label, methods.uncertain(score), ("probs",), "scores")
+def method(
+    key: str, label: str, needs: tuple[str, ...] = (), family: str = "chance", **traits: bool
+) -> Callable[[Callable[..., Chosen]], Callable[..., Chosen]]:
+    """Register the function below as a method; the arguments are the attributes of `Method`.
+
+    Raises:
+        ValueError: If needs or family name nothing that there is, or another module's method
+            has the key already.
+    """
+    known = {one.name for one in fields(Pool)}
+    if unknown := set("|".join(needs).split("|")) - known - {""}:
+        raise StudyError(f"needs of {key} must be fields of Pool, got {', '.join(unknown)}")
+    if family not in FAMILIES:
+        raise StudyError(f"family of {key} must be one of {', '.join(FAMILIES)}; got {family!r}")
+
+    def register(function: Callable[..., Chosen]) -> Callable[..., Chosen]:
+        there = METHODS.get(key)
+        if there is not None and there.pick.__module__ != function.__module__:
+            raise StudyError(f"method {key} is registered by {there.pick.__module__} already")
+        METHODS[key] = Method(key, label, function, needs, family, **traits)
+        return function
+
+    return register
 
 
-_METHODS = (
-    Method("random", "Random", methods.random, ladder=True),
-    Method("random-per-class", "Random per class", methods.random_per_class, (),
-           ladder=True, by_class=True),
-    _score("least-confidence", "Least confidence", scores.least_confidence),
-    _score("margin", "Margin", scores.margin),
-    _score("entropy", "Entropy", scores.entropy),
-    Method("forgetting", "Forgetting events", methods.forgetting, ("forgetting",), "scores"),
-    Method("el2n", "EL2N", methods.el2n, ("probs",), "scores", by_class=True),
-    Method("ccs", "Coverage-centric", methods.coverage_centric,
-           ("scores|probs", "scores|labels"), "scores"),
-    Method("top", "Largest score", methods.top, ("scores",), "scores", compare=False),
-    Method("k-centers", "Greedy k-centers", methods.k_centers, ("features",), "geometry"),
-    Method("facility-location", "Facility location", methods.facility_location, ("features",),
-           "geometry"),
-    Method("submodular", "Coverage + diversity", methods.coverage_diversity, ("features",),
-           "geometry", compare=False),
-    Method("graph-cut", "Graph cut", methods.graph_cut, ("features",), "geometry", compare=False),
-    Method("dpp", "k-DPP", methods.dpp, ("features",), "geometry"),
-    Method("moderate", "Moderate", methods.moderate, ("features",), "geometry", by_class=True),
-    Method("ids", "IDS", methods.ids, ("features",), "geometry", by_class=True),
-    Method("ssp", "SSP", methods.ssp, ("features",), "geometry"),
-    Method("iqp", "LP + truncated power", methods.iqp, ("scores|probs", "features"), "geometry"),
-    Method("geda", "GEDA", methods.geda, ("norms",), "gradients", by_class=True),
-    Method("craig", "CRAIG", methods.craig, ("gradients|probs", "gradients|features"),
-           "gradients", by_class=True, is_weighted=True),
-    Method("grad-match", "GRAD-MATCH", methods.grad_match,
-           ("gradients|probs", "gradients|features"), "gradients", by_class=True,
-           is_weighted=True),
-    _rung("random-per-quartile", "Random per quartile", methods.random_per_quartile),
-    _rung("evenly-spaced", "Evenly spaced", methods.evenly_spaced),
-    _rung("geda-random", "GEDA, random in bins", methods.geda_random),
-)  # fmt: skip
-METHODS: dict[str, Method] = {method.key: method for method in _METHODS}
+def discover(folders: Iterable[str], package: str) -> None:
+    """Import every module in the folders, then sort METHODS by ORDER, other keys last."""
+    for module in pkgutil.iter_modules(folders):
+        importlib.import_module(f"{package}.{module.name}")
+    place = {key: number for number, key in enumerate(ORDER)}
+    entries = sorted(METHODS.items(), key=lambda entry: place.get(entry[0], len(ORDER)))
+    METHODS.clear()
+    METHODS.update(entries)
 
 
 def options_of(method_key: str) -> tuple[str, ...]:
     """Return the names of the options a method takes."""
-    parameters = inspect.signature(get(method_key).pick).parameters
-    return tuple(parameters)[3:]
+    return tuple(inspect.signature(get(method_key).pick).parameters)[3:]
 
 
 def ways(method_key: str, options: dict[str, object]) -> list[set[str]]:
@@ -156,26 +224,27 @@ def get(method_key: str) -> Method:
 def _check_type(name: str, value: object, annotation: object) -> None:
     """Raise unless an option's value is of an annotated type; a whole number is a float too."""
     types = get_args(annotation) or (annotation,)
+    if inspect.Parameter.empty in types:
+        return
     allowed = types + (int,) if float in types else types
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in types):
         names = " or ".join("None" if kind is type(None) else kind.__name__ for kind in types)
         raise StudyError(f"option {name} must be {names}, got {value!r}")
 
 
-def _check_options(method: Method, options: dict[str, object]) -> None:
-    """Raise unless every option is one of the method's and of its type."""
-    valid = options_of(method.key)
+def _check_options(entry: Method, options: dict[str, object]) -> None:
+    valid = options_of(entry.key)
     for name, value in options.items():
         if name not in valid:
             known = f"its options are {', '.join(valid)}" if valid else "it takes none"
-            raise StudyError(f"{method.key} has no option {name!r}; {known}")
-        _check_type(name, value, inspect.signature(method.pick).parameters[name].annotation)
+            raise StudyError(f"{entry.key} has no option {name!r}; {known}")
+        _check_type(name, value, inspect.signature(entry.pick).parameters[name].annotation)
 
 
-def weighted(
+def pick(
     method_key: str, pool: Pool, k: int, seed: int, **options: object
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Choose k examples of a pool by a registered method, with its weights.
+    """Choose k examples of a pool by a registered method.
 
     Args:
         method_key: A key of METHODS.
@@ -195,38 +264,14 @@ def weighted(
     Raises:
         ValueError: If the method, an option, k, or an array of the pool is invalid or missing.
     """
-    return answer(method_key, pool, k, seed, **options)[:2]
-
-
-def answer(
-    method_key: str, pool: Pool, k: int, seed: int, **options: object
-) -> tuple[np.ndarray, np.ndarray | None, dict[str, object]]:
-    """Choose as `weighted` does, and say of a solver's answer how good it is.
-
-    Returns:
-        Row numbers and weights as `weighted` has them, and SOLVED by name, empty where the
-        method is no solver.
-
-    Raises:
-        ValueError: As `weighted`.
-    """
-    method = get(method_key)
-    _check_options(method, options)
-    for name in method.needs:
+    entry = get(method_key)
+    _check_options(entry, options)
+    for name in entry.needs:
         if not pool.has(name):
             wanted = name.replace("|", " or ")
             raise StudyError(f"{method_key} needs {wanted}, which this pool lacks")
-    if method.by_class:
+    if entry.by_class:
         check_labels(pool.labels)
-    k = check_k(k, pool.n)
-    chosen = method.pick(pool, k, np.random.default_rng(seed), **options)
-    facts: dict[str, object] = {}
-    if isinstance(chosen, OptimizeResult):
-        facts, chosen = {name: chosen.get(name) for name in SOLVED}, chosen.indices
-    rows, weights = chosen if method.is_weighted else (chosen, None)
-    return np.asarray(rows, dtype=np.int64), weights, facts
-
-
-def select(method_key: str, pool: Pool, k: int, seed: int, **options: object) -> np.ndarray:
-    """Choose k examples of a pool by a registered method: the row numbers of `weighted`."""
-    return weighted(method_key, pool, k, seed, **options)[0]
+    chosen = entry.pick(pool, check_k(k, pool.n), np.random.default_rng(seed), **options)
+    rows, weights = chosen if entry.is_weighted else (chosen, None)
+    return np.asarray(rows, dtype=np.int64), weights

@@ -3,7 +3,8 @@
 import numpy as np
 
 from helpers.checks import check_k, check_rng
-from helpers.selection.quotas import per_class
+from helpers.selection.registry import Pool, method
+from helpers.selection.stratify import per_class
 
 
 def random(n: int, k: int, rng: int | np.random.Generator) -> np.ndarray:
@@ -42,3 +43,15 @@ def random_per_class(labels: np.ndarray, k: int, rng: int | np.random.Generator)
     """
     rng = check_rng(rng)
     return per_class(labels, k, lambda rows, share: random(len(rows), share, rng))
+
+
+@method("random", "Random", ladder=True)
+def pick_random(pool: Pool, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw k rows."""
+    return random(pool.n, k, rng)
+
+
+@method("random-per-class", "Random per class", ladder=True, by_class=True)
+def pick_random_per_class(pool: Pool, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw k rows with every class in its proportion."""
+    return random_per_class(pool.labels, k, rng)

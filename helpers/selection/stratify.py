@@ -1,4 +1,4 @@
-"""How many examples each class may send, and the merge of what the classes sent."""
+"""Shares of classes by largest remainder, and the merge of what was chosen inside them."""
 
 from collections.abc import Callable, Sequence
 
