@@ -68,7 +68,7 @@ def _of_photographs() -> tuple[Recipe, Recipe]:
         which it follows, has the rest: 90 epochs, a tenth at 30, 60 and 80, decay 1e-4, crops as
         Szegedy et al. 2015 and a test image of 224 of 256 pixels.
 
-    Note: images are kept at no more than 224 pixels a side (`helpers.data.pixels`), so that the
+    Note: images are kept at no more than 224 pixels a side (`helpers.data.images`), so that the
         test image is 7/8 of that and enlarged.
     """
     imagenet = Recipe(

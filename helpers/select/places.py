@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import StudyError
-from helpers.data import folders, names, parquet, splitting, text
+from helpers import StudyError, data
+from helpers.data import names
 from helpers.select import outputs
 
 
@@ -51,24 +51,12 @@ def places_of(name: str) -> Places:
     Raises:
         StudyError: If the name of a file holds a line break, which no list of files can hold.
     """
-    base, rows = names.parse(name)
-    kind, _, path = base.partition(":")
-    if kind == "folder":
-        files = folders.train_files(name, Path(path), rows)
-        broken = next((file for file in files if "\n" in file or "\r" in file), None)
+    origin = data.load(name).origin
+    if origin.files:
+        broken = next((file for file in origin.files if "\n" in file or "\r" in file), None)
         if broken is not None:
             raise StudyError(f"expected names of files without line breaks, got {broken!r}")
-        return Places("file", tuple(files), not folders.is_split(Path(path)))
-    if kind in ("parquet", "text") and Path(path).is_file():
-        kept = _training_rows(kind, name, Path(path), rows)
-        return Places("source_row", tuple(map(str, kept.tolist())), True)
+        return Places("file", origin.files, origin.held_out)
+    if origin.held_out or origin.broken:
+        return Places("source_row", tuple(map(str, origin.rows.tolist())), origin.held_out)
     return Places()
-
-
-def _training_rows(kind: str, name: str, file: Path, rows: tuple[int, int] | None) -> np.ndarray:
-    """Return which rows of a single file were left for training, ascending, shape (n,)."""
-    if kind == "text":
-        return text.encoded(name, file, rows)[0]["train"].rows
-    labels = parquet.read_labels(file)
-    is_test = splitting.held_out(name, labels, [str(row) for row in range(len(labels))], parts=5)
-    return np.flatnonzero(~is_test)[: rows[0] if rows else None]
