@@ -24,7 +24,7 @@ from helpers import (
     select_files,
     specs,
 )
-from helpers.data import folders, names, parquet, splitting, text
+from helpers.data import names
 from helpers.profiles import ROOT
 from helpers.selection import registry
 from helpers.store import Result, Store
@@ -134,27 +134,20 @@ def sources(dataset: data.Dataset) -> tuple[str, list[str]]:
     """Say where the training rows of a data set come from; the path in its name is absolute.
 
     Returns:
-        "file" with the path of every row inside the folder, "source_row" with its row number in
-        the single file that was split, or "" and nothing where row numbers say it already.
+        "file" with the path of every row inside the folder, "source_row" with its row number in a
+        file that was split or has broken rows, or "" and nothing where row numbers say it already.
 
     Raises:
         StudyError: If the name of a file holds a line break, which no list of files can hold.
     """
-    name = dataset.name
-    base, rows = names.parse(name)
-    kind, _, path = base.partition(":")
-    if kind == "folder":
-        files = folders.train_files(name, Path(path), rows)
-        if broken := [file for file in files if {"\n", "\r"} & {*file}]:
-            raise StudyError(f"expected names of files without line breaks, got {broken[0]!r}")
-        return "file", files
-    if not (names.is_path(base) and Path(path).is_file()):
-        return "", []
-    if kind == "text":
-        kept = text.encoded(name, Path(path), rows)[0]["train"].rows
-    else:
-        kept = splitting.rows_by_hash(name, parquet.read_labels(Path(path)))["train"]
-    return "source_row", [str(row) for row in kept[: rows[0] if rows else None]]
+    origin = dataset.origin
+    if broken := [file for file in origin.files if {"\n", "\r"} & {*file}]:
+        raise StudyError(f"expected names of files without line breaks, got {broken[0]!r}")
+    if origin.files:
+        return "file", list(origin.files)
+    if origin.held_out or origin.broken:
+        return "source_row", [str(row) for row in origin.rows]
+    return "", []
 
 
 def per_class(dataset: data.Dataset, rows: np.ndarray) -> pd.DataFrame:

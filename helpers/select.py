@@ -21,6 +21,7 @@ from typing import Any, get_args
 import numpy as np
 
 from helpers import StudyError, arguments, config, data, own_data, scores, select_files, specs
+from helpers.data import names
 from helpers.selection import registry
 
 SHAPES = {
@@ -32,7 +33,15 @@ SHAPES = {
     "norms": "(n,): gradient norms",
     "correct": "(epochs, n): 0 or 1; in .parquet, a list of epochs a row",
 }
-OF_PROXIES = ("proxy", "recipe", "epochs", "proxies", "device", "report")  # go with --data only
+OF_PROXIES = (
+    "proxy",
+    "recipe",
+    "epochs",
+    "proxies",
+    "device",
+    "report",
+    "skip_broken",
+)  # go with --data only
 TYPES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false",
          NoneType: "none"}  # fmt: skip
 WORDS = {"none": (NoneType, None), "true": (bool, True), "false": (bool, False)}
@@ -77,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--proxies", type=whole(1), metavar="N",
         help="proxies whose rankings are combined, seeds from --seed upwards (default: 1)")
     add("--device", type=arguments.device, help="auto, cpu, cuda or mps (default: auto)")
+    add("--skip-broken", action="store_const", const=True, help="leave out images that cannot be read")
     add("--report", metavar="FILE", help="the page, FILE.html (default: page.html in the folder)")
     add = parser.add_argument_group("from arrays: nothing is trained").add_argument
     for name, shape in SHAPES.items():
@@ -153,7 +163,9 @@ def run(args: argparse.Namespace) -> int:
     given = {name: source for name in SHAPES if (source := getattr(args, name))}
     proxies = [name for name in OF_PROXIES if getattr(args, name) is not None]
     if wrong := [*given] if args.data else proxies:
-        raise StudyError(f"--{wrong[0]} {'is no flag beside' if args.data else 'needs'} --data")
+        raise StudyError(
+            f"--{wrong[0].replace('_', '-')} {'is no flag beside' if args.data else 'needs'} --data"
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -243,7 +255,8 @@ def _from_data(
 ) -> select_files.Answer:
     """Train the proxies that are not stored, let the method choose, and draw the page."""
     try:
-        name = data.resolve(own_data.absolute(args.data))
+        name = own_data.absolute(args.data)
+        name = data.resolve(names.with_option(name, "skip_broken") if args.skip_broken else name)
         dataset = data.load(name)
         column, places = own_data.sources(dataset)
     except StudyError as error:
@@ -255,7 +268,7 @@ def _from_data(
     out = args.out or _default_out(name, method.key, k)
     out = select_files.check_out(out, asked, [], args.force)
     report = select_files.check_report(args.report, out, args.force)
-    args.data, args.keep, args.k = name, None, k
+    args.data, args.keep, args.k, args.skip_broken = name, None, k, None
     n_test = len(dataset.test_labels)
     print(f"data: {own_data.printable(repr(dataset))}; the {n_test:,} only test the proxy")
     proxies = [f"{specs.describe(run)}, recipe {run.recipe}" for run in chosen.of]

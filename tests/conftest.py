@@ -35,9 +35,9 @@ def _own_store(tmp_path, monkeypatch):
 @pytest.fixture
 def only_own_data(monkeypatch):
     """A test loads afresh and sees no data but its own."""
-    from helpers.data import loading
+    from helpers import data
 
     monkeypatch.delenv("STUDY_DATA", raising=False)
-    loading._load.cache_clear()
+    data._load.cache_clear()
     yield
-    loading._load.cache_clear()
+    data._load.cache_clear()

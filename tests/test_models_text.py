@@ -323,7 +323,7 @@ def test_gradients_an_example_add_up_to_the_whole(dataset):
 
 
 def test_fasttext_selects_for_vdcnn(tmp_path, monkeypatch):
-    monkeypatch.setattr(data.loading, "DEFAULT_ROOT", tmp_path)
+    monkeypatch.setattr(data.names, "DEFAULT_ROOT", tmp_path)
     for split, n in (("train", 80), ("test", 20)):
         with (tmp_path / f"{split}.csv").open("w", newline="") as out:
             csv.writer(out).writerows(zip(made(n, 3)[1] + 1, made(n, 3)[0], strict=True))

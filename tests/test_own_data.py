@@ -19,6 +19,7 @@ from scipy.stats import hypergeom
 
 from helpers import compute, data, own_data, readings, results, scores, select
 from helpers.__main__ import main
+from helpers.data import names
 from helpers.data.text import as_rows
 from helpers.selection import registry
 from helpers.store import Store
@@ -58,7 +59,7 @@ def here(tmp_path, monkeypatch, shared):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("STUDY_STORE", str(shared))
-    monkeypatch.setattr(data.loading, "DEFAULT_ROOT", tmp_path / "raw")
+    monkeypatch.setattr(names, "DEFAULT_ROOT", tmp_path / "raw")
     return tmp_path / "here"
 
 
@@ -105,7 +106,7 @@ def test_a_folder_becomes_rows_files_record_and_page(here, digits, capsys, monke
     run = Store().read(found["proxies"][0]["key"])
     assert found["proxies"][0]["test_acc"] == run.metrics["test_acc"]
     pool = compute.pool_of([run], dataset.train_labels, np.arange(dataset.n))
-    assert rows.tolist() == registry.select("forgetting", pool, 120, 0).tolist()
+    assert rows.tolist() == registry.pick("forgetting", pool, 120, 0)[0].tolist()
     files = (out / "files.txt").read_text().splitlines()
     assert pd.read_csv(out / "rows.csv")["file"].tolist() == files
     for row, file in zip(rows[:20], files, strict=False):

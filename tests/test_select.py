@@ -16,7 +16,7 @@ import pytest
 from helpers import arguments, scores, select, select_files
 from helpers.__main__ import main
 from helpers.selection import registry
-from helpers.selection.pool import Pool
+from helpers.selection.registry import Pool
 
 N = 30
 
@@ -102,7 +102,7 @@ def test_every_format_gives_the_answer_of_the_registry(folder, capsys):
         pairs = line.split(" --option ")[1:]
         options = select._options(registry.get(method), pairs)
         k = 15 if method == "ids" else n_kept
-        rows, weights = registry.weighted(method, Pool(**{"labels": None} | given), k, 3, **options)
+        rows, weights = registry.pick(method, Pool(**{"labels": None} | given), k, 3, **options)
         for i, source in enumerate(("{}.npy", "a.npz:{}", "t.parquet:{}")):
             text = line.format(**{name: source.format(name) for name in select.SHAPES})
             out = f"{method}-{len(pairs)}-{i}"

@@ -1,14 +1,18 @@
-"""Decoded images and texts on disk: `.npy` files that are opened as memory maps.
+"""Decoded images and texts on disk: a folder a data set, its arrays opened as memory maps.
 
-A file name holds the place it was decoded from, a stamp of the source files and the CRC-32 of the
-bytes, so a stale or damaged file is seen and decoded again. Without room or right to write, the
-study goes on without a cache.
+A folder's name holds the place the data were decoded from and a stamp of the source files; it is
+written beside and renamed into place, so that a kill or a second process leaves none half-made.
+`facts.json` holds the CRC-32 of each array: a damaged one is seen and decoded again. Without room
+or right to write, the study goes on without a cache.
 """
 
 import contextlib
 import hashlib
+import json
 import os
+import shutil
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,7 +20,12 @@ from pathlib import Path
 import numpy as np
 
 # Raise it when decoding changes its meaning: old files are then left aside.
-REVISION = 1
+REVISION = 2
+DAY_S = 86_400
+
+Arrays = dict[str, np.ndarray]
+# (split, shape of a row, arrays of some rows each): takes a split
+Write = Callable[[str, tuple[int, ...], Iterator[np.ndarray]], None]
 
 
 def stamp(files: Iterable[Path]) -> str:
@@ -24,111 +33,106 @@ def stamp(files: Iterable[Path]) -> str:
     digest = hashlib.sha256(f"revision {REVISION}".encode())
     for file in files:
         status = file.stat()
-        digest.update(f"{file}:{status.st_size}:{status.st_mtime_ns};".encode())
+        line = f"{file}:{status.st_size}:{status.st_mtime_ns};"
+        digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 
 def place(name: str, path: Path) -> str:
     """File name prefix of a data set: readable name, then a hash of where it lies."""
     readable = "".join(sign if sign.isalnum() else "-" for sign in path.stem)[:40]
-    digest = hashlib.sha256(f"{path}:{name}".encode()).hexdigest()[:12]
-    return f"{readable}-{digest}"
+    key = f"{path}:{name}".encode(errors="surrogateescape")
+    return f"{readable}-{hashlib.sha256(key).hexdigest()[:12]}"
 
 
-def read(folder: Path, prefix: str, split: str, n: int) -> np.ndarray | None:
-    """Open a cached split.
-
-    Args:
-        folder: Folder of the cache.
-        prefix: `place` and `stamp`, joined by a dash.
-        split: "train", "test" or "valid".
-        n: Rows expected.
-
-    Returns:
-        Read-only memory map, uint8, shape (n, C, H, W) or (n, T); None if there is none or it is
-        damaged (a damaged file is removed).
-    """
-    for file in sorted(folder.glob(f"{prefix}-{split}-*.npy")):
-        try:
-            array = np.load(file, mmap_mode="r", allow_pickle=False)
-            intact = array.dtype == np.uint8 and array.ndim in (2, 4) and len(array) == n
-            if intact and file.stem.endswith(f"-{_crc([array]):08x}"):
-                return array
-        except (OSError, ValueError, EOFError):
-            pass
-        with contextlib.suppress(OSError):
-            file.unlink()
-    return None
-
-
-def write(
-    folder: Path,
-    prefix: str,
-    split: str,
-    shape: tuple[int, ...],
-    batches: Callable[[], Iterator[np.ndarray]],
-) -> np.ndarray:
-    """Decode a split into the cache, batch by batch, and open it.
+def decoded(
+    folder: Path, where: str, stamp: str, decode: Callable[[Write], dict]
+) -> tuple[Arrays, dict]:
+    """Open a decoded data set, or decode it.
 
     Args:
         folder: Folder of the cache, made if need be.
-        prefix: As in `read`.
-        split: As in `read`.
-        shape: (n, C, H, W), or (n, T) for texts.
-        batches: Starts the decoding; yields uint8 arrays of b of the rows.
+        where: `place` of the source.
+        stamp: `stamp` of the source as it is now; what was decoded from older files is removed.
+        decode: Writes every split and returns facts, which JSON can hold, to be kept with them.
 
     Returns:
-        uint8 of that shape: a read-only memory map, or an array in memory where the disk is
-        full or cannot be written.
+        uint8 arrays by split, memory maps or in memory where nothing can be written; the facts.
     """
+    target = folder / f"{where}-{stamp}"
+    if found := _read(target):
+        return found
     try:
-        file = _write_file(folder, f"{prefix}-{split}", shape, batches())
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as beside:
+            crcs: dict[str, int] = {}
+            facts = decode(lambda *split: crcs.update({split[0]: _write(Path(beside), *split)}))
+            content = json.dumps({"crcs": crcs, "facts": facts})
+            Path(beside, "facts.json").write_text(content, encoding="utf-8")
+            os.chmod(beside, 0o755)
+            with contextlib.suppress(OSError):  # another process was first
+                os.rename(beside, target)
+            os.makedirs(beside, exist_ok=True)  # for the context manager to remove
+        _tidy(folder, where, target)
+        if found := _read(target):
+            return found
     except OSError:
-        return np.concatenate(list(batches()))
+        pass
+    arrays: Arrays = {}
+
+    def keep(split: str, shape: tuple[int, ...], batches: Iterator[np.ndarray]) -> None:
+        arrays[split] = np.concatenate([np.empty((0, *shape), np.uint8), *batches])
+
+    facts = decode(keep)
+    return arrays, facts
 
 
-def remove_stale(folder: Path, where: str, current: str) -> None:
-    """Remove what was decoded from older versions of the same source.
-
-    Args:
-        folder: Folder of the cache.
-        where: `place` of the source.
-        current: `stamp` of the source as it is now.
-    """
-    for file in folder.glob(f"{where}-*.npy"):
-        if not file.name.startswith(f"{where}-{current}-"):
-            with contextlib.suppress(OSError):
-                file.unlink()
-
-
-def _write_file(
-    folder: Path, stem: str, shape: tuple[int, ...], batches: Iterator[np.ndarray]
-) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=folder, suffix=".part")
+def _read(target: Path) -> tuple[Arrays, dict] | None:
+    """Open a folder; None if there is none or it is damaged (it is removed)."""
+    if not target.is_dir():
+        return None
     try:
-        # Plain writes: a memory map on a full disk would kill the process instead of raising.
-        with os.fdopen(handle, "wb") as out:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(out, header)
-            crc = _crc(_written(out, batches))
-        target = folder / f"{stem}-{crc:08x}.npy"
-        os.replace(beside, target)
-        return target
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
+        content = json.loads((target / "facts.json").read_text(encoding="utf-8"))
+        arrays = {}
+        for split, crc in content["crcs"].items():
+            arrays[split] = np.load(target / f"{split}.npy", mmap_mode="r", allow_pickle=False)
+            if zlib.crc32(arrays[split].data) != crc:
+                raise ValueError(f"{split} is damaged")
+        return arrays, content["facts"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+        shutil.rmtree(target, ignore_errors=True)
+        return None
 
 
-def _written(out, batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    for batch in batches:
-        out.write(np.ascontiguousarray(batch).data)
-        yield batch
-
-
-def _crc(arrays: Iterable[np.ndarray]) -> int:
-    crc = 0
-    for array in arrays:
-        crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
+def _write(folder: Path, split: str, shape: tuple[int, ...], batches: Iterator[np.ndarray]) -> int:
+    """Write the rows of a split and return their CRC-32."""
+    crc = n = 0
+    # Plain writes: a memory map on a full disk would kill the process instead of raising.
+    with open(folder / f"{split}.npy", "wb") as out:
+        _header(out, (0, *shape))
+        for batch in batches:
+            raw = np.ascontiguousarray(batch).data
+            out.write(raw)
+            crc, n = zlib.crc32(raw, crc), n + len(batch)
+        out.seek(0)
+        _header(out, (n, *shape))  # as long as the first: NumPy leaves room for a growing n
     return crc
+
+
+def _header(out, shape: tuple[int, ...]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, header)
+
+
+def _tidy(folder: Path, where: str, target: Path) -> None:
+    """Remove what was decoded from older versions of the source, and what a kill left."""
+    old = [path for path in folder.glob(f"{where}-*") if path != target]
+    for path in folder.glob(".part-*"):
+        with contextlib.suppress(OSError):
+            old += [path] * (time.time() - path.stat().st_mtime > DAY_S)
+    for path in old:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,12 +1,34 @@
-"""The data set every other room works on, and what must hold for its arrays."""
+"""The data set that all other parts work on, and how its rows are split and labelled."""
 
 import hashlib
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from helpers import StudyError
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where the training rows come from and what was met on the way; not in the fingerprint.
+
+    Attributes:
+        rows: Number of each training row in its source, shape (n,): in the file, or among the
+            files of a folder in hash order; broken ones count. None without a source.
+        files: File of each training row, inside the folder; empty where there are none.
+        held_out: Whether the source has no test rows, so that a part of each class was set aside.
+        notes: What was guessed and what was passed over, one text each.
+        broken: Images that were left out, by name.
+    """
+
+    rows: np.ndarray | None = None
+    files: tuple[str, ...] = ()
+    held_out: bool = False
+    notes: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,6 +48,7 @@ class Dataset:
         class_names: One name a class, in the order of the labels.
         valid_inputs: As train_inputs, or None.
         valid_labels: int64, shape (n_valid,), or None.
+        origin: Where the training rows come from.
 
     Raises:
         StudyError: If shapes or types are wrong, a label is out of range, the training rows hold
@@ -40,14 +63,15 @@ class Dataset:
     class_names: tuple[str, ...]
     valid_inputs: np.ndarray | None = None
     valid_labels: np.ndarray | None = None
+    origin: Origin = field(default_factory=Origin)
 
     def __post_init__(self) -> None:
         """Check every split and hold its arrays as read-only views."""
         for split, inputs, labels in self._splits():
             check_inputs(self.name, split, inputs, len(labels), self.train_inputs.shape[1:])
             check_labels(self.name, split, labels, self.class_names)
-        for field in ("train", "test", "valid"):
-            for array_name in (f"{field}_inputs", f"{field}_labels"):
+        for part in ("train", "test", "valid"):
+            for array_name in (f"{part}_inputs", f"{part}_labels"):
                 if (array := getattr(self, array_name)) is not None:
                     view = array.view()  # the caller's own array stays writable
                     view.setflags(write=False)
@@ -108,18 +132,7 @@ class Dataset:
 
 
 def check_inputs(name: str, split: str, inputs: np.ndarray, n: int, shape: tuple[int, ...]) -> None:
-    """Check the images or texts of one split.
-
-    Args:
-        name: Data set, for the message.
-        split: "training", "test" or "validation".
-        inputs: Expected uint8, shape (n, C, H, W) or (n, T).
-        n: Number of labels.
-        shape: (C, H, W) or (T,) of the training rows.
-
-    Raises:
-        StudyError: If type, rank or shape are wrong.
-    """
+    """Check the images or texts of one split: uint8, shape (n, *shape), in one of two layouts."""
     if inputs.dtype != np.uint8 or inputs.ndim not in (2, 4):
         raise StudyError(
             f"{name}: {split} inputs must be uint8, images (n, C, H, W) or texts (n, T), "
@@ -151,27 +164,20 @@ def check_labels(name: str, split: str, labels: np.ndarray, class_names: tuple[s
         )
     if not len(labels):
         raise StudyError(f"{name}: there are no {split} rows, expected at least one")
-    _check_range(name, split, labels, len(class_names))
-    if split == "training":
-        _check_every_class(name, labels, class_names)
-
-
-def _check_range(name: str, split: str, labels: np.ndarray, n_classes: int) -> None:
+    n_classes = len(class_names)
     wrong = np.flatnonzero((labels < 0) | (labels >= n_classes))
     if len(wrong):
         raise StudyError(
             f"{name}: {split} row {wrong[0]} has label {labels[wrong[0]]}, "
             f"expected class indices 0..{n_classes - 1}"
         )
-
-
-def _check_every_class(name: str, labels: np.ndarray, class_names: tuple[str, ...]) -> None:
-    counts = np.bincount(labels, minlength=len(class_names))
+    if split != "training":
+        return
+    counts = np.bincount(labels, minlength=n_classes)
     if np.count_nonzero(counts) < 2:
-        only = class_names[int(counts.argmax())]
         raise StudyError(
-            f"{name}: all {len(labels)} training rows are of one class ({only!r}), "
-            "expected at least two classes"
+            f"{name}: all {len(labels)} training rows are of one class "
+            f"({class_names[int(counts.argmax())]!r}), expected at least two classes"
         )
     if not counts.all():
         empty = int(counts.argmin())
@@ -179,3 +185,167 @@ def _check_every_class(name: str, labels: np.ndarray, class_names: tuple[str, ..
             f"{name}: class {class_names[empty]!r} (label {empty}) has no rows among the "
             f"{len(labels)} training rows, expected at least one row of every class"
         )
+
+
+# What a reader hands to `load`
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One split before it is decoded.
+
+    Attributes:
+        labels: int64 class indices, shape (n,).
+        rows: Numbers of the rows in their source, int64, shape (n,).
+        items: Starts an iteration over the n texts, or over (name, path or bytes) of n images.
+    """
+
+    labels: np.ndarray
+    rows: np.ndarray
+    items: Callable[[], Iterator]
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """A data set before it is decoded: "train", "test", perhaps "valid"; the rest as `Origin`."""
+
+    splits: dict[str, Split]
+    class_names: tuple[str, ...]
+    held_out: bool
+    notes: tuple[str, ...]
+    files: tuple[str, ...] = ()
+
+
+# Splits: the same on every machine, whatever the seed
+
+
+def split_of(name: str) -> str | None:
+    """Read the name of a folder or file as a split: "train", "test", "valid", or None."""
+    kinds = {
+        "train": ("train", "training", "trn"),
+        "test": ("test", "testing", "tst"),
+        "valid": ("val", "valid", "validation", "dev", "development", "eval", "evaluation"),
+    }
+    key = "".join(sign for sign in name.casefold() if sign.isalpha())
+    for end in ("set", "split", "data", "images", "imgs"):
+        key = key.removesuffix(end) or key
+    return next((kind for kind, names in kinds.items() if key in names), None)
+
+
+def assigned(name: str, there: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Say which folder or file name is which split, given `split_of` each.
+
+    Returns:
+        Split -> name, and what was guessed. {"all": name} where there is a training part only.
+
+    Raises:
+        StudyError: If two names are the same split, or none holds training rows.
+    """
+    found: dict[str, str] = {}
+    for own, split in sorted(there.items()):
+        if split in found:
+            raise StudyError(f"{name}: {found[split]!r} and {own!r} are both a {split} part")
+        found[split] = own
+    if "train" not in found:
+        raise StudyError(f"{name}: {', '.join(map(repr, found.values()))} and no training part")
+    if len(found) == 1:
+        return {"all": found["train"]}, [f"{found['train']!r} alone, a fifth of it is for testing"]
+    notes = []
+    if "test" not in found:
+        found["test"] = found.pop("valid")
+        notes = [f"{found['test']!r} is the test set"]
+    return {split: found[split] for split in ("train", "test", "valid") if split in found}, notes
+
+
+def hash_order(keys: Sequence[str]) -> np.ndarray:
+    """Order rows by the SHA-256 of `0:` followed by their key.
+
+    Args:
+        keys: One text a row, all different.
+
+    Returns:
+        Row numbers, shape (n,), in an order that looks shuffled and never changes.
+    """
+    digests = [hashlib.sha256(f"0:{key}".encode()).digest() for key in keys]
+    return np.array(sorted(range(len(keys)), key=digests.__getitem__), dtype=np.int64)
+
+
+def held_out(name: str, labels: np.ndarray, keys: Sequence[str], parts: int = 5) -> np.ndarray:
+    """Mark one part in `parts` of every class as test rows.
+
+    Args:
+        name: Data set, for the message.
+        labels: Class indices, shape (n,).
+        keys: One text a row, shape (n,).
+        parts: 5 holds out 20 %; counts are rounded half to even, at least one row a class.
+
+    Returns:
+        Boolean mask of the test rows, shape (n,): the first of each class in hash order.
+    """
+    is_test = np.zeros(len(labels), dtype=bool)
+    order = hash_order(keys)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        if len(members) < 2:
+            raise StudyError(
+                f"{name}: the class with label {label} has one row and no split is given, "
+                "expected at least two rows a class (one to train, one to test)"
+            )
+        is_test[members[: max(1, round(len(members) / parts))]] = True
+    return is_test
+
+
+# Classes
+
+
+def classes(
+    name: str, labels: np.ndarray, stated: Sequence[str] | None, unit: str = ""
+) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """Find the classes behind the training labels, whole numbers or names of shape (n,).
+
+    Returns:
+        Labels that stand for the classes, ascending (c,); the class names, which are `stated`, or
+        the labels with the `unit` that numbers count; what was guessed.
+
+    Raises:
+        StudyError: If names differ in case or spaces only, or there are too many to be classes.
+    """
+    if stated and labels.dtype.kind != "U":
+        return np.arange(len(stated)), tuple(stated), []
+    known = np.unique(labels)
+    if len(known) > max(100, len(labels) // 2):
+        raise StudyError(f"{name}: {len(known)} different labels in {len(labels)} rows, no classes")
+    if labels.dtype.kind == "U":
+        check_names(name, known.tolist())
+        return known, tuple(known.tolist()), []
+    if unit:
+        return known, tuple(f"{value} {unit}{'s' * (value != 1)}" for value in known.tolist()), []
+    notes = []
+    if len(known) and (known[0] not in (0, 1) or known[-1] - known[0] >= len(known)):
+        shown = ", ".join(map(str, known[:10])) + ", ..." * (len(known) > 10)
+        notes = [f"the labels {shown} are {len(known)} classes"]
+    return known, tuple(map(str, known.tolist())), notes
+
+
+def check_names(name: str, class_names: Iterable[str]) -> None:
+    """Refuse names of classes that differ in case, spaces or Unicode form only."""
+    seen: dict[str, str] = {}
+    for own in class_names:
+        key = " ".join(unicodedata.normalize("NFC", own).casefold().split())
+        if seen.setdefault(key, own) != own:
+            first, second = ascii(seen[key]), ascii(own)
+            raise StudyError(
+                f"{name}: classes {first} and {second} differ in case or spaces only, rename one"
+            )
+
+
+def indices(name: str, split: str, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Class indices, int64 (n,), of labels (n,) among those that stand for the classes (c,)."""
+    same = labels.dtype.kind == known.dtype.kind
+    is_known = np.isin(labels, known) if same else np.zeros(len(labels), dtype=bool)
+    if len(unknown := np.flatnonzero(~is_known)):
+        raise StudyError(
+            f"{name}: {split} row {unknown[0]} has label {labels[unknown[0]]}, "
+            f"expected one of the training labels {known[0]}..{known[-1]}"
+        )
+    return np.searchsorted(known, labels).astype(np.int64)

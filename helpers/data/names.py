@@ -1,37 +1,92 @@
-"""The grammar of data set names, and where the files behind a name lie."""
+"""Data sets by name: the table of those that have one, and the grammar of names.
+
+A name is `BASE[@TRAIN+TEST]`. A base is a key of `NAMED`, or `folder:PATH`, `parquet:PATH` or
+`text:PATH`, each with options after a question mark: `parquet:PATH?image=img&label=fine_label`.
+"""
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from helpers import StudyError
 
-DOWNLOADS = ("cifar10", "cifar100", "svhn", "svhn-slides", "mnist", "fashionmnist")
-# A Parquet copy has other pixels (JPEG) or another row order than the download it stands for, so
-# results measured on it carry a name of their own.
-COPIES = {"cifar10": "cifar10-jpeg", "cifar100": "cifar100-jpeg", "mnist": "mnist-png"}
-# Texts have no download: base -> folder in $STUDY_DATA.
-TEXTS = {"imdb": "imdb", "amazon-reviews": "amazon_reviews", "amazon-ratings": "amazon_reviews"}
-# Nor have these photographs.
-GIVEN = TEXTS | {"imagenette": "imagenette"}
-PATHS = ("folder", "parquet", "text")
-VALID_NAMES = ("digits", *DOWNLOADS, *COPIES.values(), *GIVEN, *(f"{kind}:PATH" for kind in PATHS))
+
+@dataclass(frozen=True)
+class Named:
+    """A data set with a name of its own.
+
+    Attributes:
+        reader: "digits", "torchvision", or "parquet" and "text" for files in `$STUDY_DATA`.
+        source: Class of torchvision, or the folder that holds train.parquet and test.parquet.
+        options: Of the reader, as they stand after the question mark.
+        rows: Training and test rows of torchvision's set.
+        valid: Validation rows; where there are any, the three parts are drawn in hash order.
+        folder: Where torchvision puts its files, inside the folder of downloads.
+        files: The files that it downloads.
+        copy: Name of the Parquet copy that is read where `$STUDY_DATA` holds it: it has other
+            pixels (JPEG) or another order of rows, so its results carry a name of their own.
+    """
+
+    reader: str
+    source: str = ""
+    options: str = ""
+    rows: tuple[int, int] = (0, 0)
+    valid: int = 0
+    folder: str = ""
+    files: str = ""
+    copy: str = ""
+
+
+_CIFAR, _MNIST, _SVHN = (50_000, 10_000), (60_000, 10_000), "train_32x32.mat, test_32x32.mat"
+_IDX = (
+    "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
+    "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz"
+)
+# fmt: off
+NAMED = {
+    "digits": Named("digits"),
+    "cifar10": Named("torchvision", "CIFAR10", rows=_CIFAR, files="cifar-10-python.tar.gz", copy="cifar10-jpeg"),  # noqa: E501
+    "cifar100": Named("torchvision", "CIFAR100", rows=_CIFAR, files="cifar-100-python.tar.gz", copy="cifar100-jpeg"),  # noqa: E501
+    "svhn": Named("torchvision", "SVHN", rows=(73_257, 26_032), files=_SVHN),
+    # Source: `svp-slides`, experimental set-up.
+    "svhn-slides": Named("torchvision", "SVHN", rows=(66_257, 10_000), valid=7_000, files=_SVHN),
+    "mnist": Named("torchvision", "MNIST", rows=_MNIST, folder="MNIST/raw", files=_IDX, copy="mnist-png"),  # noqa: E501
+    "fashionmnist": Named("torchvision", "FashionMNIST", rows=_MNIST, folder="FashionMNIST/raw", files=_IDX),  # noqa: E501
+    "cifar10-jpeg": Named("parquet", "cifar10"),
+    "cifar100-jpeg": Named("parquet", "cifar100"),
+    "mnist-png": Named("parquet", "mnist"),
+    "imagenette": Named("parquet", "imagenette"),
+    "imdb": Named("text", "imdb"),
+    "amazon-reviews": Named("text", "amazon_reviews"),
+    # 1, 2, 4 and 5 stars: nobody gave 3.
+    "amazon-ratings": Named("text", "amazon_reviews", "label=rating&unit=star"),
+}
+# fmt: on
+COPIES = {base: named.copy for base, named in NAMED.items() if named.copy}
+# Reader -> what may stand after the question mark.
+OPTIONS = {
+    "folder": ("classes", "skip_broken"),
+    "parquet": ("image", "label", "skip_broken"),
+    "text": ("text", "label", "separator", "encoding"),
+}
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "data" / "raw"
 
 _SLICE = re.compile(r"(?P<base>.*)@(?P<train>\d+)\+(?P<test>\d+)", re.DOTALL)
 
 
 def parse(name: str) -> tuple[str, tuple[int, int] | None]:
-    """Split a name into its base and its slice.
+    """Split a name into its base without options, and its slice.
 
     Args:
-        name: `BASE` or `BASE@TRAIN+TEST`.
+        name: `BASE[?OPTIONS][@TRAIN+TEST]`.
 
     Returns:
         The base and (training rows, test rows), or None in place of the pair without a slice.
 
     Raises:
-        StudyError: If the base is unknown or the slice is malformed or empty.
+        StudyError: If the base or an option is unknown, or the slice is malformed or empty.
     """
     if not isinstance(name, str):
         raise StudyError(f"a data set name must be text, got {type(name).__name__}: {name!r}")
@@ -40,22 +95,68 @@ def parse(name: str) -> tuple[str, tuple[int, int] | None]:
     rows = (int(match["train"]), int(match["test"])) if match else None
     if not is_path(base) and not match and "@" in base:
         raise StudyError(f"{name!r}: a slice is written @TRAIN+TEST, for example digits@1000+200")
-    if not is_path(base) and base not in VALID_NAMES:
-        raise StudyError(f"unknown data set {base!r}, expected one of {', '.join(VALID_NAMES)}")
+    if is_path(base):
+        options(name)
+        base = _divided(base)[0]
+    elif base not in NAMED:
+        known = ", ".join([*NAMED, *(f"{reader}:PATH" for reader in OPTIONS)])
+        raise StudyError(f"unknown data set {base!r}, expected one of {known}")
     if rows and min(rows) < 1:
         raise StudyError(f"{name!r}: a slice needs at least one training and one test row")
     return base, rows
 
 
+def options(name: str) -> dict[str, str]:
+    """Read the options of a name; one without a value, as `skip_broken`, is "".
+
+    Raises:
+        StudyError: If the reader has no such option.
+    """
+    match = _SLICE.fullmatch(name)
+    base, text = _divided(match["base"] if match else name)
+    reader = base.partition(":")[0]
+    if base in NAMED:
+        reader, text = NAMED[base].reader, NAMED[base].options
+    found = {key: unquote(value) for key, _, value in (p.partition("=") for p in text.split("&"))}
+    found.pop("", None)
+    if base not in NAMED and (unknown := sorted(set(found) - set(OPTIONS.get(reader, ())))):
+        known = ", ".join(OPTIONS.get(reader, ()))
+        raise StudyError(f"{name}: no option {unknown[0]!r}, {reader}: takes {known}")
+    return found
+
+
+def with_option(name: str, option: str) -> str:
+    """Add an option to a name with a path: `folder:a@9+2` becomes `folder:a?skip_broken@9+2`.
+
+    Raises:
+        StudyError: If the data set has no such option.
+    """
+    match = _SLICE.fullmatch(name)
+    base = match["base"] if match else name
+    if not is_path(base):
+        raise StudyError(f"{name}: {option} goes with folder: and parquet: only")
+    longer = f"{base}{'&' if '?' in base.rpartition('/')[2] else '?'}{option}{name[len(base) :]}"
+    options(longer)
+    return longer
+
+
+def _divided(base: str) -> tuple[str, str]:
+    """Base and options; a question mark before the last slash belongs to the path."""
+    head, mark, last = base.rpartition("?")
+    if not is_path(base) or not mark or "/" in last or not is_path(head):
+        return base, ""
+    return head, last
+
+
 def is_path(base: str) -> bool:
-    """Whether a base is `folder:PATH` or the like (`PATHS`) with a path that is not empty."""
+    """Whether a base is `folder:PATH` or the like with a path that is not empty."""
     kind, _, path = base.partition(":")
-    return kind in PATHS and bool(path)
+    return kind in OPTIONS and bool(path)
 
 
 def is_text(base: str) -> bool:
     """Whether a base holds texts and not images."""
-    return base in TEXTS or base.startswith("text:")
+    return base.startswith("text:") or (base in NAMED and NAMED[base].reader == "text")
 
 
 def resolve(name: str, root: str | Path | None = None) -> str:
@@ -73,58 +174,46 @@ def resolve(name: str, root: str | Path | None = None) -> str:
         StudyError: If the name is not valid, or `$STUDY_DATA` points to no folder.
     """
     base, _ = parse(name)
-    if base in COPIES and _has_copy(base):
+    if base in COPIES and _is_given(NAMED[COPIES[base]].source):
         return COPIES[base] + name[len(base) :]
     return name
 
 
-def copy_folder(variant: str) -> Path:
-    """Folder of the Parquet files behind a name such as `cifar10-jpeg` or `imdb`.
+def path_of(base: str) -> Path | None:
+    """Folder or file behind a base, absolute; None for digits and downloads.
 
     Raises:
         StudyError: If `$STUDY_DATA` does not hold it.
     """
-    base = GIVEN.get(variant) or next(b for b, copy in COPIES.items() if copy == variant)
-    if not _has_copy(base):
+    if is_path(base):
+        return Path(base.partition(":")[2]).expanduser().absolute()
+    if NAMED[base].reader not in OPTIONS:
+        return None
+    source = NAMED[base].source
+    if not _is_given(source):
         raise StudyError(
-            f"{variant} is read from {base}/train.parquet and {base}/test.parquet in the folder "
+            f"{base} is read from {source}/train.parquet and {source}/test.parquet in the folder "
             f"named by STUDY_DATA, which is {os.environ.get('STUDY_DATA') or 'not set'}"
         )
-    return _study_data() / base
+    return (Path(os.environ["STUDY_DATA"]) / source).absolute()
 
 
-def _has_copy(base: str) -> bool:
-    folder = _study_data()
-    if folder is None:
-        return False
-    return all((folder / base / f"{split}.parquet").is_file() for split in ("train", "test"))
-
-
-def _study_data() -> Path | None:
+def _is_given(source: str) -> bool:
+    """Whether `$STUDY_DATA` holds both Parquet files."""
     place = os.environ.get("STUDY_DATA")
-    if not place:
-        return None
-    if not Path(place).is_dir():
+    if place and not Path(place).is_dir():
         raise StudyError(
             f"STUDY_DATA is {place}, which is not a folder; expected the folder that holds "
             "cifar10/train.parquet and the like, or unset STUDY_DATA to download"
         )
-    return Path(place)
+    files = (Path(place or "", source, f"{split}.parquet") for split in ("train", "test"))
+    return bool(place) and all(file.is_file() for file in files)
 
 
 def kept_rows(
     name: str, rows: tuple[int, int] | None, n_train: int, n_test: int
 ) -> tuple[int, int]:
-    """How many training and test rows a slice keeps.
-
-    Args:
-        name: Full name, for the message.
-        rows: The slice, or None for everything.
-        n_train: Training rows there are.
-        n_test: Test rows there are.
-
-    Returns:
-        Training rows and test rows to keep.
+    """How many training and test rows a slice keeps of those there are.
 
     Raises:
         StudyError: If the slice is larger than the data.

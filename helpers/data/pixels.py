@@ -1,8 +1,11 @@
 """Encoded images (JPEG, PNG, ...) of any size and mode to one uint8 array.
 
-Rules, the same for folders and Parquet, over all images that are used:
+The rules are the same for folders and Parquet, over all images that are used:
 
-- Colour: one channel if every image is greyscale, else three; an alpha channel is dropped.
+- Orientation: upright, as EXIF says. Transparency: composed on white.
+- Colour: one channel if every image is greyscale, else three.
+- Depth: images of more than 8 bits or of floats are scaled from the least to the largest value
+  among all of them to 0..255.
 - Size: if all images have one size it is kept. Otherwise they become squares whose side is the
   median of their shorter sides, at most 224 pixels: the largest centred square is cut out and
   resized (bilinear, antialiased), so that no aspect ratio changes.
@@ -12,9 +15,11 @@ import io
 import statistics
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,119 +27,169 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from helpers import StudyError
+from helpers.data.dataset import Split
 
 # Photographs of a few megapixels would fill a disk: ImageNet's usual side is the upper limit.
 LARGEST_SIDE = 224
-BATCH = 512
-
-_GREY_MODES = ("1", "L", "LA", "La", "F")
+BATCH = 256
 # What Pillow raises on damaged files, by format and version.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
-_BROKEN = (*_BROKEN, Image.DecompressionBombError)
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error)
+BROKEN = (*BROKEN, zlib.error, Image.DecompressionBombError)
 
-
-@dataclass(frozen=True)
-class Encoded:
-    """One split before decoding.
-
-    Attributes:
-        labels: int64 class indices, shape (n,).
-        items: Starts an iteration over (where, source) of the n images: `where` names the image
-            in messages, `source` is its path or its bytes.
-    """
-
-    labels: np.ndarray
-    items: Callable[[], Iterator[tuple[str, Path | bytes]]]
+Source = Path | bytes | None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape that every image is brought to: channels (1 or 3), height and width in pixels."""
+    """What every image is brought to.
 
-    channels: int
-    height: int
-    width: int
+    Attributes:
+        shape: (C, H, W): channels (1 or 3), height and width in pixels.
+        low: Value of deep images that becomes 0.
+        high: Value of deep images that becomes 255.
+    """
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        return self.channels, self.height, self.width
+    shape: tuple[int, int, int]
+    low: float = 0.0
+    high: float = 255.0
 
 
-def common_layout(splits: Iterable[Encoded]) -> Layout:
-    """Find the layout by the rules above; reads the headers of the images only.
+def decoder(splits: dict[str, Split]) -> tuple[tuple[int, ...], Callable, Callable]:
+    """Shape of an image, what decodes a split (`batches`), and what tells notes afterwards."""
+    layout, counts = common_layout(splits.values())
+    decode = partial(batches, layout=layout, counts=counts)
+    return layout.shape, decode, partial(_guessed, counts, layout)
+
+
+def common_layout(splits: Iterable[Split]) -> tuple[Layout, Counter]:
+    """Find the layout by the rules above; decodes deep images only, of others reads the headers.
 
     Raises:
-        StudyError: If an image cannot be opened.
+        StudyError: If no image can be opened.
     """
-    sizes, is_grey = set(), True
-    shorter = []
+    sizes: Counter = Counter()
+    counts: Counter = Counter()
+    low, high = np.inf, -np.inf
+    is_grey = True
     for split in splits:
-        for where, source in split.items():
-            with _open(where, source) as image:
-                sizes.add(image.size)
-                shorter.append(min(image.size))
-                is_grey = is_grey and _is_grey(image.mode)
+        for _, source in split.items():
+            try:
+                with opened(source) as image:
+                    turned = _orientation(image) > 4  # lies on its side
+                    sizes[image.size[::-1] if turned else image.size] += 1
+                    counts["turned upright"] += _orientation(image) > 1
+                    counts["with transparency, composed on white"] += image.has_transparency_data
+                    is_grey = is_grey and _is_grey(image.mode)
+                    if _is_deep(image.mode):
+                        values = np.asarray(image)
+                        values = values[np.isfinite(values)]
+                        low, high = min(low, values.min()), max(high, values.max())
+                        counts["deep"] += 1
+                    elif image.tile and ";16" in str(image.tile[0][3]):
+                        counts["of 16 bits a colour, read by their upper 8 (Pillow)"] += 1
+            except BROKEN:
+                counts["broken"] += 1
+    if not sizes:
+        raise StudyError(f"none of {counts['broken']} images can be read")
     channels = 1 if is_grey else 3
+    if low >= high:  # all of one value: the range of their type
+        low, high = 0.0, 65535.0 if high > 255 else 255.0 if high > 1 else 1.0
     if len(sizes) == 1:
-        width, height = sizes.pop()
-        return Layout(channels, height, width)
-    side = min(int(statistics.median_low(shorter)), LARGEST_SIDE)
-    return Layout(channels, side, side)
+        width, height = next(iter(sizes))
+        return Layout((channels, height, width), float(low), float(high)), counts
+    side = statistics.median_low(min(size) for size in sizes.elements())
+    side = min(side, LARGEST_SIDE)
+    return Layout((channels, side, side), float(low), float(high)), counts
 
 
-def batches(split: Encoded, layout: Layout) -> Iterator[np.ndarray]:
+def batches(
+    split: Split, layout: Layout, counts: Counter
+) -> Iterator[tuple[np.ndarray, list[tuple[int, str]]]]:
     """Decode a split, on every core: Pillow lets go of Python's lock while it decodes.
 
     Args:
         split: Encoded images.
-        layout: Shape to bring every image to.
+        layout: What to bring every image to.
+        counts: Counts images of one value, for the notes.
 
     Yields:
-        uint8 arrays, shape (at most BATCH, C, H, W), in the order of the split.
-
-    Raises:
-        StudyError: If an image is damaged.
+        uint8 array of the images that can be read, shape (at most BATCH, C, H, W), in the order of
+        the split; (index in the split, name) of the broken ones.
     """
-    items = split.items()
+    items, at = split.items(), 0
     with ThreadPoolExecutor() as threads:
         while part := list(islice(items, BATCH)):
-            yield np.stack(list(threads.map(lambda item: _decode(*item, layout), part)))
+            found = list(threads.map(lambda item: _decode(item[1], layout), part))
+            broken = [(at + i, part[i][0]) for i, pixels in enumerate(found) if pixels is None]
+            whole = [pixels for pixels in found if pixels is not None]
+            counts["of one value throughout"] += int(sum(p.min() == p.max() for p in whole))
+            yield np.array(whole, dtype=np.uint8).reshape(-1, *layout.shape), broken
+            at += len(part)
+
+
+def _guessed(counts: Counter, layout: Layout) -> list[str]:
+    deep = f"of more than 8 bits, {layout.low:g}..{layout.high:g} scaled to 0..255"
+    told = {deep if what == "deep" else what: n for what, n in counts.items() if n}
+    return [f"{n} image{'s' * (n > 1)} {what}" for what, n in told.items() if what != "broken"]
+
+
+def _is_deep(mode: str) -> bool:
+    return mode == "F" or mode.startswith("I")
 
 
 def _is_grey(mode: str) -> bool:
-    return mode in _GREY_MODES or mode.startswith("I")
+    return mode in ("1", "L", "LA", "La") or _is_deep(mode)
 
 
-def _open(where: str, source: Path | bytes) -> Image.Image:
+@cache
+def formats() -> tuple[str, ...]:
+    """What Pillow reads, without what has no pixels of its own or starts another program (EPS)."""
+    Image.init()
+    return tuple(
+        own for own in Image.ID if own not in ("BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS")
+    )
+
+
+def opened(source: Source) -> Image.Image:
+    """Open an image without decoding it; raises one of `BROKEN`."""
+    if source is None:
+        raise ValueError("no bytes")
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, "r", formats())
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; Pillow itself applies that of TIFF."""
+    if "exif" not in image.info or image.format == "TIFF":
+        return 1
     try:
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-    except _BROKEN as error:
-        raise _broken(where) from error
+        return int(image.getexif().get(0x0112, 1))
+    except BROKEN:
+        return 1
 
 
-def _decode(where: str, source: Path | bytes, layout: Layout) -> np.ndarray:
-    with _open(where, source) as opened:
-        try:
-            image = _to_mode(opened, "L" if layout.channels == 1 else "RGB")
-        except _BROKEN as error:
-            raise _broken(where) from error
-    if image.size != (layout.width, layout.height):
-        size = (layout.width, layout.height)
-        image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if layout.channels == 1 else pixels.transpose(2, 0, 1)
+def _decode(source: Source, layout: Layout) -> np.ndarray | None:
+    """Pixels of an image, uint8 (C, H, W), or None if it is damaged."""
+    channels, height, width = layout.shape
+    try:
+        with opened(source) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
+            flat = _flat(upright, layout).convert("L" if channels == 1 else "RGB")
+    except BROKEN:
+        return None
+    if flat.size != (width, height):
+        flat = ImageOps.fit(flat, (width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(flat, dtype=np.uint8)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I"):
-        # Pillow would clip 16-bit grey levels at 255; keep their upper byte.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "P":
-        image = image.convert("RGBA")  # or Pillow warns about transparency in palettes
-    image.load()
-    return image.convert(mode)
-
-
-def _broken(where: str) -> StudyError:
-    return StudyError(f"{where} is not a readable image, expected an intact JPEG, PNG or the like")
+def _flat(image: Image.Image, layout: Layout) -> Image.Image:
+    """Bring an image to 8 bits a channel without transparency."""
+    if _is_deep(image.mode):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=layout.low)
+        scaled = (values - layout.low) * (255 / (layout.high - layout.low))
+        return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        above = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+    return image

@@ -1,139 +1,131 @@
-"""Texts with class labels, from Parquet or CSV, as rows of UTF-8 bytes.
+"""Texts with class labels, from CSV, JSON lines or Parquet, as rows of UTF-8 bytes.
 
 A row holds the first 1,024 bytes of a text, cut before a character that would not fit whole, and
 is filled up with 0 (a NUL inside a text becomes a space). Case and punctuation stay: how a text
 is read is each network's matter. An empty text stays as a row of zeros, so that row numbers are
 those of the file.
 
-- Parquet: columns `text` and `label` (`rating` for `amazon-ratings`).
-- CSV with a header that names `label` and `text`; other columns are passed over.
-- CSV without one: the label, then one or more fields of text, as Zhang et al. (2015) lay out the
-  Amazon reviews (label 1..c, title, review, with backslash and n for a line break).
-
-Where a file has a `title` it stands before the text on a line of its own, as it does there.
-Labels are whole numbers 0..c-1 or 1..c; the smallest training label says which. Or they are names
-of classes, which are sorted; a CSV with such has a header. Files are
-`train.*` with `test.*` or `val.*` in a folder (with both, `val` is the validation set), or a
-single one, which is split 80/20 per class by hashes of its row numbers. Rows keep their order.
+Columns are found by their usual names (`tables.LABELS`, `TEXTS`) or named:
+`text:PATH?text=A&label=B`. A `title` stands before the text on a line of its own. CSV without a
+header holds the label, then one or more fields of text, as Zhang et al. (2015) lay out the Amazon
+reviews (label 1..c, title, review, with backslash and n for a line break). Separator (comma,
+semicolon, tab, bar) and encoding (UTF-8, UTF-16, else Windows' cp1252) are found and said, or
+given: `?separator=tab&encoding=latin2`. Files may be compressed (gzip, bzip2, xz).
 
 Source: Conneau et al. (2017) section 4.2 reads 1,014 characters; Zhang et al. (2015) section 4
 puts titles before reviews.
 """
 
-from collections.abc import Iterator
+import bz2
+import codecs
+import contextlib
+import csv
+import gzip
+import io
+import json
+import lzma
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from helpers import StudyError
-from helpers.data import parquet
-from helpers.data.dataset import check_labels
-from helpers.data.names import kept_rows, parse
-from helpers.data.splitting import as_splits, rows_by_hash
-from helpers.data.text_csv import csv_labels, csv_texts
+from helpers.data import tables
+from helpers.data.dataset import Listing, Split
 
 T = 1024
 BATCH = 4096
-ENDINGS = (".parquet", ".csv")
-# Blitzer's reviews carry 1, 2, 4 and 5 stars: no class stands for the 3 that nobody gave.
-RATINGS = {"amazon-ratings": "rating"}
+TEXTS = ("text", "review", "sentence", "content", "body", "comment", "review_text", "reviewtext")
+TEXTS += ("tweet", "message", "document")
+PACKED = {"": b"", ".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"}
+ENDINGS = (".parquet", *(own + end for own in (".csv", ".tsv", ".jsonl") for end in PACKED))
+BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """One split before its texts are read.
+class Layout:
+    """How a file is read.
 
     Attributes:
-        labels: int64 class indices, shape (n,).
-        file: Where the texts are.
-        rows: Their rows in the file, ascending, shape (n,).
+        kind: "csv", "jsonl" or "parquet".
+        label: Its column's name, or number in a CSV file without a header.
+        texts: Columns that make up the text, joined by line breaks.
+        encoding: Of CSV and JSON lines.
+        separator: Of CSV.
+        columns: Names of the columns of a CSV file; empty without a header.
     """
 
-    labels: np.ndarray
-    file: Path
-    rows: np.ndarray
+    kind: str
+    label: str | int
+    texts: tuple[str | int, ...]
+    encoding: str = ""
+    separator: str = ""
+    columns: tuple[str, ...] = ()
 
 
-def find(name: str, path: Path) -> dict[str, Path]:
-    """Find the files of a set of texts.
-
-    Args:
-        name: Data set, for the message.
-        path: A `.parquet` or `.csv` file, or a folder with `train.*` and `test.*` or `val.*`.
-
-    Returns:
-        File by split ("train", "test", perhaps "valid"), or {"all": file} for a single file.
-
-    Raises:
-        StudyError: If the path is missing, a file ends otherwise, or the folder lacks a file.
-    """
-    if path.is_file() and path.suffix.lower() in ENDINGS:
-        return {"all": path}
-    there = {
-        split: path / f"{split}{ending}"
-        for split in ("train", "test", "val")
-        for ending in reversed(ENDINGS)
-        if (path / f"{split}{ending}").is_file()
-    }
-    if "train" not in there or len(there) < 2:
-        found = ", ".join(sorted(file.name for file in there.values())) or "none of them"
-        raise StudyError(
-            f"{name}: expected a .csv or .parquet file, or a folder with train.csv and test.csv "
-            f"(or .parquet), at {path} (there: {'a file' if path.is_file() else found})"
-        )
-    return as_splits(there)
+def files(name: str, path: Path, options: dict[str, str]) -> list[Path]:
+    """List every file that decides what is loaded."""
+    return [file for part in tables.find(name, path, ENDINGS)[0].values() for file in part]
 
 
-def encoded(
-    name: str, path: Path, rows: tuple[int, int] | None
-) -> tuple[dict[str, Encoded], tuple[str, ...]]:
+def listing(
+    name: str, path: Path, options: dict[str, str], rows: tuple[int, int] | None
+) -> Listing:
     """Read labels and class names, and prepare the reading of the texts.
 
     Args:
-        name: Data set; `amazon-ratings` takes its classes from the column `rating`.
-        path: As in `find`.
+        name: Data set, for the messages.
+        path: A file, or a folder with files for training and testing.
+        options: As in `names.OPTIONS`.
         rows: Slice (training rows, test rows), or None for everything.
 
-    Returns:
-        Splits ("train", "test", perhaps "valid") before reading, and the class names.
-
     Raises:
-        StudyError: If a file or column is missing, a file is damaged or not in UTF-8, or the
-            labels are unusable.
+        StudyError: If a file or column is missing, a file is damaged or in another encoding, or
+            the labels are unusable.
     """
-    files = find(name, path)
-    column = RATINGS.get(parse(name)[0], "label")
-    labels = {split: _labels(file, column) for split, file in files.items()}
-    first = next(iter(labels))
-    known, class_names = _classes(name, files[first], labels[first], column)
-    for split, values in labels.items():
-        labels[split] = parquet.indices(name, split, values, known)
-        if split == first:
-            check_labels(name, "training", labels[split], class_names)
-    chosen = {split: np.arange(len(values)) for split, values in labels.items()}
-    if "all" in files:
-        chosen = rows_by_hash(name, labels["all"])
-        files, labels = dict.fromkeys(chosen, files["all"]), dict.fromkeys(chosen, labels["all"])
-    n_train, n_test = kept_rows(name, rows, len(chosen["train"]), len(chosen["test"]))
-    chosen |= {"train": chosen["train"][:n_train], "test": chosen["test"][:n_test]}
-    splits = {key: Encoded(labels[key][kept], files[key], kept) for key, kept in chosen.items()}
-    return splits, class_names
+    found, notes = tables.find(name, path, ENDINGS)
+    layouts = {file: _layout(file, options) for part in found.values() for file in part}
+    labels = {}
+    for split, part in found.items():
+        values = [own for f in part for (own,) in _fields(f, layouts[f], (layouts[f].label,))]
+        labels[split] = tables.labels_of(f"{part[0]} column {layouts[part[0]].label}", values)
+    first, layout = next(iter(layouts.items()))
+    stated = tables.stated_names(first, str(layout.label)) if layout.kind == "parquet" else None
+    notes += _guessed(layout)
+
+    def items(split: str, rows: np.ndarray) -> Iterator[str]:
+        """Yield the texts of some rows, ascending; reads no further than the last."""
+        every = (
+            _joined(fields, layouts[file])
+            for file in found[split]
+            for fields in _fields(file, layouts[file], layouts[file].texts)
+        )
+        at = 0
+        for row in rows.tolist():
+            yield next(islice(every, row - at, None))
+            at = row + 1
+
+    return tables.listing(name, labels, stated, rows, items, notes, unit=options.get("unit", ""))
 
 
-def batches(split: Encoded) -> Iterator[np.ndarray]:
+def decoder(splits: dict[str, Split]) -> tuple[tuple[int, ...], Callable, Callable]:
+    """Shape of a row, what reads a split (`batches`), and what tells notes afterwards."""
+    return (T,), batches, list
+
+
+def batches(split: Split) -> Iterator[tuple[np.ndarray, list]]:
     """Read a split.
 
     Yields:
-        uint8 arrays, shape (at most BATCH, T), in the order of the split.
-
-    Raises:
-        StudyError: If a file is damaged or not in UTF-8.
+        uint8 arrays, shape (at most BATCH, T), in the order of the split, each with an empty list:
+        no text is broken.
     """
-    texts = _chosen(split)
+    texts = split.items()
     while held := list(islice(texts, BATCH)):
-        yield as_rows(held)
+        yield as_rows(held), []
 
 
 def as_rows(texts: list[str]) -> np.ndarray:
@@ -144,75 +136,172 @@ def as_rows(texts: list[str]) -> np.ndarray:
 
 def _cut(text: str) -> bytes:
     """Encode a text, at most T bytes and whole characters."""
-    raw = text.strip()[:T].replace("\0", " ").encode()
+    raw = text.strip()[:T].replace("\0", " ").encode(errors="replace")
     end = min(T, len(raw))
     while end < len(raw) and raw[end] & 0xC0 == 0x80:  # the middle of a character
         end -= 1
     return raw[:end]
 
 
-def _chosen(split: Encoded) -> Iterator[str]:
-    """Yield the texts of the split's rows; reads no further than the last."""
-    texts = csv_texts if split.file.suffix.lower() == ".csv" else _parquet_texts
-    wanted = iter(split.rows.tolist())
-    row = next(wanted, None)
-    for at, text in enumerate(texts(split.file)):
-        if at == row:
-            yield text
-            row = next(wanted, None)
-            if row is None:
-                return
+def _joined(fields: tuple, layout: Layout) -> str:
+    text = "\n".join(str(field or "").strip() for field in fields)
+    return text.replace("\\n", "\n") if isinstance(layout.label, int) else text
 
 
-def _parquet_texts(file: Path) -> Iterator[str]:
-    opened = parquet.opened(file)
-    columns = [name for name in ("title", "text") if name in opened.schema_arrow.names]
+def _guessed(layout: Layout) -> list[str]:
+    notes = []
+    if layout.encoding not in ("", "utf-8", "utf-8-sig"):
+        notes.append(f"read as {layout.encoding}")
+    if layout.separator not in ("", ","):
+        notes.append(f"separator {layout.separator!r}")
+    if isinstance(layout.label, str) and (layout.texts[-1], layout.label) != ("text", "label"):
+        notes.append(f"text from {' and '.join(map(str, layout.texts))}, label from {layout.label}")
+    return notes
+
+
+# Files
+
+
+def _layout(file: Path, options: dict[str, str]) -> Layout:
+    """Find kind, encoding, separator and columns of a file."""
+    with file.open("rb") as opened:
+        magic = opened.read(4)
+    if magic == b"PAR1" or file.suffix.lower() == ".parquet":
+        schema = tables.opened(file).schema_arrow
+        label, texts = _columns(file, schema.names, options)
+        for column in texts:
+            if "string" not in str(kind := schema.field(column).type):
+                raise StudyError(f"{file}: column {column} is {kind}, expected text")
+        return Layout("parquet", label, texts)
+    if magic.startswith(b"PK"):
+        raise StudyError(
+            f"{file} is a zip archive or a spreadsheet, expected CSV, JSONL or Parquet"
+        )
+    encoding = options.get("encoding") or _encoding(file)
+    if (first := next(_lines(file, encoding), "")).lstrip().startswith("{"):
+        return Layout("jsonl", *_columns(file, list(_json(file, 1, first)), options), encoding)
+    return _csv_layout(file, encoding, options)
+
+
+def _columns(
+    file: Path | str, names: Sequence[str], options: dict[str, str]
+) -> tuple[str, tuple[str, ...]]:
+    """Columns of the label and of the text."""
+    label = tables.column_of(file, names, options.get("label"), tables.LABELS, "label")
+    text = tables.column_of(file, names, options.get("text"), TEXTS, "text")
+    titles = [] if "text" in options else [own for own in names if own.strip().lower() == "title"]
+    return label, (*titles, text)
+
+
+def _csv_layout(file: Path, encoding: str, options: dict[str, str]) -> Layout:
+    """Try the separators: a header with both columns, or records that begin with a number."""
+    asked = options.get("separator")
+    headers, error = {}, None
+    for separator in [{"tab": "\t"}.get(asked, asked)] if asked else [",", ";", "\t", "|"]:
+        try:
+            first = next(_records(file, encoding, separator), None)
+        except StudyError as found:  # quotes that do not fit this separator
+            error = error or found
+            continue
+        if first is None:
+            raise StudyError(f"{file} is empty, expected records of a label and a text")
+        headers[separator] = names = [own.strip() for own in first]
+        with contextlib.suppress(StudyError):
+            return Layout("csv", *_columns(file, names, options), encoding, separator, tuple(names))
+        is_number = len(names) > 1 and tables.whole(names[0]) is not None
+        if is_number and not {"text", "label"} & options.keys():
+            return Layout("csv", 0, tuple(range(1, len(names))), encoding, separator)
+    if not headers:
+        raise error
+    separator, names = max(headers.items(), key=lambda item: len(item[1]))
+    _columns(f"{file} ({encoding}, separator {separator!r})", names, options)  # raises
+    raise AssertionError
+
+
+def _fields(file: Path, layout: Layout, wanted: Sequence[str | int]) -> Iterator[tuple]:
+    """Yield some columns of every row."""
+    if layout.kind == "parquet":
+        with tables.readable(file):
+            for batch in tables.opened(file).iter_batches(BATCH, columns=list(wanted)):
+                yield from zip(*(batch[own].to_pylist() for own in wanted), strict=True)
+    elif layout.kind == "jsonl":
+        for number, line in enumerate(_lines(file, layout.encoding), 1):
+            if line.strip():
+                record = _json(file, number, line)
+                yield tuple(record.get(own) for own in wanted)
+    else:
+        n = len(layout.columns) or len(layout.texts) + 1
+        places = [layout.columns.index(own) if layout.columns else own for own in wanted]
+        records = _records(file, layout.encoding, layout.separator)
+        for row, record in enumerate(islice(records, bool(layout.columns), None)):
+            if len(record) != n:
+                shown = f"{len(record)} fields (separator {layout.separator!r}), expected {n}"
+                raise StudyError(f"{file} row {row}: {shown}")
+            yield tuple(record[place] for place in places)
+
+
+def _records(file: Path, encoding: str, separator: str) -> Iterator[list[str]]:
+    """Yield the records of a CSV file; empty lines are passed over."""
+    if len(separator) != 1:
+        raise StudyError(f"{file}: separator {separator!r}, expected one sign or tab")
+    csv.field_size_limit(2**27)
+    lines = _lines(file, encoding)
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
     try:
-        with parquet.readable(file):
-            for batch in opened.iter_batches(batch_size=BATCH, columns=columns):
-                for fields in zip(*(batch[name].to_pylist() for name in columns), strict=True):
-                    yield "\n".join((field or "").strip() for field in fields)
+        yield from filter(None, reader)
+    except csv.Error as error:
+        where = f"{file} line {reader.line_num} (separator {separator!r})"
+        raise StudyError(f'{where}: {error}, a quote inside "quotes" is doubled') from error
+
+
+def _json(file: Path, number: int, line: str) -> dict:
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(record := json.loads(line), dict):
+            return record
+    raise StudyError(f"{file} line {number}: expected one JSON object a line")
+
+
+def _lines(file: Path, encoding: str) -> Iterator[str]:
+    """Yield the lines of a file with their ends."""
+    number = 0
+    try:
+        with _unpacked(file) as opened:
+            if encoding.lower().replace("-", "").startswith("utf16"):  # a line's end is two bytes
+                yield from io.StringIO(opened.read().decode(encoding), newline="")
+                return
+            for line in opened:
+                number += 1
+                yield line.decode(encoding)
     except UnicodeDecodeError as error:
-        raise StudyError(f"{file}: {error.reason} in a text, expected UTF-8") from error
+        byte = f"byte 0x{error.object[error.start]:02x} is not {encoding}"
+        raise StudyError(f"{file} line {number}: {byte}, ?encoding=NAME names another") from None
+    except LookupError:
+        raise StudyError(f"{file}: Python knows no encoding {encoding!r}") from None
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise StudyError(f"{file} cannot be read to its end: {error}") from error
 
 
-def _labels(file: Path, column: str) -> np.ndarray:
-    """Labels as they stand in the file, (n,), after checking that the columns are there."""
-    if file.suffix.lower() == ".csv":
-        return csv_labels(file)
-    import pyarrow as pa
-
-    schema = parquet.opened(file).schema_arrow
-    if not {column, "text"} <= set(schema.names):
-        raise StudyError(
-            f"{file} has the columns {', '.join(schema.names) or '(none)'}, "
-            f"expected text and {column}"
-        )
-    kinds = {name: schema.field(name).type for name in ("text", "title") if name in schema.names}
-    for name, kind in kinds.items():
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise StudyError(f"{file}: column {name} is {kind}, expected text")
-    return parquet.read_labels(file, column, whole_floats=column != "label")
+def _unpacked(file: Path) -> IO[bytes]:
+    with file.open("rb") as opened:
+        magic = opened.read(5)
+    end = next(own for own in reversed(PACKED) if magic.startswith(PACKED[own]))
+    return {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[end](file, "rb")
 
 
-def _classes(
-    name: str, file: Path, labels: np.ndarray, column: str
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels that stand for the classes, ascending (c,), and the class names."""
-    if column != "label":
-        known = np.unique(labels)
-        return known, tuple(f"{value} star{'s' * (value != 1)}" for value in known.tolist())
-    if labels.dtype.kind == "U":
-        known = np.unique(labels)
-        return known, tuple(known.tolist())
-    names = parquet.stated_names(file) if file.suffix.lower() == ".parquet" else None
-    if names:
-        return np.arange(len(names)), names
-    first, last = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
-    if first not in (0, 1):
-        raise StudyError(
-            f"{name}: training labels run from {first} to {last}, expected 0..c-1 or 1..c"
-        )
-    # More classes than rows cannot all have a row: one too few, and the check says which.
-    known = np.arange(first, min(last, first + len(labels)) + 1)
-    return known, tuple(str(value) for value in known)
+def _encoding(file: Path) -> str:
+    """UTF-8 or UTF-16 where the bytes say so, else Windows' cp1252."""
+    try:
+        with _unpacked(file) as opened:
+            for number, line in enumerate(opened):
+                if not number:
+                    for bom, encoding in BOMS.items():
+                        if line.startswith(bom):
+                            return encoding
+                    if line.count(0) > len(line) // 4:
+                        return "utf-16-le" if line[0] else "utf-16-be"
+                line.decode()
+    except UnicodeDecodeError:
+        return "cp1252"
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise StudyError(f"{file} cannot be read to its end: {error}") from error
+    return "utf-8"

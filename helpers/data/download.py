@@ -1,4 +1,4 @@
-"""CIFAR, SVHN, MNIST and FashionMNIST, downloaded through torchvision."""
+"""Digits, CIFAR, SVHN, MNIST and FashionMNIST, through scikit-learn and torchvision."""
 
 import contextlib
 import http.client
@@ -14,39 +14,44 @@ from pathlib import Path
 import numpy as np
 
 from helpers import StudyError
-from helpers.data.dataset import Dataset
-from helpers.data.names import COPIES, kept_rows
-from helpers.data.splitting import hash_order
+from helpers.data.dataset import Dataset, hash_order, held_out
+from helpers.data.names import NAMED, kept_rows
 
 Part = tuple[np.ndarray, np.ndarray]  # images and labels
 
-IDX_FILES = tuple(
-    f"{split}-{kind}-ubyte.gz"
-    for split in ("train", "t10k")
-    for kind in ("images-idx3", "labels-idx1")
-)
-# Base -> class in torchvision, subfolder of the root, files that torchvision downloads there.
-SOURCES = {
-    "cifar10": ("CIFAR10", "", ("cifar-10-python.tar.gz",)),
-    "cifar100": ("CIFAR100", "", ("cifar-100-python.tar.gz",)),
-    "svhn": ("SVHN", "", ("train_32x32.mat", "test_32x32.mat")),
-    "mnist": ("MNIST", "MNIST/raw", IDX_FILES),
-    "fashionmnist": ("FashionMNIST", "FashionMNIST/raw", IDX_FILES),
-}
-SOURCES["svhn-slides"] = SOURCES["svhn"]
-# Base -> rows for training, validation and test, drawn by a fixed order from the original splits.
-# Source: `svp-slides`, experimental set-up.
-SPLITS = {"svhn-slides": (66_257, 7_000, 10_000)}
-# Base -> training and test rows of the original files, or of `SPLITS`.
-ROWS = {
-    **dict.fromkeys(("cifar10", "cifar100"), (50_000, 10_000)),
-    **dict.fromkeys(("mnist", "fashionmnist"), (60_000, 10_000)),
-    "svhn": (73_257, 26_032),
-    "svhn-slides": (66_257, 10_000),
-}
 TIMEOUT_S = 30.0
-
 _FAILED = (RuntimeError, OSError, EOFError, http.client.HTTPException, tarfile.TarError, zlib.error)
+
+
+def digits(name: str, rows: tuple[int, int] | None) -> Dataset:
+    """Load scikit-learn's digits in a fixed order and split of 1,347 training and 450 test images.
+
+    The split is stratified and follows hashes of the row numbers, so no seed changes it.
+
+    Args:
+        name: Name the data set carries.
+        rows: Slice (training rows, test rows), or None for everything.
+
+    Returns:
+        Greyscale images of 8x8 pixels, the grey levels 0..16 spread over 0..255.
+
+    Raises:
+        StudyError: If the slice is larger than the data or drops a class.
+
+    Source: sklearn.datasets.load_digits (UCI, Alpaydin and Kaynak 1998).
+    """
+    from sklearn import datasets  # half a second that other data sets need not pay
+
+    levels, labels = datasets.load_digits(return_X_y=True)
+    images = np.rint(levels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    labels = labels.astype(np.int64)
+    keys = [str(row) for row in range(len(labels))]
+    order, is_test = hash_order(keys), held_out(name, labels, keys, parts=4)
+    train, test = order[~is_test[order]], order[is_test[order]]
+    n_train, n_test = kept_rows(name, rows, len(train), len(test))
+    train, test = train[:n_train], test[:n_test]
+    class_names = tuple(str(digit) for digit in range(10))
+    return Dataset(name, images[train], labels[train], images[test], labels[test], class_names)
 
 
 def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Dataset:
@@ -54,40 +59,31 @@ def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Data
 
     Args:
         name: Name the data set carries.
-        base: Key of SOURCES.
+        base: Key of `names.NAMED`.
         rows: Slice (training rows, test rows), or None for everything.
         root: Folder of downloads, laid out as torchvision does.
 
     Returns:
-        The original images in the order of the original files, or as `SPLITS` divides them.
+        The original images in the order of the original files, or divided anew where the table
+        asks for validation rows.
 
     Raises:
         StudyError: If the data are not there and cannot be downloaded, or the slice is too large.
     """
     parts = _parts(base, root)
     train, test, valid = _arrays(parts[0]), _arrays(parts[1]), ()
-    if base in SPLITS:
-        train, valid, test = _divided(name, SPLITS[base], train, test)
-    (train_inputs, train_labels), (test_inputs, test_labels) = train, test
-    n_train, n_test = kept_rows(name, rows, len(train_labels), len(test_labels))
-    return Dataset(
-        name,
-        train_inputs[:n_train].copy(),  # a view would keep the whole set in memory
-        train_labels[:n_train].copy(),
-        test_inputs[:n_test].copy(),
-        test_labels[:n_test].copy(),
-        _class_names(base, parts[0]),
-        *valid,
-    )
+    if n_valid := NAMED[base].valid:
+        train, valid, test = _divided(name, *NAMED[base].rows, n_valid, train, test)
+    n_train, n_test = kept_rows(name, rows, len(train[1]), len(test[1]))
+    # copies: a view would keep the whole set in memory
+    kept = [array[:n].copy() for part, n in ((train, n_train), (test, n_test)) for array in part]
+    return Dataset(name, *kept, _class_names(base, parts[0]), *valid)
 
 
-def _divided(name: str, sizes: tuple[int, int, int], train: Part, test: Part) -> list[Part]:
-    """Training, validation and test part, each in a fixed mixed order.
-
-    Raises:
-        StudyError: If the files hold fewer rows than the parts need.
-    """
-    n_train, n_valid, n_test = sizes
+def _divided(
+    name: str, n_train: int, n_test: int, n_valid: int, train: Part, test: Part
+) -> list[Part]:
+    """Training, validation and test part, each in a fixed mixed order."""
     if len(train[1]) < n_train + n_valid or len(test[1]) < n_test:
         raise StudyError(
             f"{name} needs {n_train + n_valid} training and {n_test} test rows, "
@@ -116,25 +112,24 @@ def _parts(base: str, root: Path) -> list:
 def _advice(base: str, root: Path, error: Exception) -> str:
     """One line: why the download failed, and which files to put where."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    _, folder, files = SOURCES[base]
+    named = NAMED[base]
     copy = f"{base}/train.parquet and {base}/test.parquet"
-    other = f", or set STUDY_DATA to a folder that holds {copy}" if base in COPIES else ""
+    other = f", or set STUDY_DATA to a folder that holds {copy}" if named.copy else ""
     return (
         f"{base} could not be downloaded ({reason}); "
-        f"put {', '.join(files)} into {root / folder} by hand{other}"
+        f"put {named.files} into {root / named.folder} by hand{other}"
     )
 
 
 def _open(base: str, root: Path, is_train: bool, download: bool):
     from torchvision import datasets  # imports torch
 
-    kind = getattr(datasets, SOURCES[base][0])
-    is_svhn = SOURCES[base][0] == "SVHN"
-    split = {"split": "train" if is_train else "test"} if is_svhn else {"train": is_train}
-    return kind(str(root), download=download, **split)
+    kind = NAMED[base].source
+    split = {"split": "train" if is_train else "test"} if kind == "SVHN" else {"train": is_train}
+    return getattr(datasets, kind)(str(root), download=download, **split)
 
 
-def _arrays(part) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(part) -> Part:
     """Images uint8 (n, C, H, W) and labels int64 (n,) of a torchvision data set."""
     images = np.asarray(part.data)
     if images.ndim == 3:
@@ -146,7 +141,7 @@ def _arrays(part) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _class_names(base: str, part) -> tuple[str, ...]:
-    if SOURCES[base][0] in ("SVHN", "MNIST"):  # torchvision: none, and "0 - zero"
+    if NAMED[base].source in ("SVHN", "MNIST"):  # torchvision: none, and "0 - zero"
         return tuple(str(digit) for digit in range(10))
     return tuple(part.classes)
 
