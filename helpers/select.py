@@ -33,15 +33,7 @@ SHAPES = {
     "norms": "(n,): gradient norms",
     "correct": "(epochs, n): 0 or 1; in .parquet, a list of epochs a row",
 }
-OF_PROXIES = (
-    "proxy",
-    "recipe",
-    "epochs",
-    "proxies",
-    "device",
-    "report",
-    "skip_broken",
-)  # go with --data only
+OF_PROXIES = "proxy recipe epochs proxies device report skip_broken".split()  # go with --data only
 TYPES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false",
          NoneType: "none"}  # fmt: skip
 WORDS = {"none": (NoneType, None), "true": (bool, True), "false": (bool, False)}
@@ -86,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--proxies", type=whole(1), metavar="N",
         help="proxies whose rankings are combined, seeds from --seed upwards (default: 1)")
     add("--device", type=arguments.device, help="auto, cpu, cuda or mps (default: auto)")
-    add("--skip-broken", action="store_const", const=True, help="leave out images that cannot be read")
+    add("--skip-broken", action="store_const", const=True,
+        help="leave out images that cannot be read")
     add("--report", metavar="FILE", help="the page, FILE.html (default: page.html in the folder)")
     add = parser.add_argument_group("from arrays: nothing is trained").add_argument
     for name, shape in SHAPES.items():
@@ -163,9 +156,8 @@ def run(args: argparse.Namespace) -> int:
     given = {name: source for name in SHAPES if (source := getattr(args, name))}
     proxies = [name for name in OF_PROXIES if getattr(args, name) is not None]
     if wrong := [*given] if args.data else proxies:
-        raise StudyError(
-            f"--{wrong[0].replace('_', '-')} {'is no flag beside' if args.data else 'needs'} --data"
-        )
+        flag, verb = wrong[0].replace("_", "-"), "is no flag beside" if args.data else "needs"
+        raise StudyError(f"--{flag} {verb} --data")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -250,17 +242,23 @@ def _flagged(text: str, method: registry.Method, given: Container[str]) -> str:
     return f"--{name} {rest}" if name in (*SHAPES, "k") else text
 
 
-def _from_data(
-    args: argparse.Namespace, method: registry.Method, options: dict[str, Any]
-) -> select_files.Answer:
-    """Train the proxies that are not stored, let the method choose, and draw the page."""
+def _loaded(args: argparse.Namespace) -> tuple[data.Dataset, str, list[str]]:
+    """Return the data, and what their rows are called where they come from."""
     try:
         name = own_data.absolute(args.data)
         name = data.resolve(names.with_option(name, "skip_broken") if args.skip_broken else name)
         dataset = data.load(name)
-        column, places = own_data.sources(dataset)
+        return dataset, *own_data.sources(dataset)
     except StudyError as error:
         raise StudyError(f"--data: {error}") from None
+
+
+def _from_data(
+    args: argparse.Namespace, method: registry.Method, options: dict[str, Any]
+) -> select_files.Answer:
+    """Train the proxies that are not stored, let the method choose, and draw the page."""
+    dataset, column, places = _loaded(args)
+    name = dataset.name
     k = _count(args, dataset.n)
     chosen = _chosen(args, options, dataset, k)
     asked = _asked(args, method, options, k)
