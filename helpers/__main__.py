@@ -204,7 +204,7 @@ def _parser() -> Parser:
         add = command.add_argument
         add("--only", action="append", default=[], metavar="03", help="this notebook; repeatable")
         add("--device", default="auto", type=arguments.device, help="auto, cpu, cuda or mps")
-        add("--workers", default=1, type=_positive, metavar="N", help="runs at once (1)")
+        add("--workers", default=1, type=arguments.whole(1), metavar="N", help="runs at once (1)")
         add("--publish", action="store_true", help="refresh the committed notebooks and figures")
     study.add_argument("--dry-run", action="store_true", help="list what would run, run nothing")
     study.add_argument("--fresh", action="store_true", help="compute everything again")
@@ -226,12 +226,6 @@ def _add_results(command: argparse.ArgumentParser) -> None:
     export.add_argument("--shrink", action="store_true", help="also replace a pack of more results")
     import_ = actions.add_parser("import", help="put a pack's results into the store")
     import_.add_argument("folder", type=Path)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 upwards, got {text}")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from helpers import StudyError, experiments, packs, results, specs
 from helpers.claims import evidence, ledger, verdicts
 from helpers.config import Config
 from helpers.data import names
 from helpers.profiles import Folders, Profile, profile, profiles, variables_set
+from helpers.run import Plan
 from helpers.specs import Spec
-from helpers.store import Store
-
-if TYPE_CHECKING:
-    from helpers.run import Plan
-    from helpers.store import Result
+from helpers.store import Result, Store
 
 GIB = 2**30
 BEGIN, END = "<!-- verdicts -->", "<!-- /verdicts -->"

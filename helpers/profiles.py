@@ -19,7 +19,8 @@ from helpers import StudyError
 from helpers.config import Config, refusal
 
 ROOT = Path(__file__).resolve().parents[1]
-TYPES = {kind.__name__: kind for kind in (bool, int, float, str, list, dict)}
+TYPES: dict[str, Any] = {kind.__name__: kind for kind in (bool, int, float, str, list, dict)}
+TYPES |= {f"list[{name}]": list[kind] for name, kind in TYPES.items()}
 # Values in one YAML text, and their depth: aliases can make a short text endless.
 MOST_VALUES, DEEPEST = 100_000, 20
 
@@ -131,8 +132,8 @@ def _declared(notebook: Path) -> dict[str, tuple[Any, Any]]:
     for line in ast.parse(source).body:
         try:
             name, default = line.target.id, ast.literal_eval(line.value)
-            kind = eval(ast.unparse(line.annotation), {"__builtins__": TYPES})  # a literal of ours
-        except (ValueError, AttributeError, NameError, TypeError):
+            kind = TYPES[ast.unparse(line.annotation)]
+        except (ValueError, AttributeError, KeyError, TypeError):
             what = f"default of parameter {ast.unparse(line)}"
             raise StudyError(f"{notebook.name}: {what} must be a plain literal") from None
         found[name] = kind, default

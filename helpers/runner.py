@@ -72,23 +72,17 @@ def execute(
         with _scratch(output) as scratch, Line() as line:
             run = _Run(Path(notebook).absolute(), scratch / output.name, parameters)
             run.environment = _variables(environment, scratch)
-            try:
-                run.watched(lambda told: line.show(f"{title} · {told}"))
-                os.replace(run.copy, output)
-                failed.unlink(missing_ok=True)
-            except _CellFailed as error:
-                if run.copy.exists():
-                    os.replace(run.copy, failed)
-                raise NotebookFailed(failed, run.cell, *error.args) from None
+            run.watched(lambda told: line.show(f"{title} · {told}"))
+            if run.copy.exists():
+                os.replace(run.copy, failed if run.failure else output)
+            if run.failure:
+                raise NotebookFailed(failed, run.cell, *run.failure)
+            failed.unlink(missing_ok=True)
             line.say(f"{title} done in {duration(time.monotonic() - began)}")
     except OSError as error:
         if error.filename and not str(error.filename).startswith(str(output.parent)):
             raise
         raise OSError(error.errno, error.strerror or str(error), str(output)) from None
-
-
-class _CellFailed(Exception):
-    """Args: name of the error's class, report."""
 
 
 class _Run:
@@ -106,16 +100,17 @@ class _Run:
         self.log = copy.with_name("kernel.log")
         self.manager: Any = None
         self.stopped = False
+        self.failure: tuple[str, str] | None = None  # name of the error's class, report
 
     def watched(self, show: Any) -> None:
         """Execute in a thread, and show a line about it until it ends."""
-        failure: list[BaseException] = []
+        raised: list[BaseException] = []
 
         def work() -> None:
             try:
                 self.execute()
             except BaseException as error:  # handed to the thread that waits
-                failure.append(error)
+                raised.append(error)
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
@@ -130,18 +125,17 @@ class _Run:
             self.stop()
             thread.join(10)
             raise
-        if failure:
-            raise failure[0]
+        if raised:
+            raise raised[0]
 
     def execute(self) -> None:
-        """Run all cells; `copy` is then clean, also where one failed."""
+        """Run all cells, or up to a `failure`; `copy` is then clean."""
         import nbformat
         import papermill
         from nbclient.exceptions import DeadKernelError
 
         # we report failures ourselves, once
         logging.getLogger("papermill").addHandler(logging.NullHandler())
-        failure = None
         try:
             papermill.execute_notebook(
                 self.source,
@@ -161,15 +155,13 @@ class _Run:
             )
         except papermill.PapermillExecutionError as error:
             self._at_cell(None, error.cell_index)
-            failure = _CellFailed(error.ename, _report(error))
+            self.failure = error.ename, _report(error)
         except DeadKernelError:
-            failure = _CellFailed("", "the kernel died (killed, or out of memory?)")
+            self.failure = "", "the kernel died (killed, or out of memory?)"
         except RuntimeError as error:  # it did not start: its own output says why
-            failure = _CellFailed("", f"{_text(self.log)}\n{error}".strip())
+            self.failure = "", f"{_text(self.log)}\n{error}".strip()
         if self.copy.exists():
             nbformat.write(clean(read(self.copy)), self.copy)
-        if failure:
-            raise failure
 
     def stop(self) -> None:
         """Kill the kernel and all processes that it started."""
@@ -210,10 +202,8 @@ def clear(folder: Path, pattern: str) -> None:
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)  # another user's
     return True
 
 
