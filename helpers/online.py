@@ -23,11 +23,7 @@ DEFAULTS: dict[str, object] = {
 
 
 def settings_of(spec: Train) -> dict[str, object]:
-    """Return ADONIS's parameters in a spec, those it leaves out at their defaults.
-
-    Raises:
-        ValueError: If the run has no sampler.
-    """
+    """Return ADONIS's parameters in the spec of its run, those left out at their defaults."""
     if spec.sampler is None:
         raise StudyError("settings_of needs a run with a sampler, got one without")
     return DEFAULTS | {name: value for name, value in spec.sampler.options if name in DEFAULTS}
@@ -43,9 +39,6 @@ def boost_bound(eta: float, acceptance: float) -> float:
     Returns:
         3 / (1/eta + 3 * acceptance), times: training on everything costs three forward passes
         an example, choosing costs 1/eta, training on the accepted three each.
-
-    Raises:
-        ValueError: If eta is below 1 or the acceptance outside (0, 1].
 
     Source: our count, backward taken as two forward passes.
     """
@@ -141,9 +134,6 @@ def share_by_tenth(mask: np.ndarray, score: np.ndarray) -> np.ndarray:
 
     Returns:
         Shares (10,), 0..1, from the lowest tenth to the highest.
-
-    Raises:
-        ValueError: If there are fewer than ten rows.
     """
     if len(score) < 10 or len(score) != len(mask):
         raise StudyError(f"tenths need 10 or more rows, got {len(score)} and {len(mask)}")

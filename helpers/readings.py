@@ -30,11 +30,7 @@ OF_RECORD: dict[str, tuple[str, Score]] = {
 
 
 def traced(result: Result, name: str, give: str = "record_at epochs") -> np.ndarray:
-    """Return an array of a run.
-
-    Raises:
-        StudyError: If the run did not keep it, saying what to `give` its spec.
-    """
+    """Return an array of a run, or say in a `StudyError` what to `give` its spec to keep it."""
     if name not in result.arrays:
         raise StudyError(f"{specs.describe(result.spec)} kept no {name}: give it {give}")
     return result.arrays[name]
@@ -55,15 +51,13 @@ def entropy_of(run: Result, epoch: int = -1) -> np.ndarray:
 
     Args:
         run: With its trace (`Train.record_at`).
-        epoch: The epoch, 0 = untrained, as in `recorded_epochs`; -1 is the last recorded one.
+        epoch: 0 = untrained, as in `recorded_epochs`; -1 is the last recorded one.
 
     Returns:
-        Nats, shape (n,), float64.
+        Nats, shape (n,), float64; stored in float16, so that those below 6e-8 tie at 0.
 
     Raises:
         StudyError: If the run recorded nothing, or nothing at this epoch.
-
-    Note: the store keeps float16, so entropies below about 6e-8 nats tie at 0.
     """
     last = int(traced(run, "recorded_epochs")[-1])
     return score("entropy", run, 0, last if epoch == -1 else epoch)
@@ -145,21 +139,18 @@ def combined(
     after: int | None = None,
     combine: str | None = None,
 ) -> np.ndarray:
-    """Return by what a method ranks a pool, from one run or several.
+    """Return by what a method ranks a pool, from one run or several, as `score` does.
 
     Args:
-        method: As for `score`.
+        method: As for `score`, and so are `n` and `after`.
         runs: Runs with their traces.
-        n: Training rows of the data set.
+        n: Training rows.
         rows: The pool's row numbers, shape (m,).
-        after: As for `score`.
+        after: Epochs.
         combine: `"rank"` takes the mean rank over the runs; None takes a single run's score.
 
     Returns:
         Shape (m,), float64.
-
-    Raises:
-        StudyError: As `score`; if combine is neither; if several runs are not combined.
 
     Source: `svp-slides`, ensembles of small proxies.
     """
@@ -208,9 +199,6 @@ def centre_order_matrix(orders: Sequence[np.ndarray], n_initial: int) -> np.ndar
 
     Returns:
         Shape (m, m), symmetric, diagonal 1.
-
-    Raises:
-        StudyError: If an order is not a permutation, or a pair leaves fewer than two rows.
 
     Source: `svp` section 3.4, Figs 3c and 10.
     """
@@ -287,9 +275,6 @@ def agreement(rankings: Sequence[np.ndarray], references: Sequence[np.ndarray]) 
     Returns:
         Shape (e,); NaN where a ranking is constant.
 
-    Raises:
-        StudyError: If there is no reference, or lengths differ.
-
     Source: `svp` Figs 11 and 12.
     """
     if not len(references):
@@ -309,9 +294,6 @@ def settled_at(
 
     Returns:
         The epoch; NaN where the last value is NaN or not above 0.
-
-    Raises:
-        StudyError: If the lengths differ or there is nothing.
     """
     values = np.asarray(correlations, dtype=float)
     if values.shape != np.shape(epochs) or not values.size:
@@ -374,9 +356,6 @@ def principal_components(features: np.ndarray, n_components: int = 2) -> np.ndar
     Returns:
         Coordinates (n, n_components) around the mean, float64; the largest weight of each
         direction is positive, so that a picture does not flip from run to run.
-
-    Raises:
-        StudyError: If features is not a finite (n, d) array.
     """
     points = check_features(features).astype(np.float64)
     points = points - points.mean(axis=0)
@@ -393,9 +372,6 @@ def class_rank(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Returns:
         Share (n,) in [0, 1) of the class that lies nearer to the mean; ties keep row order.
-
-    Raises:
-        StudyError: If an array is invalid.
 
     Source: the order of `adonis` Algorithm 2 with one centroid a class.
     """
@@ -420,9 +396,6 @@ def ids_mask(rank: np.ndarray, labels: np.ndarray, keep: float, mode: str) -> np
 
     Returns:
         Mask (n,) bool: ceil(keep * L) rows of a class of L, and the last row of its order.
-
-    Raises:
-        StudyError: If the mode is unknown.
 
     Source: `adonis` Algorithm 2; the same rows as `helpers.selection.prototypes.ids`.
     """

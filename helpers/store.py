@@ -263,11 +263,11 @@ class Store:
 
     def parts(self) -> list[Part]:
         """List the runs cut short, oldest first; what cannot be read is left out."""
-        from helpers.training import checkpoint  # needs torch, and only where there is one
-
         found = []
         for path in (self.path / PARTIAL).glob("*" + CHECKPOINT):
             with contextlib.suppress(Exception):  # a damaged file raises anything
+                from helpers.training import checkpoint  # needs torch, where there is one
+
                 facts = path.stat()
                 what, done, epochs = checkpoint.peek(path)
                 told = specs.printable(str(what))
