@@ -378,6 +378,8 @@ def test_bad_parquet(tmp_path):
         ({"labels": [0, 1, 5], "names": ["a", "b"]}, "row 2 has label 5"),
         ({"labels": [0, -1, 1], "names": ["a", "b"]}, "row 1 has label -1"),
         ({"labels": [0.0, 1.5, 1.0]}, "row 1 is 1.5"),
+        ({"labels": [1.5, 1.0, 1.0]}, "row 0 is 1.5"),
+        ({"labels": [0, 1, 2**60]}, "row 2 is 11529"),
         ({"labels": ["a", "b", "b"]}, "test row 0 has label 0"),
         ({"labels": ["Pos", "pos", "b"]}, "'Pos' and 'pos'"),
         ({"labels": [0, None, 1]}, "row 1 has no label"),
@@ -427,7 +429,7 @@ def test_splits_by_any_usual_name(tmp_path, capsys):
     small_folder(folder, split="unlabelled", n=1)
     made = load(f"folder:{folder}", tmp_path)
     assert (made.n, len(made.test_labels), len(made.valid_labels)) == (10, 2, 4)
-    assert "2 image beside the splits" in capsys.readouterr().err
+    assert "2 images beside the splits" in capsys.readouterr().err
     for own in ("ant", "bee"):  # the split inside each class
         for split, n in (("train", 4), ("test", 1)):
             small_folder(tmp_path / "inside" / own, classes=(split,), n=n)
@@ -511,7 +513,7 @@ def test_links_are_followed_once(tmp_path):
         [*range(5), *range(10, 15), *range(5)]
     )
     assert made.class_names == ("ant", "bee", "cat")
-    for words in ("4 link back", "1 link to nothing", "1 second link to an image"):
+    for words in ("4 link back", "1 link to nothing", "1 second links to an image"):
         assert words in notes(made)
 
 
@@ -531,7 +533,7 @@ def test_system_files_are_passed_over_and_counted(tmp_path, capsys):
     line = capsys.readouterr().err.splitlines()[-1]
     assert notes(made) in line
     for words in ("2 @eaDir", "2 lost+found", "2 #recycle", "1 .db", "1 .cr2", "1 .heic",
-                  "1 no ending", "1 not a file", "1 image beside the class folders",
+                  "1 no ending", "1 not a file", "1 images beside the class folders",
                   "4 hidden"):  # fmt: skip
         assert words in line, words
 

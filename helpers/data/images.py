@@ -73,16 +73,16 @@ def _folder(
     notes: list[str] = []
     by_split = _by_split(name, found, passed, notes)
     class_of = _class_of(name, by_split, options.get("classes", ""), folders, notes)
-    notes += [f"passed over {', '.join(f'{n} {what}' for what, n in passed.items())}"] * bool(
-        passed
-    )
+    if passed:
+        notes.append("passed over " + ", ".join(f"{n} {what}" for what, n in passed.items()))
     labels, keys, ordered = {}, {}, {}
     for split, part in by_split.items():
         own = np.array([unicodedata.normalize("NFC", class_of(inner)) for _, inner in part])
         check_names(name, {class_of(inner) for _, inner in part})
         of_part = [unicodedata.normalize("NFC", "/".join(parts)) for parts, _ in part]
-        if wrong := [own for own in of_part if not own.isprintable() and _is_not_utf8(own)]:
-            raise StudyError(f"{name}: expected names of files in UTF-8, got {ascii(wrong[0])}")
+        for file in of_part:
+            if file.encode(errors="ignore").decode() != file:
+                raise StudyError(f"{name}: expected names of files in UTF-8, got {ascii(file)}")
         order = hash_order(of_part)
         labels[split] = own[order]
         keys[split] = [of_part[row] for row in order]
@@ -131,7 +131,7 @@ def _walk(name: str, path: Path) -> tuple[list[Parts], Counter, set[Parts]]:
         once: dict[str, tuple[bool, Parts]] = {}
         for item in sorted(found):
             once.setdefault(os.path.realpath(path.joinpath(*item[1])), item)
-        passed += Counter({"second link to an image": len(found) - len(once)})
+        passed += Counter({"second links to an image": len(found) - len(once)})
         found = list(once.values())
     return sorted(parts for _, parts in found), passed, walked
 
@@ -155,10 +155,6 @@ def _why_not(entry: os.DirEntry) -> str:
 def _endings() -> set[str]:
     kinds = pixels.formats()
     return {end for end, kind in Image.registered_extensions().items() if kind in kinds}
-
-
-def _is_not_utf8(name: str) -> bool:
-    return name.encode(errors="replace") != name.encode(errors="surrogateescape")
 
 
 def _is_image(file: str) -> bool:
@@ -188,12 +184,13 @@ def _by_split(
     if others and "all" in parts_of:
         held = f"{parts_of['all']!r} holds class folders, {others[0]!r} beside it does not"
         raise StudyError(f"{name}: {held}: which is for testing?")
-    passed += Counter({"image beside the splits": len(others)})
+    passed += Counter({"images beside the splits": len(others)})
     notes += guessed
-    return {
-        split: _below([(p, (*i[:at], *i[at + 1 :])) for p, i in pairs if i[at] == own], passed, [])
-        for split, own in parts_of.items()
-    }
+    by_split = {}
+    for split, own in parts_of.items():
+        part = [(parts, (*i[:at], *i[at + 1 :])) for parts, i in pairs if i[at] == own]
+        by_split[split] = _below(part, passed, notes if split in ("all", "train") else [])
+    return by_split
 
 
 def _below(
@@ -201,7 +198,7 @@ def _below(
 ) -> list[tuple[Parts, Parts]]:
     """Leave out images beside the class folders, and a folder that holds all others."""
     while True:
-        passed["image beside the class folders"] += sum(len(inner) == 1 for _, inner in pairs)
+        passed["images beside the class folders"] += sum(len(inner) == 1 for _, inner in pairs)
         pairs = [(parts, inner) for parts, inner in pairs if len(inner) > 1]
         shared = {inner[0] for _, inner in pairs}
         is_one = len(shared) == 1 and not split_of(*shared)
@@ -246,11 +243,12 @@ def _class_of(
         notes.append(f"folders inside {n} class folders belong to the class")
     if asked in ("", "top"):
         own = {parts[: len(parts) - len(inner) + 1] for parts, inner in first}
-        beside = {folder for folder in folders if folder[:-1] in {of[:-1] for of in own} and folder}
-        if empty := sorted(beside - own - {folder[:-1] for folder in own}):
-            empty = [folder for folder in empty if not split_of(folder[-1])]
-        if empty:
-            raise StudyError(f"{name}: class {empty[0][-1]!r} has no images, expected one or more")
+        homes = {folder[:-1] for folder in own}
+        for folder in sorted(folders - own - homes):
+            if folder[:-1] in homes and not split_of(folder[-1]):
+                raise StudyError(
+                    f"{name}: class {folder[-1]!r} has no images, expected at least one"
+                )
     return ways[asked or "top"]
 
 

@@ -67,7 +67,8 @@ def find(name: str, path: Path, endings: Sequence[str]) -> tuple[Files, list[str
     homes = [home] if home else [home for home in by_home if by_home[home]]
     if not homes:
         what = "a folder without" if path.is_dir() else "nothing"
-        shown = f"a file, or a folder with train and test files ({' '.join(endings)})"
+        kinds = " ".join(ending for ending in endings if ending.count(".") == 1)
+        shown = f"a file, or a folder with train and test files ({kinds})"
         raise StudyError(f"{name}: expected {shown}, at {path} (there: {what})")
     if len(homes) > 1:
         shown = ", ".join(sorted(str(home.relative_to(path)) for home in homes))
@@ -106,7 +107,7 @@ def column_of(
     keys = {own.strip().casefold(): own for own in reversed(names)}
     wanted = [key for key in usual if key in keys] if asked is None else []
     if not wanted:
-        shown = ", ".join(names) or "(none)"
+        shown = "".join(c if c.isprintable() else "?" for c in ", ".join(names)[:200]) or "(none)"
         raise StudyError(
             f"{file} has the columns {shown}, expected {asked or ' or '.join(usual[:4])}: "
             f"?{option}=COLUMN names another"
@@ -183,24 +184,24 @@ def labels_of(where: str, values: Sequence) -> np.ndarray:
             value = str(value)
         if not isinstance(value, int | float | str):
             raise StudyError(f"{where} holds {type(value).__name__}, expected numbers or names")
-        number = whole(value)
+        number, is_whole = whole(value)
         if not row:
             is_number = number is not None
-        if is_number and number is None:
+        if number is not None and not is_whole or is_number and number is None:
             raise StudyError(f"{where}: row {row} is {value!r:.60}, expected a whole number")
-        found.append(number if is_number else str(value))
+        found.append(int(number) if is_number else str(value))
     return np.array(found, dtype=np.int64 if is_number else str)
 
 
-def whole(value: float | str) -> int | None:
-    """Read a whole number that float64 holds exactly, or None."""
+def whole(value: float | str) -> tuple[float | None, bool]:
+    """Read a finite number, or None; and whether it is whole and held exactly by float64."""
     try:
         number = float(value)
     except ValueError:
-        return None
-    if not number.is_integer() or abs(number) >= 2**53:
-        return None
-    return int(number)
+        return None, False
+    if not np.isfinite(number):
+        return None, False
+    return number, number.is_integer() and abs(number) < 2**53
 
 
 def listing(

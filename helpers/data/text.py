@@ -208,7 +208,7 @@ def _csv_layout(file: Path, encoding: str, options: dict[str, str]) -> Layout:
         headers[separator] = names = [own.strip() for own in first]
         with contextlib.suppress(StudyError):
             return Layout("csv", *_columns(file, names, options), encoding, separator, tuple(names))
-        is_number = len(names) > 1 and tables.whole(names[0]) is not None
+        is_number = len(names) > 1 and tables.whole(names[0])[1]
         if is_number and not {"text", "label"} & options.keys():
             return Layout("csv", 0, tuple(range(1, len(names))), encoding, separator)
     if not headers:
