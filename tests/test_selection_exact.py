@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from helpers import StudyError
 from helpers.measurements import gaps
-from helpers.selection import exact, iqp
+from helpers.selection import exact, iqp, search
 from helpers.selection.gaussian_sums import gaussian_similarity
 
 KINDS = ("random", "kernel", "distance")
@@ -59,8 +59,8 @@ def test_greedy_and_swap_search_find_a_planted_clique():
     similarity[np.ix_(clique, clique)] = 1
     utility = np.full(12, 0.5)
     utility[5] = 0.6
-    assert exact.greedy(utility, similarity, 4).tolist() == [5, 2, 6, 9]
-    found = exact.swap_search(utility, similarity, np.array([0, 2, 5, 11]))
+    assert search.greedy(utility, similarity, 4).tolist() == [5, 2, 6, 9]
+    found = search.swap_search(utility, similarity, np.array([0, 2, 5, 11]))
     assert sorted(found.indices.tolist()) == clique
     assert found.indices[0] == 5
     assert found.iterations == 2
@@ -71,8 +71,8 @@ def test_greedy_fails_where_pairs_pay_late_and_a_swap_does_not_help():
     similarity = np.zeros((3, 3))
     similarity[1, 2] = similarity[2, 1] = 5
     utility = np.array([1.0, 0, 0])
-    assert exact.greedy(utility, similarity, 2).tolist() == [0, 1]
-    found = exact.swap_search(utility, similarity, [0, 1])
+    assert search.greedy(utility, similarity, 2).tolist() == [0, 1]
+    found = search.swap_search(utility, similarity, [0, 1])
     assert sorted(found.indices.tolist()) == [1, 2]
     assert found.objective == pytest.approx(3)
 
@@ -85,10 +85,10 @@ def test_both_equal_their_slow_twins(seed, kind):
     k = int(rng.integers(1, n + 1))
     utility, similarity = instance(n, seed, kind)
     weight = float(rng.choice([0, 0.3, 2]))
-    picked = exact.greedy(utility, similarity, k, weight)
+    picked = search.greedy(utility, similarity, k, weight)
     assert picked.tolist() == slow_greedy(utility, similarity, k, weight)
     start = rng.permutation(n)[:k]
-    found = exact.swap_search(utility, similarity, start, weight)
+    found = search.swap_search(utility, similarity, start, weight)
     expected, path = slow_swaps(utility, similarity, start.tolist(), weight)
     assert set(found.indices.tolist()) == expected
     np.testing.assert_allclose(found.objectives, path)
@@ -97,10 +97,10 @@ def test_both_equal_their_slow_twins(seed, kind):
 
 def test_no_exchange_is_missed_when_rows_are_pruned(monkeypatch):
     for kind, block in product(KINDS, (1, 64)):
-        monkeypatch.setattr(exact, "N_BLOCK", block)
+        monkeypatch.setattr(search, "N_BLOCK", block)
         utility, similarity = instance(90, 3, kind)
         start = np.random.default_rng(4).permutation(90)[:30]
-        found = exact.swap_search(utility, similarity, start)
+        found = search.swap_search(utility, similarity, start)
         assert (np.diff(found.objectives) > 0).all()
         assert found.iterations == len(found.objectives) - 1 > 3
         assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
@@ -129,12 +129,12 @@ def test_any_dtype_and_layout_and_never_below_the_start(seed, dtype, max_swaps):
     for array in (similarity, utility):
         array.setflags(write=False)
     start = rng.permutation(n)[:k]
-    picked = exact.greedy(utility, similarity, k)
+    picked = search.greedy(utility, similarity, k)
     assert picked.dtype == np.int64
     assert len(np.unique(picked)) == k
     for limit in (max_swaps, 1000):
-        found = exact.swap_search(utility, similarity, start, max_swaps=limit)
-        again = exact.swap_search(utility, similarity, start, max_swaps=limit)
+        found = search.swap_search(utility, similarity, start, max_swaps=limit)
+        again = search.swap_search(utility, similarity, start, max_swaps=limit)
         assert found.indices.tolist() == again.indices.tolist()
         assert found.indices.dtype == np.int64
         assert len(np.unique(found.indices)) == k
@@ -150,16 +150,16 @@ def test_any_dtype_and_layout_and_never_below_the_start(seed, dtype, max_swaps):
 
 def test_max_swaps_stops_the_search():
     utility, similarity = instance(60, 5)
-    found = exact.swap_search(utility, similarity, np.arange(20), max_swaps=1)
+    found = search.swap_search(utility, similarity, np.arange(20), max_swaps=1)
     assert (found.status, found.iterations, found.success) == ("feasible", 1, False)
     assert found.message == "stopped at 1"
-    start = exact.swap_search(utility, similarity, np.arange(20), max_swaps=0)
+    start = search.swap_search(utility, similarity, np.arange(20), max_swaps=0)
     assert sorted(start.indices.tolist()) == list(range(20))
 
 
 def test_equal_rows_go_to_the_lowest():
-    assert exact.greedy(np.ones(6), np.ones((6, 6)), 3).tolist() == [0, 1, 2]
-    found = exact.swap_search(np.ones(6), np.ones((6, 6)), [5, 1, 3])
+    assert search.greedy(np.ones(6), np.ones((6, 6)), 3).tolist() == [0, 1, 2]
+    found = search.swap_search(np.ones(6), np.ones((6, 6)), [5, 1, 3])
     assert found.indices.tolist() == [1, 3, 5]
     assert found.iterations == 0
 
@@ -171,7 +171,7 @@ def test_swap_search_moves_where_the_shifted_iteration_is_frozen():
     start = iqp.lp_relaxation(utility, similarity, 45)
     frozen = iqp.power_steps(utility, similarity, start, shift="auto")
     assert frozen.nit == 0
-    found = exact.swap_search(utility, similarity, start)
+    found = search.swap_search(utility, similarity, start)
     assert found.objective > frozen.fun * 1.001
 
 
@@ -212,7 +212,7 @@ def test_a_stopped_milp_is_honest():
             found = exact.exact_milp(utility, similarity, 9, time_limit=limit)
             break
     assert found.success == (found.status == "optimal")
-    best = exact.swap_search(utility, similarity, found.indices).objective
+    best = search.swap_search(utility, similarity, found.indices).objective
     assert found.objective <= best <= found.bound
     assert found.gap == pytest.approx((found.bound - found.objective) / found.objective)
 
@@ -282,17 +282,17 @@ def test_wrong_arguments_are_named():
         "weight": (-1,),
         "k": (0, 4, 1.5),
     }
-    for call, (name, values) in product((exact.greedy, exact.exact_milp, *BOUNDS), wrong.items()):
+    for call, (name, values) in product((search.greedy, exact.exact_milp, *BOUNDS), wrong.items()):
         for value in values:
             change = {"utility" if name == "scores" else name: value}
             with pytest.raises(StudyError, match=name):
                 call(**{"utility": u, "similarity": d, "k": 2} | change)
     for start in ([0, 0], [3], [-1], [], [0.5]):
         with pytest.raises(StudyError, match="start"):
-            exact.swap_search(u, d, start)
+            search.swap_search(u, d, start)
     for limit in (-1, 0.5, True):
         with pytest.raises(StudyError, match="max_swaps"):
-            exact.swap_search(u, d, [0], max_swaps=limit)
+            search.swap_search(u, d, [0], max_swaps=limit)
     with pytest.raises(StudyError, match="solver must be one of highs, cbc"):
         exact.exact_milp(u, d, 1, solver="gurobi")
     for call in (exact.exact_milp, exact.sdp_bound):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.selection import exact, geda, iqp, matching
+from helpers.selection import exact, geda, iqp, matching, search
 
 FIELDS = {
     *("indices", "objective", "fun", "bound", "gap", "iterations", "nit", "seconds"),
@@ -22,7 +22,7 @@ SOLVERS = {
     "lp-cbc": lambda: exact.solve_lp_as_written(UTILITY, SIMILARITY, K, solver="cbc"),
     "milp-highs": lambda: exact.exact_milp(UTILITY, SIMILARITY, K),
     "milp-cbc": lambda: exact.exact_milp(UTILITY, SIMILARITY, K, solver="cbc"),
-    "swap": lambda: exact.swap_search(UTILITY, SIMILARITY, np.arange(K)),
+    "swap": lambda: search.swap_search(UTILITY, SIMILARITY, np.arange(K)),
     "geda": lambda: geda.solve(NORMS, K),
     "geda-milp": lambda: exact.solve_milp_as_written(NORMS, K),
     "wasserstein": lambda: geda.wasserstein(NORMS, K),

@@ -7,7 +7,7 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.measurements.table import WEIGHT, Measured, made_up_pool, measurement, share_of
-from helpers.selection import exact, iqp
+from helpers.selection import exact, iqp, search
 from helpers.selection.gaussian_sums import gaussian_similarity
 
 SMALL = 1e-9  # a value closer to the optimum than this share is the optimum
@@ -93,8 +93,8 @@ def _subsets(utility: np.ndarray, similarity: np.ndarray, k: int) -> tuple[dict,
     start = iqp.lp_relaxation(utility, similarity, k, WEIGHT)
     shifted = iqp.power_steps(utility, similarity, start, WEIGHT, shift="auto")
     power = iqp.power_steps(utility, similarity, start, WEIGHT, shift=None)
-    swap = exact.swap_search(utility, similarity, power.indices, WEIGHT)
-    greedy = exact.greedy(utility, similarity, k, WEIGHT)
+    swap = search.swap_search(utility, similarity, power.indices, WEIGHT)
+    greedy = search.greedy(utility, similarity, k, WEIGHT)
     values = {
         "lp": iqp.objective(utility, similarity, start, WEIGHT),
         "power_shifted": iqp.objective(utility, similarity, shifted.indices, WEIGHT),

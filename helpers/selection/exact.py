@@ -1,4 +1,4 @@
-"""The programs of `budgeted` and `geda` as printed, exact optima, bounds and swap search.
+"""The programs of `budgeted` and `geda` as printed, the exact optimum, and bounds on it.
 
 For small pools: every program here needs the n x n matrix or a variable for each pair or point.
 PuLP writes the programs; HiGHS, CBC or SCS solve them.
@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -21,19 +20,13 @@ from helpers.checks import check_choice, check_k, check_scores
 from helpers.scores import order
 from helpers.selection import geda
 from helpers.selection.iqp import (
-    check_number,
     check_program,
-    check_start,
     relative_gap,
-    reported,
-    top,
 )
 
 SOLVERS = ("highs", "cbc")
 N_MILP = 200  # rows `exact_milp` takes: pairs as variables, and far too slow long before
 N_SDP = 300  # rows `sdp_bound` takes: SCS takes apart a matrix of that size at every iteration
-N_BLOCK = 64  # rows that may leave, weighed at once against all that may enter
-LEAST_GAIN = 1e-12  # a swap must gain more than this share of x'Qx: less may be rounding
 Parts = tuple[Any, list[Any]]  # a pulp.LpProblem and the variables to read out
 
 
@@ -389,17 +382,14 @@ def sdp_bound(
     multipliers = scale * np.reshape(is_positive.dual_value, matrix.shape)
     prices = scale * np.reshape(partners.dual_value, len(matrix))
     by_sums = float(np.sort(matrix.sum(axis=1))[-k:].sum())
-    is_accurate = problem.status == cvxpy.OPTIMAL
+    is_accurate, steps = problem.status == cvxpy.OPTIMAL, problem.solver_stats.num_iters
     result = OptimizeResult(
         relaxed=scale * float(problem.value),
         x=np.clip(np.diagonal(pairs.value), 0, 1),
         bound=min(_dual_bound(matrix, k, multipliers, prices), by_sums),
-        iterations=problem.solver_stats.num_iters,
-        nit=problem.solver_stats.num_iters,
-        status="feasible",
-        success=is_accurate,
         message="SCS reached its tolerance" if is_accurate else "SCS stopped early",
     )
+    result.update(iterations=steps, nit=steps, status="feasible", success=is_accurate)
     # Equal entries differ by SCS's tolerance; rounded, ties go to the lowest row.
     _add_subset(result, matrix, order(result.x.round(5))[:k])
     result.gap = relative_gap(result.bound, result.objective)
@@ -436,114 +426,3 @@ def _add_subset(result: OptimizeResult, matrix: np.ndarray, chosen: np.ndarray) 
     product = matrix[:, chosen].sum(axis=1)
     result.indices = chosen[np.argsort(-product[chosen], kind="stable")]
     result.objective = result.fun = float(product[chosen].sum())
-
-
-def greedy(utility: np.ndarray, similarity: np.ndarray, k: int, weight: float = 0.3) -> np.ndarray:
-    """Pick k rows one by one, each adding most to x'Qx.
-
-    Args and errors: as `exact_milp`, for any n.
-
-    Returns:
-        Row numbers in order of choosing, shape (k,), int64; ties go to the lowest row, and a
-        larger k only adds to it.
-
-    Source: the objective is `budgeted` eq. 8; greedy choice is not in the paper, whose
-    guarantees do not cover it either: x'Qx is supermodular, since every pair adds to it.
-    """
-    utility, similarity, _ = check_program(utility, similarity, weight)
-    k = check_k(k, len(utility))
-    gains, picked = utility.copy(), np.empty(k, dtype=np.int64)
-    for j in range(k):
-        best = int(gains.argmax())
-        picked[j] = best
-        gains += 2 * weight * similarity[best].astype(np.float64)
-        gains[best] = -np.inf
-    return picked
-
-
-def swap_search(
-    utility: np.ndarray,
-    similarity: np.ndarray,
-    start: np.ndarray,
-    weight: float = 0.3,
-    max_swaps: int = 100_000,
-) -> OptimizeResult:
-    """Exchange one row for another, always the best exchange, until none improves x'Qx.
-
-    Args and errors: as `iqp.power_steps`, with max_swaps exchanges at most.
-
-    Returns:
-        As `iqp.power_steps`, never below the start's objective; iterations are exchanges, status
-        is "local" where no exchange improves and "feasible" where max_swaps was reached.
-
-    Source: `budgeted` eq. 8. The paper ends with truncated power; a subset where that stands
-    still often gains by an exchange, because the shift that makes it monotone also binds it.
-
-    Note: exchanging a for b changes x'Qx by h_b - h_a - 2 lambda D_ab, where h is u plus twice
-    lambda times a row's sum of D over the subset without itself. No entry of D is negative, so
-    rows that may leave are visited by rising h_a until h_b - h_a cannot reach the best found.
-    """
-    began = time.perf_counter()
-    utility, similarity, sums = check_program(utility, similarity, weight)
-    check_number(max_swaps, "max_swaps", Integral)
-    chosen = check_start(start, len(utility))
-
-    def terms(row: int) -> np.ndarray:  # lambda D_row, without the row itself
-        added = weight * similarity[row].astype(np.float64)
-        added[row] = 0
-        return added
-
-    pairs = np.zeros(len(utility))
-    for row in chosen:
-        pairs += terms(row)
-    values, settled = [float((utility + pairs)[chosen].sum())], False
-    while not settled and len(values) <= max_swaps:
-        gain, leaves, enters = _best_swap(utility, similarity, weight, pairs, chosen)
-        settled = gain <= LEAST_GAIN * abs(values[-1])
-        if not settled:
-            pairs += terms(enters) - terms(leaves)
-            chosen = np.sort(np.where(chosen == leaves, enters, chosen))
-            values.append(float((utility + pairs)[chosen].sum()))
-    ranking, n_swaps = utility + weight * sums, len(values) - 1
-    result = OptimizeResult(
-        indices=chosen[order((utility + pairs)[chosen])],
-        fun=values[-1],
-        objectives=np.array(values),
-        bound=float(ranking[top(ranking, len(chosen))].sum()),
-        nit=n_swaps,
-        success=settled,
-        message=f"no exchange improves after {n_swaps}" if settled else f"stopped at {n_swaps}",
-    )
-    return reported(result, began)
-
-
-def _best_swap(
-    utility: np.ndarray,
-    similarity: np.ndarray,
-    weight: float,
-    pairs: np.ndarray,
-    chosen: np.ndarray,
-) -> tuple[float, int, int]:
-    """Return the largest gain of an exchange, the row that leaves and the row that enters.
-
-    A gain of 0 stands for any that is not above it. Of equal gains the one whose leaving row
-    has the smallest h counts, then the lowest rows.
-    """
-    height = utility + 2 * pairs
-    inside = chosen[np.argsort(height[chosen], kind="stable")]
-    is_out = height > height[inside[0]]  # no other row can gain
-    is_out[chosen] = False
-    outside = np.flatnonzero(is_out)
-    best = (0.0, -1, -1)
-    for begin in range(0, len(inside), N_BLOCK):
-        leaving = inside[begin : begin + N_BLOCK]
-        if not len(outside) or height[outside].max() - height[leaving[0]] <= best[0]:
-            break
-        between = similarity[np.ix_(leaving, outside)]
-        gains = np.multiply(between, -2 * weight, dtype=np.float64)
-        gains += height[outside]
-        gains -= height[leaving, None]
-        place = np.unravel_index(int(gains.argmax()), gains.shape)
-        if gains[place] > best[0]:
-            best = (float(gains[place]), int(leaving[place[0]]), int(outside[place[1]]))
-    return best

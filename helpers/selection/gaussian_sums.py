@@ -3,7 +3,9 @@
 Features are read by blocks and may be memory-mapped; only `gaussian_similarity` stores (n, n).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,7 +18,8 @@ DIVERSITIES = ("kernel", "distance")
 SMALLEST_H = 1e-15  # and its inverse the largest bandwidth: beyond, float32 loses the square
 N_MEDIAN = 1000  # rows the median distance is taken over, evenly spaced in the pool
 N_FREQUENCIES = 512
-N_READ = 4096  # rows of features read at once
+N_READ = 4096  # rows of features or of a stored kernel read at once
+N_SAMPLED = 256  # rows whose exact sums tell whether the kernel has vanished
 N_CACHED = 32  # rows of the kernel that stay in the cache from product to exponential
 N_ROWS, N_COLUMNS = 512, 2048  # of a tile: 4 MiB in float32
 N_PHASES = 1024  # rows whose Fourier features are held at once: 2 MiB at 512 frequencies
@@ -362,3 +365,57 @@ def fourier_sums_over(
     sums = np.concatenate(list(parts)).astype(np.float64)
     sums[which] -= signs
     return sums
+
+
+def matrix_sums_over(matrix: np.ndarray, which: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Return `sums_over` from a symmetric matrix that is stored, in float64."""
+    sums = np.zeros(len(matrix))
+    for sign in (1, -1):
+        some = which[signs == sign]
+        for start, stop in spans(len(some), N_READ):
+            sums += sign * matrix[some[start:stop]].sum(axis=0, dtype=np.float64)
+    sums[which] -= signs * np.diagonal(matrix)[which]
+    return sums
+
+
+def _distances_over(over: Callable, which: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    sums = signs.sum() - over(which, signs)
+    sums[which] -= signs
+    return sums
+
+
+def sums_of(
+    rows: Rows, h: float, diversity: str, form: str, n_frequencies: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Callable[[np.ndarray, np.ndarray], np.ndarray], float]:
+    """Return row sums and `over` of the kernel or the distance, and the kernel's largest row sum.
+
+    Args:
+        rows: The features.
+        h: Bandwidth in units of the features.
+        diversity: "kernel" or "distance".
+        form: "matrix", "blocks" or "fourier".
+        n_frequencies: Of the Fourier features.
+        rng: Draws them.
+
+    Returns:
+        Row sums less the diagonal (n,); over(which, signs), as `sums_over`; the largest of the
+        kernel's row sums. Fourier features return noise where the kernel has vanished, so that
+        is then the largest of a sample's exact sums.
+    """
+    every = np.arange(len(rows))
+    if form == "matrix":
+        kernel = gaussian_similarity(rows.take(slice(None)), h)
+        over = partial(matrix_sums_over, kernel)
+        sums = kernel.sum(axis=1, dtype=np.float64) - np.diagonal(kernel)
+    elif form == "blocks":
+        points = points_of(rows, every, h)
+        over, sums = partial(sums_over, points), pair_sums(points)
+    else:
+        waves = frequencies(len(rows.centre), n_frequencies, rng)
+        over = partial(fourier_sums_over, rows, h, waves)
+        sums = over(every, np.ones(len(rows)))
+    sample = np.unique(np.arange(N_SAMPLED) * len(rows) // N_SAMPLED)
+    largest = (sampled_sums(rows, sample, h) if form == "fourier" else sums).max()
+    if diversity == "distance":
+        sums, over = len(rows) - 1 - sums, partial(_distances_over, over)
+    return sums, over, float(largest)

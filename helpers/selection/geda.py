@@ -31,15 +31,9 @@ def geda(
 ) -> np.ndarray:
     """Pick k points whose distribution of norms is closest to that of all, in closed form.
 
-    Args and errors: as `solve`, with n_nodes equal-width intervals of the trapezoid rule.
+    Args and errors: as `solve`. Returns row numbers, shape (k,), int64, the intervals interleaved.
 
-    Returns:
-        Row numbers, shape (k,), int64, the intervals interleaved.
-
-    Source: `geda` section 4.1, problem (P).
-
-    Note: with C_m points at or below node m, k * C_m / n rounded to nearest makes every term
-    least and never asks an interval for more points than it holds: no solver is needed.
+    Source: `geda` section 4.1, problem (P); why no solver is needed: `nearest_counts`.
     """
     return solve(norms, k, n_nodes, within=within, rng=rng).indices
 
@@ -140,16 +134,7 @@ def _pick(
 def random_per_quartile(norms: np.ndarray, k: int, rng: int | np.random.Generator) -> np.ndarray:
     """Pick at random inside each quarter of the ranking by norm, equal shares.
 
-    Args:
-        norms: Gradient norms of one class, shape (n,).
-        k: Points to keep, 1 <= k <= n.
-        rng: Seed or generator.
-
-    Returns:
-        Row numbers, shape (k,), int64, the quarters interleaved.
-
-    Raises:
-        ValueError: If norms or k are invalid.
+    Args and errors: as `solve`. Returns row numbers, shape (k,), int64, the quarters interleaved.
 
     Source: `geda` section 5.3.
     """
@@ -163,15 +148,7 @@ def random_per_quartile(norms: np.ndarray, k: int, rng: int | np.random.Generato
 def evenly_spaced(norms: np.ndarray, k: int) -> np.ndarray:
     """Keep every (n/k)-th point of the ranking by norm.
 
-    Args:
-        norms: Gradient norms of one class, shape (n,).
-        k: Points to keep, 1 <= k <= n.
-
-    Returns:
-        Row numbers by rising norm, shape (k,), int64.
-
-    Raises:
-        ValueError: If norms or k are invalid.
+    Args and errors: as `solve`. Returns row numbers by rising norm, shape (k,), int64.
 
     Source: `geda` section 5.4.
 
@@ -188,16 +165,8 @@ def evenly_spaced(norms: np.ndarray, k: int) -> np.ndarray:
 def wasserstein(norms: np.ndarray, k: int) -> OptimizeResult:
     """Pick the k points whose ECDF encloses the least area with that of the class, exactly.
 
-    Args:
-        norms: Gradient norms of one class, shape (n,), finite.
-        k: Points to keep, 1 <= k <= n.
-
-    Returns:
-        As `solve`, with indices (k,) by rising norm, those of `evenly_spaced`; objective and
-        bound are the distance `w1`, in units of the norms.
-
-    Raises:
-        ValueError: If norms or k are invalid.
+    Args, errors and result: as `solve`. The indices (k,) are those of `evenly_spaced`, objective
+    and bound the distance `w1`, in units of the norms.
 
     Source: `geda` section 4.1 with N to infinity; section 5.4 for the rule.
 
@@ -217,33 +186,17 @@ def wasserstein(norms: np.ndarray, k: int) -> OptimizeResult:
 def _proven(
     indices: np.ndarray, objective: float, start: float, message: str, iterations: int = 0
 ) -> OptimizeResult:
-    return OptimizeResult(
-        indices=indices,
-        objective=objective,
-        fun=objective,
-        bound=objective,
-        gap=0.0,
-        iterations=iterations,
-        nit=iterations,
-        seconds=time.perf_counter() - start,
-        status="optimal",
-        success=True,
-        message=message,
-    )
+    result = OptimizeResult(indices=indices, objective=objective, fun=objective, bound=objective)
+    result.update(gap=0.0, iterations=iterations, nit=iterations, status="optimal", success=True)
+    result.update(message=message, seconds=time.perf_counter() - start)
+    return result
 
 
 def w1(norms: np.ndarray, selected: np.ndarray) -> float:
     """Return the exact area between the step ECDFs of a class and of a subset of it.
 
-    Args:
-        norms: Gradient norms of one class, shape (n,), finite.
-        selected: Row numbers of the subset, shape (k,), without repeats.
-
-    Returns:
-        The Wasserstein-1 distance, in units of the norms; O(n log n).
-
-    Raises:
-        ValueError: If norms are invalid, or selected names no rows, a row twice or none there is.
+    Args and errors: as `objective`, but selected rows must not repeat. Returns the Wasserstein-1
+    distance, in units of the norms; O(n log n).
 
     Source: `geda` section 4.1, the integral before any quadrature rule.
     """
@@ -271,21 +224,11 @@ def objective(
 ) -> float:
     """Return a quadrature estimate of the L1 distance between the two ECDFs.
 
-    Args:
-        norms: Gradient norms of one class, shape (n,).
-        selected: Row numbers of the subset, shape (k,), k >= 1.
-        n_nodes: The paper's N; this and the rest are as in `solve`.
-        rule: Of quadrature.
-        nodes: Their places.
-        ecdf: The class's.
-        bandwidth: Of the smoothed ECDF.
+    Args and errors: as `solve`, with the subset's row numbers, selected, shape (k,), k >= 1.
 
     Returns:
         The rule's sum over interior nodes of |F_all - F_subset|, in units of the norms; for the
         trapezoid on equal nodes (M - m) / N times the plain sum.
-
-    Raises:
-        ValueError: If norms or the rule are invalid, or the subset is empty.
 
     Source: `geda` section 4.1; the rule's end terms are taken as 0, as there.
     """
@@ -330,15 +273,9 @@ def nodes_and_weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the interior nodes and their weights in the quadrature rule.
 
-    Args:
-        ordered: Norms of one class, sorted, shape (n,).
-        n_nodes: The paper's N, intervals.
-        rule: "trapezoid" or "simpson".
-        nodes: "equal" widths between the smallest norm m and the largest M, or "quantile": node
-            j is the ceil(j n / N)-th smallest norm.
-
-    Returns:
-        Nodes t_j rising, and weights in units of the norms, both shape (N - 1,).
+    For N intervals and sorted norms (n,) between m and M: nodes t_j of "equal" widths, or
+    "quantile" ones, t_j the ceil(j n / N)-th smallest norm. Both results have shape (N - 1,), the
+    weights in units of the norms.
 
     Source: `geda` section 4.1 (trapezoid, equal widths), section 6.1 (Simpson, left open).
     """
@@ -358,8 +295,9 @@ def nodes_and_weights(
 def nearest_counts(below: np.ndarray, n: int, k: int) -> np.ndarray:
     """Return k * C_j / n rounded to nearest, halves upwards: the best counts for a step ECDF.
 
-    C_j of n points lie at or below node j: below, shape (N - 1,), int64; so is the result. In
-    integers, as floats break exact halves the wrong way (n = 22, k = 11, C = 15).
+    C_j of n points lie at or below node j: below, shape (N - 1,), int64; so is the result. Every
+    term of (P) is then least, and no interval gives more points than it holds. In integers, as
+    floats break exact halves the wrong way (n = 22, k = 11, C = 15).
     """
     return (2 * k * below + n) // (2 * n)
 
@@ -369,14 +307,9 @@ def counts_in_capacity(
 ) -> np.ndarray:
     """Minimise sum_j w_j |a_j - S_j| over whole S_j with 0 <= S_j - S_{j-1} <= capacity_j.
 
-    Args:
-        targets: a_j, shape (N - 1,), in 0..k, not whole in general.
-        weights: w_j >= 0, shape (N - 1,).
-        capacity: Points of the class in each bin, shape (N,), sum n >= k.
-        k: S_N; S_0 is 0.
-
-    Returns:
-        S_j, shape (N - 1,), int64, an exact minimiser.
+    Targets a_j in 0..k, not whole in general, and weights w_j >= 0 have shape (N - 1,); capacity,
+    the points of the class in each bin, shape (N,), sum n >= k. S_0 is 0 and S_N is k. Returns an
+    exact minimiser S_j, shape (N - 1,), int64.
 
     Note: dynamic programming over the bins. The best cost of bins 1..j as a function of S_j is
         convex and piecewise linear with bends at whole numbers, so it is kept as two heaps of
@@ -445,16 +378,9 @@ def smoothed_shares(
 ) -> np.ndarray:
     """Return the mean over i of Phi((t_j - g_i) / bandwidth): a class's smoothed ECDF at nodes.
 
-    Args:
-        ordered: Norms g, sorted, shape (n,).
-        inner: Nodes t, shape (N - 1,).
-        bandwidth: Standard deviation of the kernel in units of the norms, or "silverman".
-
-    Returns:
-        Shape (N - 1,); the step ECDF where all norms are equal, Silverman's bandwidth being 0.
-
-    Raises:
-        ValueError: If bandwidth is neither "silverman" nor a finite number above 0.
+    Sorted norms g (n,), nodes t and result (N - 1,); the bandwidth is the kernel's standard
+    deviation in units of the norms, or "silverman". Where all norms are equal, Silverman's is 0
+    and the step ECDF is returned.
     """
     if isinstance(bandwidth, str) and bandwidth == "silverman":
         bandwidth = silverman(ordered)
@@ -484,11 +410,10 @@ def pick_geda(
     ecdf: str = "step",
 ) -> np.ndarray:
     """Match the distribution of gradient norms in every class."""
+    options = {"rule": rule, "nodes": nodes, "ecdf": ecdf, "within": within, "rng": rng}
 
     def pick(rows: np.ndarray, share: int) -> np.ndarray:
-        norms = pool.norms[rows]
-        found = solve(norms, share, n_nodes, rule, nodes, ecdf, within=within, rng=rng)
-        return found.indices
+        return solve(pool.norms[rows], share, n_nodes, **options).indices
 
     return per_class(pool.labels, k, pick)
 
@@ -499,21 +424,15 @@ RUNG = {"needs": ("norms",), "family": "gradients", "compare": False, "ladder": 
 @method("random-per-quartile", "Random per quartile", by_class=True, **RUNG)
 def pick_random_per_quartile(pool: Pool, k: int, rng: np.random.Generator) -> np.ndarray:
     """Draw in every class and quarter of the norms."""
-
-    def pick(rows: np.ndarray, share: int) -> np.ndarray:
-        return random_per_quartile(pool.norms[rows], share, rng)
-
-    return per_class(pool.labels, k, pick)
+    return per_class(
+        pool.labels, k, lambda rows, share: random_per_quartile(pool.norms[rows], share, rng)
+    )
 
 
 @method("evenly-spaced", "Evenly spaced", by_class=True, **RUNG)
 def pick_evenly_spaced(pool: Pool, k: int, rng: np.random.Generator) -> np.ndarray:
     """Take every (n/k)-th of the norms in every class."""
-
-    def pick(rows: np.ndarray, share: int) -> np.ndarray:
-        return evenly_spaced(pool.norms[rows], share)
-
-    return per_class(pool.labels, k, pick)
+    return per_class(pool.labels, k, lambda rows, share: evenly_spaced(pool.norms[rows], share))
 
 
 @method("geda-random", "GEDA, random in bins", by_class=True, **RUNG)

@@ -19,17 +19,15 @@ from helpers import StudyError
 from helpers.checks import check_choice, check_k, check_rng, check_scores, check_similarity
 from helpers.scores import entropy, order
 from helpers.selection import gaussian_sums
-from helpers.selection.gaussian_sums import (
+from helpers.selection.gaussian_sums import (  # noqa: PLC0414  public here too
     Rows,
-    gaussian_similarity,
-    row_sums as row_sums,  # noqa: PLC0414  iqp.row_sums
+    gaussian_similarity as gaussian_similarity,
+    row_sums as row_sums,
 )
 from helpers.selection.registry import Pool, method
 
 MEMORY = 1 << 30  # bytes
 N_MANY = 1_000_000  # rows from which random Fourier features are the default
-N_GATHERED = 4096  # rows of a matrix copied at once
-N_SAMPLED = 256  # rows whose exact sums tell whether the kernel has vanished
 N_PAIRS = 1_000_000_000  # pairs of selected rows whose exact kernel takes a few seconds
 VANISHED = 1e-6  # a kernel whose off-diagonal rows sum to less than this changes no ranking
 PROVEN = 1e-9  # relative distance to the bound from which a subset counts as optimal
@@ -37,20 +35,12 @@ PROVEN = 1e-9  # relative distance to the bound from which a subset counts as op
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Q, known through sums over rows of D.
+    """Q, known through sums over rows of D."""
 
-    Attributes:
-        utility: Shape (n,), float64.
-        weight: The paper's lambda.
-        sums: Row sums of D less its diagonal, shape (n,), float64.
-        over: over(rows, signs) returns for every row i the sum of signs_j D_ij over those rows
-            j that are not i, shape (n,), float64.
-    """
-
-    utility: np.ndarray
-    weight: float
-    sums: np.ndarray
-    over: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    utility: np.ndarray  # (n,), float64
+    weight: float  # the paper's lambda
+    sums: np.ndarray  # row sums of D less its diagonal, (n,), float64
+    over: Callable[[np.ndarray, np.ndarray], np.ndarray]  # as `gaussian_sums.sums_over`, of D
 
     def product(self, rows: np.ndarray) -> np.ndarray:
         """Return Qx for the x that marks some rows, shape (n,), float64."""
@@ -141,10 +131,10 @@ def power_steps(
     """Improve a subset by x <- top-k of (Q + shift I) x until it repeats, and report the way.
 
     Args:
-        utility: Shape (n,), finite, >= 0.
-        similarity: Shape (n, n), symmetric, entries >= 0.
+        utility: As in `lp_relaxation`, and so are similarity and weight.
+        similarity: The paper's D.
         start: Row numbers of the first subset, shape (k,), no repeats.
-        weight: The paper's lambda, >= 0.
+        weight: The paper's lambda.
         shift: Added to the diagonal; "auto" takes one that makes Q positive semi-definite
             (see `find_shift`), None iterates as printed, without.
         max_steps: Products with Q at most.
@@ -156,9 +146,6 @@ def power_steps(
         meets the bound; "local": a fixed subset; "feasible"), message, success (status is not
         "feasible"), settled (a fixed subset was reached), shift.
 
-    Raises:
-        ValueError: If an argument is out of the ranges above.
-
     Source: `budgeted` Algorithm 1, after Yuan & Zhang (2013).
 
     Note: with a valid shift no step lowers x'Qx. Without one the subsets may run in a circle,
@@ -168,7 +155,7 @@ def power_steps(
     utility, similarity, sums = check_program(utility, similarity, weight)
     chosen = check_start(start, len(utility))
     shift = find_shift(utility, similarity, weight) if shift == "auto" else _check_shift(shift)
-    program = Program(utility, weight, sums, partial(_matrix_sums_over, similarity))
+    program = Program(utility, weight, sums, partial(gaussian_sums.matrix_sums_over, similarity))
     return reported(_iterate(program, chosen, shift, max_steps), began)
 
 
@@ -215,11 +202,11 @@ def solve(
     The LP in closed form gives the first subset, truncated power improves it.
 
     Args:
-        utility: How much each example is worth, shape (n,), finite, >= 0.
-        features: Shape (n, d), finite; float32 and float16 are computed in float32, all else in
-            float64, twice as long. May be memory-mapped.
-        k: Examples to keep, 1 <= k <= n.
-        weight: The paper's lambda, >= 0.
+        utility: As in `lp_relaxation`, and so are k and weight.
+        features: Shape (n, d), finite, may be memory-mapped; float32 and float16 are computed in
+            float32, all else in float64, twice as long.
+        k: Examples to keep.
+        weight: The paper's lambda.
         bandwidth: Of the Gaussian kernel, the paper's 1, or "median" (distance).
         diversity: "kernel" as printed, which rewards likeness, or "distance", 1 - kernel.
         shift: Added to Q's diagonal. "auto" makes Q semi-definite, so that no step lowers the
@@ -265,9 +252,7 @@ def solve(
     form = "matrix" if 2 * rows.dtype.itemsize * len(rows) ** 2 <= memory else "blocks"
     if method == "fourier" or (method == "auto" and form == "blocks" and len(rows) >= N_MANY):
         form = "fourier"
-    sums, over, largest = _kernel_sums(rows, h, form, n_frequencies, rng)
-    if diversity == "distance":
-        sums, over = len(rows) - 1 - sums, partial(_distances_over, over)
+    sums, over, largest = gaussian_sums.sums_of(rows, h, diversity, form, n_frequencies, rng)
     program = Program(utility, weight, sums, over)
     if largest < VANISHED and len(rows) > 1:
         result = _by_utility(program, k, h, diversity)
@@ -285,47 +270,6 @@ def solve(
     return reported(result, began)
 
 
-def _kernel_sums(
-    rows: Rows, h: float, form: str, n_frequencies: int, rng: np.random.Generator
-) -> tuple[np.ndarray, Callable, float]:
-    """Return the kernel's row sums less its diagonal (n,), `over` of Program, the largest sum.
-
-    Fourier features return noise where the kernel has vanished, so the largest sum is then
-    that of a sample of rows, by exact sums.
-    """
-    every = np.arange(len(rows))
-    if form == "matrix":
-        kernel = gaussian_similarity(rows.take(slice(None)), h)
-        sums = kernel.sum(axis=1, dtype=np.float64) - np.diagonal(kernel)
-        return sums, partial(_matrix_sums_over, kernel), sums.max()
-    if form == "blocks":
-        points = gaussian_sums.points_of(rows, every, h)
-        sums = gaussian_sums.pair_sums(points)
-        return sums, partial(gaussian_sums.sums_over, points), sums.max()
-    waves = gaussian_sums.frequencies(len(rows.centre), n_frequencies, rng)
-    over = partial(gaussian_sums.fourier_sums_over, rows, h, waves)
-    sample = np.unique(np.arange(N_SAMPLED) * len(rows) // N_SAMPLED)
-    largest = gaussian_sums.sampled_sums(rows, sample, h).max()
-    return over(every, np.ones(len(rows))), over, largest
-
-
-def _matrix_sums_over(similarity: np.ndarray, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    sums = np.zeros(len(similarity))
-    for sign in (1, -1):
-        some = rows[signs == sign]
-        for start in range(0, len(some), N_GATHERED):
-            part = similarity[some[start : start + N_GATHERED]]
-            sums += sign * part.sum(axis=0, dtype=np.float64)
-    sums[rows] -= signs * np.diagonal(similarity)[rows]
-    return sums
-
-
-def _distances_over(over: Callable, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    sums = signs.sum() - over(rows, signs)
-    sums[rows] -= signs
-    return sums
-
-
 def _by_utility(program: Program, k: int, h: float, diversity: str) -> OptimizeResult:
     """Rank by utility, where the kernel between rows has vanished, and warn."""
     warnings.warn(
@@ -336,16 +280,10 @@ def _by_utility(program: Program, k: int, h: float, diversity: str) -> OptimizeR
     selected = order(program.utility)[:k]
     entry, slack = (0.0, VANISHED) if diversity == "kernel" else (1.0, 0.0)
     value = float(program.utility[selected].sum() + program.weight * k * (k - 1) * entry)
-    return OptimizeResult(
-        indices=selected,
-        fun=value,
-        objectives=np.array([value]),
-        nit=0,
-        success=True,
-        shift=0.0,
-        bound=value + program.weight * k * slack,
-        message="the kernel vanishes: ranked by utility",
-    )
+    result = OptimizeResult(indices=selected, fun=value, objectives=np.array([value]), nit=0)
+    result.update(success=True, shift=0.0, bound=value + program.weight * k * slack)
+    result.message = "the kernel vanishes: ranked by utility"
+    return result
 
 
 def _evaluate(
@@ -460,8 +398,7 @@ def check_program(
 def check_utility(utility: np.ndarray, weight: float) -> np.ndarray:
     """Return utility (n,), float64, where it and weight are finite and not negative."""
     utility = check_scores(utility, finite=True)
-    if utility.min() < 0:
-        raise StudyError(f"utility must not be negative, got {utility.min():.4g}")
+    check_number(utility.min(), "utility")
     check_number(weight, "weight")
     return utility
 
