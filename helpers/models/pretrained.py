@@ -74,14 +74,23 @@ def make(name: str, n_classes: int, in_channels: int) -> Pretrained | None:
         more = inside if plain in ("googlenet", "inception_v3") else {}
         net = torchvision.models.get_model(plain, weights=None, **more)
     load(net, weights_file(plain), name)
-    layers = [(key, layer) for key, layer in net.named_modules() if not list(layer.children())]
-    path, head = next(pair for pair in reversed(layers) if not isinstance(pair[1], nn.Identity))
-    if not isinstance(head, nn.Linear):
-        raise StudyError(f"{name} does not end in a linear layer, which the study reads")
+    path, head = last_layer(net, name)
     net.set_submodule(path, nn.Identity())
     if head.out_features != n_classes:
         head = nn.Linear(head.in_features, n_classes)
     return Pretrained(net, head)
+
+
+def last_layer(net: nn.Module, name: str) -> tuple[str, nn.Linear]:
+    """Return the path of a network's last layer, and the layer.
+
+    Raises:
+        StudyError: If it is not linear.
+    """
+    path, layer = [pair for pair in net.named_modules() if not list(pair[1].children())][-1]
+    if not isinstance(layer, nn.Linear):
+        raise StudyError(f"{name} does not end in a linear layer, which the study reads")
+    return path, layer
 
 
 def weights_file(plain: str) -> Path:
