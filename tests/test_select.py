@@ -205,7 +205,7 @@ ERRORS = {
     f"{E1} features.npy": "--probs must not be negative",
     f"{E1} a.npz:short --features features.npy": "--features must have 5 rows as probs, got 30",
     f"{GEDA} --labels labels.npy --norms inf.npy": "--norms must be finite",
-    "--method top --k 1 --scores low.npy": "--scores must lie above minus infinity",
+    "--method top --k 1 --scores low.npy": "--scores must be numbers above -inf",
     "--method k-centers --k 1 --features late.npy": "--features must be finite",
     f"{GEDA} --norms norms.npy --labels half.npy": "--labels must be whole",
     f"{GEDA} --norms norms.npy --labels same.npy": "--labels must name at least 2 classes",
@@ -304,7 +304,7 @@ def test_a_full_disk_an_interrupt_and_too_little_memory_write_nothing(folder, ca
         (MemoryError("Unable to allocate 9 TiB"), 2, "top: out of memory"),
     ):
         monkeypatch.setattr(
-            registry, "answer", lambda *_, error=error, **__: (_ for _ in ()).throw(error)
+            registry, "pick", lambda *_, error=error, **__: (_ for _ in ()).throw(error)
         )
         found, _, err = call(capsys, f"{line} p")
         assert (found, Path("p").exists()) == (code, False)
@@ -328,9 +328,7 @@ def test_what_is_not_read_is_told_and_a_warning_is_recorded(folder, capsys):
     np.save("wide.npy", 1e3 * np.arange(N)[:, None])
     line = "--method iqp --k 3 --scores scores.npy --features wide.npy --out w"
     assert call(capsys, line)[2].startswith("warning: the Gaussian kernel vanishes")
-    found = record("w/record.json")
-    assert len(found["warnings"]) == 1
-    assert found["bound"] >= found["objective"] > 0  # of a solver
+    assert len(record("w/record.json")["warnings"]) == 1
 
 
 def test_help_tells_every_method_its_needs_and_options(capsys):
