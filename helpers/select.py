@@ -21,7 +21,6 @@ from typing import Any, get_args
 import numpy as np
 
 from helpers import StudyError, arguments, config, data, own_data, scores, select_files, specs
-from helpers.data import names
 from helpers.selection import registry
 
 SHAPES = {
@@ -33,7 +32,8 @@ SHAPES = {
     "norms": "(n,): gradient norms",
     "correct": "(epochs, n): 0 or 1; in .parquet, a list of epochs a row",
 }
-OF_PROXIES = "proxy recipe epochs proxies device report skip_broken".split()  # go with --data only
+# flags that go with --data only
+OF_DATA = ("proxy", "recipe", "epochs", "proxies", "device", "report", "skip_broken")
 TYPES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false",
          NoneType: "none"}  # fmt: skip
 WORDS = {"none": (NoneType, None), "true": (bool, True), "false": (bool, False)}
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="proxies whose rankings are combined, seeds from --seed upwards (default: 1)")
     add("--device", type=arguments.device, help="auto, cpu, cuda or mps (default: auto)")
     add("--skip-broken", action="store_const", const=True,
-        help="leave out images that cannot be read")
+        help="leave out images that cannot be read, and say which")
     add("--report", metavar="FILE", help="the page, FILE.html (default: page.html in the folder)")
     add = parser.add_argument_group("from arrays: nothing is trained").add_argument
     for name, shape in SHAPES.items():
@@ -94,6 +94,8 @@ def _taken(method: registry.Method) -> dict[str, inspect.Parameter]:
 
 
 def _kinds(option: inspect.Parameter) -> tuple[type, ...]:
+    if option.annotation is option.empty:
+        return tuple(TYPES)
     return get_args(option.annotation) or (option.annotation,)
 
 
@@ -154,10 +156,9 @@ def run(args: argparse.Namespace) -> int:
     method, start = registry.get(args.method), time.perf_counter()
     options = _options(method, args.option)
     given = {name: source for name in SHAPES if (source := getattr(args, name))}
-    proxies = [name for name in OF_PROXIES if getattr(args, name) is not None]
-    if wrong := [*given] if args.data else proxies:
-        flag, verb = wrong[0].replace("_", "-"), "is no flag beside" if args.data else "needs"
-        raise StudyError(f"--{flag} {verb} --data")
+    of_data = [name.replace("_", "-") for name in OF_DATA if getattr(args, name) is not None]
+    if wrong := [*given] if args.data else of_data:
+        raise StudyError(f"--{wrong[0]} {'is no flag beside' if args.data else 'needs'} --data")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -246,7 +247,7 @@ def _loaded(args: argparse.Namespace) -> tuple[data.Dataset, str, list[str]]:
     """Return the data, and what their rows are called where they come from."""
     try:
         name = own_data.absolute(args.data)
-        name = data.resolve(names.with_option(name, "skip_broken") if args.skip_broken else name)
+        name = data.resolve(data.with_option(name, "skip_broken") if args.skip_broken else name)
         dataset = data.load(name)
         return dataset, *own_data.sources(dataset)
     except StudyError as error:
@@ -284,6 +285,7 @@ def _from_data(
         "n_selected": len(rows),
         "order": "training rows from 0 as helpers.data.load gives them, first to keep first",
         "warnings": own_data.cautions(dataset, rows, runs),
+        "notes": list(dataset.origin.notes),
         "seconds": result.metrics["seconds"],
         "per_class": classes[["class", "kept", "dropped"]].to_dict("records"),
         "proxies": [own_data.described(run) for run in runs],
@@ -310,7 +312,7 @@ def _chosen(
 
 def _default_out(name: str, method: str, k: int) -> str:
     """Return a folder's name: the data, the method and k; letters of any script stay."""
-    base = Path(name.partition(":")[2] or name).name
+    base = Path(name.partition(":")[2] or name).name.partition("?")[0]
     base = unicodedata.normalize("NFC", re.sub(r"\.(parquet|csv)$", "", base))
     base = re.sub(r"[^\w-]+", "-", base).strip("-")
     return f"{base or 'data'}-{method}-{k}"

@@ -269,6 +269,22 @@ def test_faults_are_one_line_and_leave_nothing_behind(tmp_path, digits, capsys):
 
 
 @pytest.mark.usefixtures("here", "no_page")
+def test_broken_images_are_left_out_where_that_is_asked(tmp_path, capsys):
+    folder = write_digits(tmp_path / "torn", 60)
+    (folder / "3" / "torn.png").write_bytes(b"\x89PNG nonsense")
+    line = f"--data folder:{folder} --method random --k 9"
+    code, _, err = call(capsys, line)
+    assert (code, "torn.png" in err) == (2, True)
+    assert call(capsys, f"{line} --skip-broken")[0] == 0
+    found = record("torn-random-9")
+    assert found["data"] == f"folder:{folder}?skip_broken"
+    assert "torn.png" in found["notes"][-1]
+    files = Path("torn-random-9/files.txt").read_text().splitlines()
+    assert all((folder / name).is_file() and "torn.png" not in name for name in files)
+    assert main(shlex.split(found["command"])[3:]) == 0
+
+
+@pytest.mark.usefixtures("here", "no_page")
 def test_rsync_takes_no_name_for_a_comment(tmp_path, capsys):
     write_digits(tmp_path / "photos", 60, classes={i: f"#{i}" for i in range(10)})
     assert call(capsys, f"--data folder:{tmp_path / 'photos'} --method random --k 9")[0] == 0

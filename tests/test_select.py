@@ -328,8 +328,7 @@ def test_what_is_not_read_is_told_and_a_warning_is_recorded(folder, capsys):
     np.save("wide.npy", 1e3 * np.arange(N)[:, None])
     line = "--method iqp --k 3 --scores scores.npy --features wide.npy --out w"
     assert call(capsys, line)[2].startswith("warning: the Gaussian kernel vanishes")
-    found = record("w/record.json")
-    assert len(found["warnings"]) == 1
+    assert len(record("w/record.json")["warnings"]) == 1
 
 
 def test_help_tells_every_method_its_needs_and_options(capsys):
