@@ -173,7 +173,7 @@ def cautions(dataset: data.Dataset, rows: np.ndarray, runs: Sequence[Result]) ->
     """Return what to look at before the subset is trained on, one line each."""
     table = per_class(dataset, rows)
     gone, few = table["kept"] == 0, table["kept"] < NEARLY * table["by chance"]
-    told = [printable(note) for note in dataset.origin.notes]
+    told = []
     for what, which in {"vanish": gone, "nearly vanish": few & ~gone}.items():
         some = table["class"][which].tolist()
         more = f" and {len(some) - 8} more" if len(some) > 8 else ""

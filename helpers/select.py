@@ -286,6 +286,7 @@ def _from_data(
         "order": "training rows from 0 as helpers.data.load gives them, first to keep first",
         "warnings": own_data.cautions(dataset, rows, runs),
         "notes": list(dataset.origin.notes),
+        "broken": list(dataset.origin.broken),
         "seconds": result.metrics["seconds"],
         "per_class": classes[["class", "kept", "dropped"]].to_dict("records"),
         "proxies": [own_data.described(run) for run in runs],

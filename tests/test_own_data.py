@@ -278,6 +278,7 @@ def test_broken_images_are_left_out_where_that_is_asked(tmp_path, capsys):
     assert call(capsys, f"{line} --skip-broken")[0] == 0
     found = record("torn-random-9")
     assert found["data"] == f"folder:{folder}?skip_broken"
+    assert found["broken"] == [str(folder / "3" / "torn.png")]
     assert "torn.png" in found["notes"][-1]
     files = Path("torn-random-9/files.txt").read_text().splitlines()
     assert all((folder / name).is_file() and "torn.png" not in name for name in files)
