@@ -57,6 +57,7 @@ def curve(
     bars = {"elinewidth": 1, "capsize": 2} if err_style == "bars" else {"alpha": 0.2, "lw": 0}
     look = {"markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.5} | look
     labels, n_lines = (ax.get_xlabel(), ax.get_ylabel()), len(ax.lines)
+    ax.set(xlabel="-", ylabel="-")  # or seaborn lays out all ticks to label the axes itself
     sns.lineplot(frame, x="x", y="y", ax=ax, color=colour, errorbar=errorbar, legend=False,
                  err_style=err_style, err_kws=bars, estimator=estimator, **look)  # fmt: skip
     ax.set(xlabel=labels[0], ylabel=labels[1])
