@@ -130,6 +130,19 @@ def match(
         # Rounding alone can make it no better; the row then waits until another one helps.
         barred = [*barred, row] if chosen.objective >= before else []
         residuals.append(float(np.linalg.norm(chosen.residual)) / length)
+    message = message if length else "the gradients sum to zero"
+    return _result(chosen, residuals, n_removed, proven, message, time.perf_counter() - start)
+
+
+def _result(
+    chosen: "_Weighted",
+    residuals: list[float],
+    n_removed: int,
+    proven: bool,
+    message: str,
+    seconds: float,
+) -> OptimizeResult:
+    n_steps = len(residuals) - 1
     return OptimizeResult(
         indices=np.array(chosen.rows, dtype=np.int64),
         weights=chosen.weights.copy(),
@@ -140,12 +153,12 @@ def match(
         relative_residual=residuals[-1],
         residuals=np.array(residuals),
         n_removed=n_removed,
-        iterations=len(residuals) - 1,
-        nit=len(residuals) - 1,
+        iterations=n_steps,
+        nit=n_steps,
         status="optimal" if proven else "feasible",
         success=proven,
-        message=message if length else "the gradients sum to zero",
-        seconds=time.perf_counter() - start,
+        message=message,
+        seconds=seconds,
     )
 
 
