@@ -10,8 +10,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from helpers import StudyError, data, packs, recipes
+from helpers import StudyError, data, recipes
 from helpers.data.names import is_path, is_text, parse
+from helpers.results import packs
 from helpers.selection import registry
 from helpers.specs import Measure
 

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
 
-from helpers import StudyError, experiments, packs, results, specs
+from helpers import StudyError, experiments, results, specs
 from helpers.claims import evidence, ledger, verdicts
 from helpers.config import Config
 from helpers.data import names
 from helpers.profiles import Folders, Profile, profile, profiles, variables_set
+from helpers.results import packs
+from helpers.results.store import Result, Store
 from helpers.run import Plan
 from helpers.specs import Spec
-from helpers.store import Result, Store
 
 GIB = 2**30
 BEGIN, END = "<!-- verdicts -->", "<!-- /verdicts -->"

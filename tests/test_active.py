@@ -6,9 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from helpers import StudyError, compute, data, experiments, models, results, specs
+from helpers import StudyError, data, experiments, models, results, specs
 from helpers.experiments import Config
 from helpers.models import work
+from helpers.results import steps
 from helpers.specs import Select
 
 SCALE = Config(
@@ -64,7 +65,7 @@ def test_rounds_end_at_their_budgets_to_the_row_however_many_they_are(n):
     n_labelled = round(scale.initial_share * n)
     for budget in scale.label_budgets:
         step = experiments.active_choice(scale, "least-confidence", budget, 0)
-        wanted = compute.n_wanted(step, n, n - n_labelled)
+        wanted = steps.n_wanted(step, n, n - n_labelled)
         assert abs(wanted - step.budget * (n - n_labelled)) <= 1  # as the round's share says
         n_labelled += wanted
         assert n_labelled == round(budget * n)

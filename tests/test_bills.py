@@ -7,8 +7,8 @@ import pytest
 from helpers import experiments as ex, results
 from helpers.experiments import bills, partial
 from helpers.experiments.table import COLUMNS
+from helpers.results.store import Store
 from helpers.specs import Train, rounds
-from helpers.store import Store
 
 SCALE = ex.Config(dataset="digits@300+100", epochs=4, n_seeds=2, budgets=(0.1, 0.5), stops=(2,),
                  label_budgets=(0.1, 0.3))  # fmt: skip

@@ -17,9 +17,10 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import compute, data, models, recipes, results, samplers, specs, training
+from helpers import data, models, recipes, results, samplers, specs, training
 from helpers.overview import list_results
-from helpers.store import Store
+from helpers.results import steps
+from helpers.results.store import Store
 from helpers.training import checkpoint, trace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -402,7 +403,7 @@ def execute_cut(monkeypatch, **how):
 
 @pytest.fixture
 def quiet(monkeypatch):
-    monkeypatch.setattr(compute, "machine_busy", lambda: False)
+    monkeypatch.setattr(steps, "machine_busy", lambda: False)
 
 
 @pytest.mark.usefixtures("quiet")

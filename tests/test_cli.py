@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from nbformat import v4
 
-from helpers import StudyError, config, experiments, overview, packs, profiles, specs
+from helpers import StudyError, config, experiments, overview, profiles, specs
 from helpers.__main__ import COMMANDS, main
 from helpers.claims import ledger
 from helpers.config import Config
 from helpers.profiles import ROOT, Folders
+from helpers.results import packs
+from helpers.results.store import Store
 from helpers.specs import Measure, Select, Train
-from helpers.store import Store
 
 RUN = Measure("lp-time", 0)
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import cluster, compute, device, specs
-from helpers.store import Store
+from helpers import device, specs
+from helpers.results import cluster, steps
+from helpers.results.store import Store
 
 distributed = pytest.importorskip("distributed", reason="the cluster extra is not installed")
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,7 +47,7 @@ def test_a_task_sees_its_own_gpu_and_is_not_alone(monkeypatch):
         seen.append((spec, device, alone, os.environ.get("CUDA_VISIBLE_DEVICES")))
         return "key"
 
-    monkeypatch.setattr(compute, "execute", execute)
+    monkeypatch.setattr(steps, "execute", execute)
     monkeypatch.setattr("dask.distributed.get_worker", lambda: SimpleNamespace(name=3))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.setenv("STUDY_THREADS", "1")

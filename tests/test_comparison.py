@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import StudyError, comparison, comparison_svp, experiments as ex, plots
-from helpers.comparison_slides import slides_table
+from helpers import StudyError, comparison, experiments as ex, plots
+from helpers.comparison import svp
+from helpers.comparison.slides import slides_table
+from helpers.results.store import Result, Store
 from helpers.specs import Measure
-from helpers.store import Result, Store
 
 SCALE = ex.Config(dataset="digits@300+100", n_seeds=3)
 COLUMNS = {"document", "group", "name", "method", "quantity", "paper", "ours", "low", "high"}
@@ -30,8 +31,8 @@ def planted(spec, accuracy, seconds=10.0, alone=True):
         (comparison.svp_table_2, 18),
         (comparison.geda_table_a2, 16),
         (comparison.adonis_table_a1, 18),
-        (comparison_svp.svp_table_1, 35),
-        (comparison_svp.svp_table_3, 18),
+        (svp.svp_table_1, 35),
+        (svp.svp_table_3, 18),
         (slides_table, 13),
     ],
 )
@@ -82,14 +83,14 @@ def test_active_learning_beside_table_1():
             run = ex.active_run(scale, "k-centers", 0.3, seed, by)
             planted(run, accuracy + seed / 1000)
         planted(ex.active_run(scale, "random", 0.1, seed), 0.80 + seed / 1000)
-    table = comparison_svp.svp_table_1(scale)
+    table = svp.svp_table_1(scale)
     lost = table[table["quantity"] == comparison.LOST].set_index(["group", "name"])
     cell = lost.loc[("svp Table 1, 30 % labelled", "Greedy k-centers by the proxy")]
     assert cell["ours"] == pytest.approx(5.0)
     assert cell["paper"] == pytest.approx(8.8 - 5.1)
     assert lost.loc[("svp Table 1, 10 % labelled", "Random"), "ours"] == pytest.approx(15.0)
     assert lost["ours"].notna().sum() == 3
-    speed = table[table["quantity"] == comparison_svp.SPEED].set_index(["group", "name"])
+    speed = table[table["quantity"] == svp.SPEED].set_index(["group", "name"])
     assert speed["paper"].max() == 7.2
     assert speed["ours"].isna().all()  # no round is stored
 
@@ -101,20 +102,20 @@ def test_the_speed_ups_of_a_row_are_worked_out_once(monkeypatch):
         asked.append((method, by))
         return np.arange(5.0)[:, None] + np.zeros(scale.n_seeds)
 
-    monkeypatch.setattr(comparison_svp, "speed_ups", speed_ups)
+    monkeypatch.setattr(svp, "speed_ups", speed_ups)
     scale = ex.Config(dataset="digits@300+100", label_budgets=budgets)
-    table = comparison_svp.svp_table_1(scale)
-    speed = table[table["quantity"] == comparison_svp.SPEED]
+    table = svp.svp_table_1(scale)
+    speed = table[table["quantity"] == svp.SPEED]
     assert speed["ours"].tolist() == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
     assert len(asked) == len(set(asked)) == 2
 
 
 def test_stops_stand_for_the_printed_length_they_are_nearest_to():
     scale = ex.Config(dataset="digits@300+100", epochs=181, stops=(50, 100))
-    stops = [comparison_svp.stop_for(scale, length) for length in (181, 100, 50)]
+    stops = [svp.stop_for(scale, length) for length in (181, 100, 50)]
     assert stops == [181, 100, 50]
     short = ex.Config(dataset="digits@300+100", epochs=6, stops=(2,))
-    stops = [comparison_svp.stop_for(short, length) for length in (181, 100, 50)]
+    stops = [svp.stop_for(short, length) for length in (181, 100, 50)]
     assert stops == [6, None, 2]
 
 
@@ -127,7 +128,7 @@ def test_brief_proxies_beside_table_3():
             (ex.choice(scale, "entropy", 0.5, seed), 0.93),
         ):
             planted(ex.subset_run(scale, scale.target, chosen), accuracy)
-    table = comparison_svp.svp_table_3(scale)
+    table = svp.svp_table_3(scale)
     ours = table.dropna(subset="ours").set_index("name")["ours"]
     np.testing.assert_allclose(ours.loc["Entropy, 50 of 181 epochs (ours 2 of 6)"], 4.0)
     np.testing.assert_allclose(ours.loc["Entropy, 181 of 181 epochs (ours 6 of 6)"], 2.0)
@@ -182,13 +183,13 @@ HOUSES = ex.Config(dataset="svhn")
 )
 def test_the_data_nearest_in_kind_stand_beside_ours(scale, printed, table_1, table_4):
     assert comparison.svp_data(scale) == printed
-    tables = [comparison_svp.svp_table_1(scale), comparison_svp.svp_table_4(scale)]
+    tables = [svp.svp_table_1(scale), svp.svp_table_4(scale)]
     assert [len(table) for table in tables] == [table_1, table_4]
     for table in tables:
         assert set(table.columns) == COLUMNS
         assert table["paper"].dtype == table["ours"].dtype == float
         assert table["paper"].notna().all()
-    of_cifar = [comparison.svp_table_2(scale), comparison_svp.svp_table_3(scale)]
+    of_cifar = [comparison.svp_table_2(scale), svp.svp_table_3(scale)]
     assert [len(table) for table in of_cifar] == ([18, 18] if printed == "CIFAR10" else [0, 0])
     everything = pd.concat([*tables, *of_cifar], ignore_index=True)
     assert set(everything.columns) == COLUMNS
@@ -203,7 +204,7 @@ def test_texts_stand_beside_the_amazon_rows():
             chosen = ex.choice(TEXTS, "entropy", 0.6, seed, by)
             planted(ex.subset_run(TEXTS, TEXTS.target, chosen), accuracy + 0.01)
         planted(ex.subset_run(TEXTS, TEXTS.target, ex.choice(TEXTS, "random", 0.6, seed)), 0.68)
-    active = comparison_svp.svp_table_1(TEXTS)
+    active = svp.svp_table_1(TEXTS)
     lost = active[active["quantity"] == comparison.LOST].dropna(subset="ours")
     assert set(lost["group"]) == {"svp Table 1, Amazon Review Polarity, 30 % labelled"}
     lost = lost.set_index("name")
@@ -213,10 +214,10 @@ def test_texts_stand_beside_the_amazon_rows():
         "Least confidence by the proxy": 10.0,
     }
     assert lost["paper"].round(6).tolist() == [0.4, 0.4, 0.5]  # of 4.5, 4.5 and 4.6 less 4.1
-    speed = active[active["quantity"] == comparison_svp.SPEED]
+    speed = active[active["quantity"] == svp.SPEED]
     assert speed["name"].nunique() == 2
     assert speed["paper"].max() == 51.3
-    core_sets = comparison_svp.svp_table_4(TEXTS).dropna(subset="ours").set_index("name")
+    core_sets = svp.svp_table_4(TEXTS).dropna(subset="ours").set_index("name")
     assert set(core_sets["group"]) == {"svp Table 4, Amazon Review Polarity, 60 % kept"}
     assert core_sets["ours"].round(6).to_dict() == {
         "Random": 12.0, "Entropy by the target": 5.0, "Entropy by vdcnn9-w8": 7.0,
@@ -226,7 +227,7 @@ def test_texts_stand_beside_the_amazon_rows():
 
 
 def test_images_of_imagenet_kind_stand_beside_resnet18_and_50():
-    table = comparison_svp.svp_table_4(PICTURES).set_index(["group", "name"])["paper"]
+    table = svp.svp_table_4(PICTURES).set_index(["group", "name"])["paper"]
     here = "svp Table 4, ImageNet, 40 % kept"
     assert table[here, "Forgetting Events by the proxy"] == pytest.approx(31.6 - 23.3)
     assert table[here, "Entropy by the target"] == pytest.approx(34.9 - 23.3)

@@ -9,8 +9,8 @@ from helpers import experiments as ex, results
 from helpers.claims import ledger
 from helpers.claims.evidence import EVIDENCE
 from helpers.claims.verdicts import VERDICTS
+from helpers.results.store import Store
 from helpers.specs import Measure, Select, Train
-from helpers.store import Store
 
 TINY = ex.Config(
     dataset="digits@300+100",

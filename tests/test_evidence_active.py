@@ -8,8 +8,8 @@ import pytest
 from helpers import experiments as ex
 from helpers.claims import ledger
 from helpers.claims.evidence import EVIDENCE
+from helpers.results.store import Store
 from helpers.specs import Train, rounds
-from helpers.store import Store
 
 SCALE = ex.Config(
     dataset="digits@300+100", epochs=8, n_seeds=3, budgets=(0.1, 0.3, 0.5), n_proxy_budgets=3,

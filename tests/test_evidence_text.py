@@ -7,8 +7,8 @@ from helpers import experiments as ex
 from helpers.claims import evidence_text, ledger
 from helpers.claims.evidence import EVIDENCE
 from helpers.experiments.table import rounds
+from helpers.results.store import Store
 from helpers.specs import Train
-from helpers.store import Store
 
 SCALE = ex.Config(
     dataset="amazon-reviews@300+100", models=("fasttext-b8", "vdcnn9-w8", "vdcnn17-w8"),

@@ -6,7 +6,7 @@ import pytest
 from helpers import StudyError, experiments as ex, specs
 from helpers.claims import evidence_families, ledger
 from helpers.claims.evidence import EVIDENCE
-from helpers.store import Store
+from helpers.results.store import Store
 
 MODELS = ("resnet8-w8", "densenet10-k8", "vgg11-w8", "alexnet-w8")
 SCALE = ex.Config(dataset="digits@300+100", families=MODELS, n_seeds=3)

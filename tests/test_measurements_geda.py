@@ -6,7 +6,7 @@ import pytest
 from helpers import experiments as ex
 from helpers.claims.evidence_geda import geda_25
 from helpers.measurements import geda_checks, rivals
-from helpers.store import Store
+from helpers.results.store import Store
 
 
 def test_no_variant_is_closer_than_the_limit():

@@ -5,7 +5,8 @@ import inspect
 import numpy as np
 import pytest
 
-from helpers import online, plots, samplers
+from helpers import plots, samplers
+from helpers.results import online
 from helpers.specs import Sampler, Train
 
 EVENTS = np.array([[1, 4, 2, 1], [1, 4, 0, 0], [2, 8, 8, 1]])

@@ -17,12 +17,14 @@ import pytest
 from PIL import Image
 from scipy.stats import hypergeom
 
-from helpers import compute, data, own_data, readings, results, scores, select
+from helpers import data, results, scores, select
 from helpers.__main__ import main
 from helpers.data import names
 from helpers.data.text import as_rows
+from helpers.results import readings, steps
+from helpers.results.store import Store
+from helpers.select import own_data
 from helpers.selection import registry
-from helpers.store import Store
 
 QUICK = "--proxy resnet8-w8 --epochs 2"
 NASTY = "<b>x</b> & $y"
@@ -105,7 +107,7 @@ def test_a_folder_becomes_rows_files_record_and_page(here, digits, capsys, monke
     rows, found = np.load(out / "rows.npy"), record(out)
     run = Store().read(found["proxies"][0]["key"])
     assert found["proxies"][0]["test_acc"] == run.metrics["test_acc"]
-    pool = compute.pool_of([run], dataset.train_labels, np.arange(dataset.n))
+    pool = steps.pool_of([run], dataset.train_labels, np.arange(dataset.n))
     assert rows.tolist() == registry.pick("forgetting", pool, 120, 0)[0].tolist()
     files = (out / "files.txt").read_text().splitlines()
     assert pd.read_csv(out / "rows.csv")["file"].tolist() == files

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import StudyError, archive, packs, results, specs
+from helpers import StudyError, results, specs
+from helpers.results import archive, packs
+from helpers.results.store import Store
 from helpers.specs import Measure, Select, Train
-from helpers.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = Train("digits@200+50", "resnet8-w8", "digits", 1, 0, record_at=(0, 1))

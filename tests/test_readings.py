@@ -7,22 +7,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import (
-    StudyError,
-    compute,
-    data,
-    experiments,
-    readings,
-    recipes,
-    results,
-    scores,
-    specs,
-    training,
-)
+from helpers import StudyError, data, experiments, recipes, results, scores, specs, training
 from helpers.experiments import Config
+from helpers.results import readings, steps
+from helpers.results.store import Result
 from helpers.selection import kcenters, prototypes, registry
 from helpers.specs import Select, Train
-from helpers.store import Result
 
 SCALE = Config(dataset="digits@200+50", epochs=4, n_seeds=3, models=["resnet8-w8"])
 N = 200
@@ -40,7 +30,7 @@ def chosen_by(spec, runs, start=None):
     have = {specs.key(run.spec): run for run in runs}
     if start is not None:
         have[specs.key(spec.start)] = start
-    metrics, arrays = compute.run_select(spec, lambda need: have[specs.key(need)], "cpu")
+    metrics, arrays = steps.run_select(spec, lambda need: have[specs.key(need)], "cpu")
     return metrics, arrays["indices"]
 
 
@@ -179,14 +169,14 @@ def test_a_repeated_run_trains_on_another_subset_every_epoch():
     visited = np.unpackbits(run.arrays["visited"], axis=1, count=N).astype(bool)
     assert visited.sum(axis=1).tolist() == [50] * SCALE.epochs
     assert len({row.tobytes() for row in visited}) == SCALE.epochs
-    again, _ = compute.run_train(spec, None, "cpu")
+    again, _ = steps.run_train(spec, None, "cpu")
     assert again["history"]["loss"] == run.metrics["history"]["loss"]
 
 
 def test_an_unknown_sampler_names_those_there_are():
     spec = Train(SCALE.data_name, SCALE.proxy, SCALE.recipe, 1, 0, sampler=specs.Sampler("none"))
     with pytest.raises(StudyError, match="there are ids, repeated-random, adonis"):
-        compute.run_train(spec, None, "cpu")
+        steps.run_train(spec, None, "cpu")
 
 
 def test_centres_outside_the_pool_cover_what_is_near_them():

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import StudyError, compute, packs, progress, results, specs
+from helpers import StudyError, progress, results, specs
+from helpers.results import packs, steps
+from helpers.results.store import NotStored, Store
 from helpers.specs import Measure, Sampler, Select, Train
-from helpers.store import NotStored, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = "digits@200+50"
@@ -40,7 +41,7 @@ def ran(monkeypatch):
             raise RuntimeError(f"broken {spec.seed}\nsecond line")
         return {"seed": spec.seed, "needed": needed, "wall_s": 2.0}, {}
 
-    monkeypatch.setattr(compute, "run", made_up)
+    monkeypatch.setattr(steps, "run", made_up)
     return seen
 
 
@@ -148,14 +149,14 @@ def test_a_full_disk_stops_at_once(ran, monkeypatch):
 
 
 def test_ctrl_c_keeps_what_is_done(ran, monkeypatch):
-    made_up = compute.run
+    made_up = steps.run
 
     def interrupted(spec, get, device):
         if spec == RANDOM[2]:
             raise KeyboardInterrupt
         return made_up(spec, get, device)
 
-    monkeypatch.setattr(compute, "run", interrupted)
+    monkeypatch.setattr(steps, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         results.compute(RANDOM)
     assert [results.load(s) is not None for s in RANDOM] == [True, True, False, False]
@@ -174,17 +175,17 @@ def test_what_another_process_stored_while_this_one_waited_is_taken(ran):
 
 
 def test_runs_on_a_busy_machine_were_not_alone(ran, monkeypatch):
-    monkeypatch.setattr(compute, "machine_busy", lambda: False)
+    monkeypatch.setattr(steps, "machine_busy", lambda: False)
     results.execute(RANDOM[0])
     results.execute(RANDOM[1], alone=False)
-    monkeypatch.setattr(compute, "machine_busy", lambda: True)
+    monkeypatch.setattr(steps, "machine_busy", lambda: True)
     results.execute(RANDOM[2])
     assert [results.load(s).metrics["alone"] for s in RANDOM[:3]] == [True, False, False]
 
 
 def test_runs_that_waited_for_a_core_were_not_alone(ran, monkeypatch):
-    monkeypatch.setattr(compute, "machine_busy", lambda: False)
-    monkeypatch.setattr(compute, "SURE_S", 0.01)
+    monkeypatch.setattr(steps, "machine_busy", lambda: False)
+    monkeypatch.setattr(steps, "SURE_S", 0.01)
 
     def waiting(spec, get, device):
         time.sleep(0.1)
@@ -207,8 +208,8 @@ def test_runs_that_waited_for_a_core_were_not_alone(ran, monkeypatch):
 
     found = []
     for spec, run in zip(RANDOM[:4], (waiting, working, decoding, sharing), strict=True):
-        monkeypatch.setattr(compute, "run", run)
-        monkeypatch.setattr(compute, "OWN_SHARE", 0.05)  # other tests may take their share
+        monkeypatch.setattr(steps, "run", run)
+        monkeypatch.setattr(steps, "OWN_SHARE", 0.05)  # other tests may take their share
         results.execute(spec)
         found.append(results.load(spec).metrics["alone"])
     assert found == [False, True, True, False]

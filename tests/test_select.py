@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helpers import arguments, scores, select, select_files
+from helpers import arguments, scores, select
 from helpers.__main__ import main
+from helpers.select import files
 from helpers.selection import registry
 from helpers.selection.registry import Pool
 
@@ -137,26 +138,26 @@ def test_arrays_of_any_type_and_order_are_read_and_an_npy_is_mapped(folder):
     for name, stored in {"f16": values.astype(np.float16), "big": values.astype(">f8"),
                          "fortran": np.asfortranarray(values)}.items():  # fmt: skip
         np.save(f"{name}.npy", stored)
-        found, _ = select_files.read("features", f"{name}.npy")
+        found, _ = files.read("features", f"{name}.npy")
         assert isinstance(found, np.memmap)
         np.testing.assert_array_equal(found, stored)
     for source in ("tensor.parquet", "t.parquet:x0,x1,x2,x3", "t.parquet:features"):
-        np.testing.assert_array_equal(select_files.read("features", source)[0], values)
-    assert select_files.read("features", "t.parquet:x0")[0].shape == (N, 1)
-    assert select_files.read("norms", "t.parquet:e,1")[0].shape == (N,)
-    assert select_files.read("correct", "t.parquet:correct")[0].shape == (5, N)
+        np.testing.assert_array_equal(files.read("features", source)[0], values)
+    assert files.read("features", "t.parquet:x0")[0].shape == (N, 1)
+    assert files.read("norms", "t.parquet:e,1")[0].shape == (N,)
+    assert files.read("correct", "t.parquet:correct")[0].shape == (5, N)
 
 
 def test_strings_become_class_numbers(folder):
     words = np.array(["cat", "ant", "bee"])[made()["labels"]]
     np.save("words.npy", words)
     for source in ("words.npy", "t.parquet:word", "t.parquet:kind"):
-        values, told = select_files.read("labels", source)
+        values, told = files.read("labels", source)
         assert told["classes"] == ["ant", "bee", "cat"]
         assert np.array(told["classes"])[values].tolist() == words.tolist()
     column = pa.DictionaryArray.from_arrays(pa.array([2, 0, 2]), pa.array(["b", "unused", "a"]))
     pq.write_table(pa.table({"y": column}), "y.parquet")
-    assert select_files.read("labels", "y.parquet")[1]["classes"] == ["a", "b"]
+    assert files.read("labels", "y.parquet")[1]["classes"] == ["a", "b"]
 
 
 def test_keep_is_the_nearest_count_of_the_share_as_written():

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import StudyError, archive, results, specs, store
+from helpers import StudyError, results, specs
+from helpers.results import archive, store
+from helpers.results.store import Store
 from helpers.specs import Measure, Select
-from helpers.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = [Measure("made-up", seed) for seed in range(4)]
@@ -267,9 +268,10 @@ def start(source, *args):
 MADE_UP = """
     import os, sys, time
     import numpy as np
-    from helpers import compute, results
+    from helpers import results
+    from helpers.results import steps
     from helpers.specs import Select
-    from helpers.store import Store
+    from helpers.results.store import Store
 
     def made_up(spec, get, device):
         needed = [get(need).metrics["by"] for need in ([spec.start] if spec.start else [])]
@@ -278,7 +280,7 @@ MADE_UP = """
         time.sleep(float(sys.argv[3]))
         return {"by": os.getpid()}, {"values": np.arange(200_000) * spec.seed}
 
-    compute.run = made_up
+    steps.run = made_up
     kept = os.fsync
     def slow(handle):
         if sys.argv[1] == "slow" and Store().keys():

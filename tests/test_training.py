@@ -136,8 +136,9 @@ def test_trace_matches_the_slow_twin(digits, monkeypatch, name):
 
 
 def test_forgetting_is_read_from_the_trace(run):
-    from helpers import readings, scores, specs
-    from helpers.store import Result
+    from helpers import scores, specs
+    from helpers.results import readings
+    from helpers.results.store import Result
 
     counts = scores.forgetting_events(run.correct, run.visited)
     for row in range(200):

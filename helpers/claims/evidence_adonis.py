@@ -23,7 +23,7 @@ from helpers.claims.stored import (
     seconds,
 )
 from helpers.experiments import Config
-from helpers.store import Result
+from helpers.results.store import Result
 
 HISTORY = 512  # losses that ADONIS keeps by default
 WITHIN = 5.0  # points below the baseline's last accuracy

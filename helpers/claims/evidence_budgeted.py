@@ -23,8 +23,8 @@ from helpers.claims.stored import (
     seconds,
 )
 from helpers.experiments import Config
+from helpers.results.store import Result
 from helpers.specs import Measure
-from helpers.store import Result
 
 PAPER_POOL = 3000
 N_PROJECTED = 64  # features after the projection that decides

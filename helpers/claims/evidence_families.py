@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers import experiments as ex, readings as rankings
+from helpers import experiments as ex
 from helpers.claims.stored import Evidence, load, measured, need, parts
 from helpers.experiments import Config
+from helpers.results import readings as rankings
 
 
 def agreements(scale: Config, matrix: np.ndarray, family: str) -> np.ndarray:

@@ -8,8 +8,8 @@ from helpers.claims.evidence_budgeted import cell, timing
 from helpers.claims.stored import Evidence, Unfit, accuracy, load, measured, need, number
 from helpers.claims.verdicts import RESAMPLES
 from helpers.experiments import Config
+from helpers.results.store import Result
 from helpers.specs import Measure
-from helpers.store import Result
 
 ORDER = ("dpp", "iqp", "submodular", "random")  # of wins, most first, as the paper counts them
 SUMMED = (0.8, 1.25)  # summed steps over a whole draw that count as agreement

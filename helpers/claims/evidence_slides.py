@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from helpers import experiments as ex, readings as rankings, recipes, scores
+from helpers import experiments as ex, recipes, scores
 from helpers.claims.evidence_proxies import on_brief, stops
 from helpers.claims.evidence_svp import gain_of, metric_correlations, on_choice, times_saved
 from helpers.claims.stored import (
@@ -30,7 +30,8 @@ from helpers.claims.stored import (
 )
 from helpers.experiments import Config
 from helpers.ranking import pearson
-from helpers.store import Result
+from helpers.results import readings as rankings
+from helpers.results.store import Result
 
 NO_SVHN = f"SVHN itself: not decidable, {ABSENT}"
 

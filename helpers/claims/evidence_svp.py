@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from helpers import experiments as ex, readings as rankings, scores
+from helpers import experiments as ex, scores
 from helpers.claims.stored import (
     ABSENT,
     BySeed,
@@ -33,8 +33,9 @@ from helpers.claims.stored import (
 )
 from helpers.experiments import Config
 from helpers.ranking import spearman
+from helpers.results import readings as rankings
+from helpers.results.store import Result
 from helpers.specs import Measure
-from helpers.store import Result
 
 # Training rows and classes of ILSVRC 2012, Russakovsky et al. 2015 (arXiv:1409.0575) table 2.
 IMAGENET = (1_281_167, 1000)

@@ -13,8 +13,8 @@ import numpy as np
 
 from helpers.experiments import Config, depth_run, seconds_of_choice
 from helpers.results import Missing, get as load
+from helpers.results.store import Result
 from helpers.specs import Select, Spec, Train
-from helpers.store import Result
 
 ABSENT = "data absent"  # why a claim about other data is not decidable
 

@@ -18,9 +18,9 @@ from helpers.experiments.costs import FORWARD_SHARE, weight
 from helpers.experiments.proxies import selectors
 from helpers.experiments.table import read_choice, seconds_of_choice, trained_for
 from helpers.ranking import t_interval
+from helpers.results.store import Result
 from helpers.selection.registry import METHODS
 from helpers.specs import Select, Train, rounds
-from helpers.store import Result
 
 SECONDS, WORK = "seconds", "work (examples through the target)"
 

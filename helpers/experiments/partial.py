@@ -9,8 +9,8 @@ import pandas as pd
 
 from helpers import results
 from helpers.experiments.table import COLUMNS, frame
+from helpers.results.store import Result
 from helpers.specs import Spec, Train
-from helpers.store import Result
 
 TEXTS = ("question", "method", "label", "model", "selector", "options")
 

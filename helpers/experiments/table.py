@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from helpers import results
-from helpers.readings import seconds_of
+from helpers.results.readings import seconds_of
+from helpers.results.store import Result
 from helpers.selection.registry import METHODS
 from helpers.specs import Select, Train, rounds
-from helpers.store import Result
 
 # How readers are told of what the registry's methods are not; figures and tables share it.
 RUN_LABELS = {

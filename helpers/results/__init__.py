@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 
-from helpers import StudyError, cluster, progress, specs
-from helpers.compute import execute
-from helpers.store import NotStored, OneLine, Result, load
+from helpers import StudyError, progress, specs
+from helpers.results import cluster
+from helpers.results.steps import execute
+from helpers.results.store import NotStored, OneLine, Result, load
 
 
 class Missing(OneLine):

@@ -6,7 +6,8 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from helpers import StudyError, compute, specs
+from helpers import StudyError, specs
+from helpers.results import steps
 
 
 def _task(spec: specs.Spec, device: str, gpus: tuple[str, ...], *needed: str) -> str:
@@ -17,7 +18,7 @@ def _task(spec: specs.Spec, device: str, gpus: tuple[str, ...], *needed: str) ->
     own = gpu_of(get_worker().name, gpus)
     if own is not None:  # before torch looks for GPUs in this process
         os.environ["CUDA_VISIBLE_DEVICES"] = own
-    return compute.execute(spec, device, alone=False)
+    return steps.execute(spec, device, alone=False)
 
 
 def gpu_of(slot: object, gpus: Sequence[str]) -> str | None:

@@ -18,7 +18,7 @@ from helpers.claims.evidence_slides import on_svhn
 from helpers.claims.evidence_svp import on_choice
 from helpers.claims.stored import BySeed, Missing
 from helpers.comparison import LOST, as_rows, lost, ours, svp_data
-from helpers.comparison_svp import KEPT, stop_for
+from helpers.comparison.svp import KEPT, stop_for
 from helpers.experiments import Config
 
 LENGTHS = (180, 181, 5)  # epochs of selectors that the slides train to their end

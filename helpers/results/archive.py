@@ -29,7 +29,7 @@ from numpy.lib import format as npy
 
 from helpers import StudyError, specs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DATE = (1980, 1, 1, 0, 0, 0)  # equal content makes equal files
 MEMBER = re.compile(r"([0-9a-f]{64}/)?[\w.+-]{1,100}\.npy", re.ASCII)
 # Kinds of array that hold numbers or texts, no objects.

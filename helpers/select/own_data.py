@@ -13,21 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers import (
-    StudyError,
-    compute,
-    data,
-    readings,
-    recipes,
-    results,
-    scores,
-    select_files,
-    specs,
-)
+from helpers import StudyError, data, recipes, results, scores, specs
 from helpers.data import names
 from helpers.profiles import ROOT
+from helpers.results import readings, steps
+from helpers.results.store import Result, Store
+from helpers.select import files
 from helpers.selection import registry
-from helpers.store import Result, Store
 
 NOTEBOOK = ROOT / "notebooks" / "07-your-own-data.ipynb"
 # What a proxy's run leaves for the methods, by the command's flags.
@@ -194,7 +186,7 @@ def cautions(dataset: data.Dataset, rows: np.ndarray, runs: Sequence[Result]) ->
 
 def pool_of(runs: Sequence[Result], dataset: data.Dataset) -> registry.Pool:
     """Return what proxies know of all training rows."""
-    return compute.pool_of(list(runs), dataset.train_labels, np.arange(dataset.n))
+    return steps.pool_of(list(runs), dataset.train_labels, np.arange(dataset.n))
 
 
 def difficulty(
@@ -302,7 +294,7 @@ def page(chosen: specs.Select, title: str, command: str) -> bytes:
         store = str(Store().path.absolute())
         variables = {"STUDY_FIGURES": scratch, "STUDY_STORE": store, "STUDY_OFFLINE": "1"}
         _execute(NOTEBOOK, executed, given, variables)
-        return select_files.page_of(executed, title)
+        return files.page_of(executed, title)
 
 
 def _execute(notebook: Path, output: Path, parameters: dict, environment: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from scipy import special, stats
 
 from helpers import StudyError, ranking, scores, specs
 from helpers.checks import check_choice, check_features, check_labels, check_scores
-from helpers.store import Result
+from helpers.results.store import Result
 
 # Method -> score (n,) of probabilities (n, c), and of what the trace recorded at an epoch.
 Score = Callable[[np.ndarray], np.ndarray]

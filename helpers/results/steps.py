@@ -11,10 +11,11 @@ from importlib.metadata import version
 
 import numpy as np
 
-from helpers import StudyError, archive, data, readings, recipes, specs, store
-from helpers.readings import traced
+from helpers import StudyError, data, recipes, specs
+from helpers.results import archive, readings, store
+from helpers.results.readings import traced
+from helpers.results.store import Result, Store
 from helpers.selection import registry
-from helpers.store import Result, Store
 
 Get = Callable[[specs.Spec], Result]
 Outcome = tuple[dict, dict[str, np.ndarray]]

@@ -27,8 +27,9 @@ from typing import NamedTuple
 import filelock
 import numpy as np
 
-from helpers import StudyError, archive, packs, specs
-from helpers.archive import ROOT, Arrays, Result
+from helpers import StudyError, specs
+from helpers.results import archive, packs
+from helpers.results.archive import ROOT, Arrays, Result
 
 TEXT = "result.json"
 RESULT = re.compile(r"([0-9a-f]{64})\.npz")

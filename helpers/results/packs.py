@@ -10,8 +10,9 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from helpers import StudyError, archive, specs
-from helpers.archive import ROOT, Arrays, Result
+from helpers import StudyError, specs
+from helpers.results import archive
+from helpers.results.archive import ROOT, Arrays, Result
 
 FILE, TEXT = "pack.npz", "pack.json"
 # What notebooks and claims read of a training run; what only a new selection would is dropped.

@@ -20,7 +20,7 @@ from helpers.claims.evidence_budgeted import PAPER_POOL, timing
 from helpers.claims.evidence_svp import on_choice
 from helpers.experiments import Config
 from helpers.ranking import t_interval
-from helpers.store import Result
+from helpers.results.store import Result
 
 LOST = "points lost against the full set"
 SVP_FULL = 5.1  # error in % of ResNet164 on CIFAR-10, `svp` section 3.3

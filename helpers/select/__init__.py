@@ -20,7 +20,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from helpers import StudyError, arguments, config, data, own_data, scores, select_files, specs
+from helpers import StudyError, arguments, config, data, scores, specs
+from helpers.select import files, own_data
 from helpers.selection import registry
 
 SHAPES = {
@@ -174,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
     record["versions"] = {name: version(name) for name in ("numpy", "scipy")}
     for line in record["warnings"]:
         print(f"warning: {line}", file=sys.stderr)
-    select_files.write(answer)
+    files.write(answer)
     told = f"{len(answer.rows):,} of {record['n']:,} rows (k = {record['k']:,})"
     told += f" in {record['seconds']:.2f} s -> {answer.out}"
     print(own_data.printable(f"{method.key}: {told}"))
@@ -190,7 +191,7 @@ def _count(args: argparse.Namespace, n: int) -> int:
 
 def _from_arrays(
     args: argparse.Namespace, method: registry.Method, options: dict[str, Any], given: dict
-) -> select_files.Answer:
+) -> files.Answer:
     """Read arrays (file by flag) and let the method choose."""
     ways = registry.ways(method.key, options)
     if not given or not any(way <= given.keys() for way in ways):
@@ -199,7 +200,7 @@ def _from_arrays(
         raise StudyError("--out is required with arrays: a folder, FILE.npy or FILE.csv")
     arrays, inputs = {}, {}
     for name, source in given.items():
-        arrays[name], inputs[name] = select_files.read(name, source)
+        arrays[name], inputs[name] = files.read(name, source)
     try:
         fields = {"labels": None} | arrays
         if "forgetting" in method.needs:
@@ -207,7 +208,7 @@ def _from_arrays(
         pool = registry.Pool(**fields)
         record = _asked(args, method, options, _count(args, pool.n)) | {"inputs": inputs}
         paths = [Path(told["file"]) for told in inputs.values()]
-        out = select_files.check_out(args.out, record, paths, args.force)
+        out = files.check_out(args.out, record, paths, args.force)
         start = time.perf_counter()
         rows, weights = registry.pick(method.key, pool, record["k"], args.seed, **options)
     except StudyError as error:
@@ -221,7 +222,7 @@ def _from_arrays(
         "warnings": [f"{method.key} does not read {', '.join(unread)}"] if unread else [],
         "seconds": round(time.perf_counter() - start, 4),
     }
-    return select_files.Answer(out, rows, weights, record | facts)
+    return files.Answer(out, rows, weights, record | facts)
 
 
 def _asked(
@@ -256,7 +257,7 @@ def _loaded(args: argparse.Namespace) -> tuple[data.Dataset, str, list[str]]:
 
 def _from_data(
     args: argparse.Namespace, method: registry.Method, options: dict[str, Any]
-) -> select_files.Answer:
+) -> files.Answer:
     """Train the proxies that are not stored, let the method choose, and draw the page."""
     dataset, column, places = _loaded(args)
     name = dataset.name
@@ -265,8 +266,8 @@ def _from_data(
     asked = _asked(args, method, options, k)
     asked |= {"key": specs.key(chosen), "data": name, "fingerprint": dataset.fingerprint}
     out = args.out or _default_out(name, method.key, k)
-    out = select_files.check_out(out, asked, [], args.force)
-    report = select_files.check_report(args.report, out, args.force)
+    out = files.check_out(out, asked, [], args.force)
+    report = files.check_report(args.report, out, args.force)
     args.data, args.keep, args.k, args.skip_broken = name, None, k, None
     n_test = len(dataset.test_labels)
     print(f"data: {own_data.printable(repr(dataset))}; the {n_test:,} only test the proxy")
@@ -295,7 +296,7 @@ def _from_data(
     title = f"{method.label}: {len(rows):,} of {dataset.n:,} rows kept"
     page = report and (report, own_data.page(chosen, title, record["command"]))
     kept = {column: [places[row] for row in rows]} if column else {}
-    return select_files.Answer(out, rows, result.arrays.get("example_weights"), record, kept, page)
+    return files.Answer(out, rows, result.arrays.get("example_weights"), record, kept, page)
 
 
 def _chosen(
@@ -320,7 +321,7 @@ def _default_out(name: str, method: str, k: int) -> str:
 
 
 def _command(args: argparse.Namespace) -> str:
-    words = select_files.MADE_BY.split()
+    words = files.MADE_BY.split()
     for name, value in vars(args).items():
         for one in value if isinstance(value, list) else [value]:
             words += [] if one is None or isinstance(one, bool) else [f"--{name}", str(one)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from helpers import StudyError
-from helpers.readings import bits
+from helpers.results.readings import bits
 from helpers.specs import Train
 
 # The defaults of `helpers.samplers.Adonis`, which is not imported here because it needs torch.
