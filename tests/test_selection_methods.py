@@ -321,7 +321,7 @@ def test_a_seed_does_where_a_generator_does():
 
 
 def test_the_registry_names_what_the_study_compares():
-    assert tuple(METHODS) == registry.ORDER
+    assert tuple(METHODS)[: len(registry.ORDER)] == registry.ORDER
     assert [key for key, method in METHODS.items() if method.compare] == [
         *("random", "random-per-class", "least-confidence", "margin", "entropy"),
         *("forgetting", "el2n", "ccs", "k-centers", "facility-location", "dpp", "moderate"),

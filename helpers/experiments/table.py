@@ -88,7 +88,7 @@ def _asked(spec: Train) -> dict[str, object]:
         method = spec.sampler.name
         if method == "repeated-random":
             budget = share = dict(spec.sampler.options)["keep"]
-    label = RUN_LABELS.get(method) or METHODS[method].label
+    label = RUN_LABELS.get(method) or (METHODS[method].label if method in METHODS else method)
     return {"method": method, "label": label, "budget": budget, "share": share}
 
 
