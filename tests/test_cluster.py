@@ -72,6 +72,10 @@ def test_the_slots_of_a_local_cluster_are_numbered():
 
 
 INTERRUPTED = """
+    import signal
+
+    # also where SIGINT was ignored on entry, as under nohup
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from helpers import results
     from helpers.specs import Select, Train
     data = "digits@200+50"
