@@ -14,7 +14,6 @@ from torch import Tensor
 
 from helpers import StudyError
 from helpers.histograms import accepted_bins, is_accepted, n_bins
-from helpers.selection import prototypes
 
 Losses = Callable[[Tensor], Tensor]
 
@@ -336,6 +335,8 @@ def ids(run: Setting, keep: float = 0.8, switch: float = 0.9) -> Switch:
 
     Source: `adonis` section 4 (0.9 is 180 of 200 epochs).
     """
+    from helpers.selection import prototypes  # SciPy and scikit-learn, which training needs not
+
     features = run.features()
     easy, hard = (prototypes.ids(features, run.labels, keep, mode=m) for m in ("easy", "hard"))
     return Switch(easy, hard, max(1, round(switch * run.epochs)))

@@ -459,3 +459,17 @@ def test_kernels_of_far_rows_are_finite_or_refused(size):
 
 def finite(values):
     assert np.isfinite(values).all()
+
+
+def test_a_pick_that_loses_weights_or_names_no_rows_is_refused(monkeypatch):
+    pool = registry.Pool(labels=np.zeros(5, int))
+    for traits, chosen, named in (
+        ({}, (np.arange(2), np.ones(2)), "is_weighted"),
+        ({"is_weighted": True}, np.arange(2), "rows and weights"),
+        ({}, np.array([0, 0]), "distinct"),
+        ({}, np.array([4, 5]), "distinct"),
+    ):
+        entry = registry.Method("odd", "Odd", lambda pool, k, rng, c=chosen: c, **traits)
+        monkeypatch.setitem(METHODS, "odd", entry)
+        with pytest.raises(ValueError, match=f"odd .*{named}"):
+            registry.pick("odd", pool, 2, 0)

@@ -409,3 +409,18 @@ def test_a_member_is_looked_at_before_it_is_read(tmp_path, monkeypatch):
     assert planted([head((3,)), bytes(24)], "../out.npy") != ""
     assert planted([head((3,)), bytes(24)], "a\nb.npy") != ""
     assert planted([head((3,)), bytes(24)], "values.txt") != ""
+
+
+def test_an_error_of_the_machine_moves_no_intact_result(tmp_path, monkeypatch):
+    where = Store(tmp_path)
+    key = where.write(Measure("made-up"), {"a": 1}, {"x": np.arange(3)})
+
+    def busy(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(archive, "open_", busy)
+    with pytest.raises(StudyError, match=f"{key}.*Too many open files"):
+        where.read(key)
+    assert "Too many open files" in where.verify()[key]
+    monkeypatch.undo()
+    assert where.read(key).metrics == {"a": 1}

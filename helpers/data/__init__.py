@@ -150,7 +150,7 @@ def _decode(name: str, listing: Listing, write: cache.Write) -> dict:
         shown = ", ".join(found[:SHOWN]) + ", ..." * (len(found) > SHOWN)
         if "skip_broken" not in names.options(name):
             raise StudyError(
-                f"{name}: {len(found)} of {n} images cannot be read ({shown}); "
+                f"{name}: {len(found)} of {n} images cannot be read ({', '.join(found)}); "
                 "?skip_broken after the path leaves them out"
             )
         told.append(f"left out {len(found)} broken images of {n} ({shown})")

@@ -7,6 +7,7 @@ and kind, size and shape of an array are looked at before it is read.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -193,14 +194,20 @@ def write(path: Path, text_name: str, value: object, arrays: Mapping[str, np.nda
         archive.writestr(zipfile.ZipInfo(text_name, DATE), text, zipfile.ZIP_DEFLATED)
 
 
+# Errors of the machine, the disk or the user's rights, not of a file's content.
+PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EIO, errno.ESTALE)
+
+
 @contextlib.contextmanager
 def _as_damage(what: str = "") -> Iterator[None]:
     """Turn whatever a broken file makes the readers raise into `Damaged`, in one line."""
     try:
         yield
-    except (FileNotFoundError, Damaged):
+    except (FileNotFoundError, Damaged, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in PASSING:
+            raise  # says nothing about the file
         text = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise Damaged(specs.printable(f"{what}{text}")) from None
 

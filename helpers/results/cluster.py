@@ -7,14 +7,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from helpers import StudyError, specs
-from helpers.results import steps
+from helpers.results import archive, steps
 
 
-def _task(spec: specs.Spec, device: str, gpus: tuple[str, ...], *needed: str) -> str:
+def _task(spec: specs.Spec, device: str, gpus: tuple[str, ...], fresh: str, *needed: str) -> str:
     """Compute one spec in a worker; `needed` only makes Dask wait for its dependencies."""
     from dask.distributed import get_worker
 
     os.environ.setdefault("STUDY_THREADS", "1")
+    os.environ["STUDY_FRESH"] = fresh  # a lab's workers were started without it
     own = gpu_of(get_worker().name, gpus)
     if own is not None:  # before torch looks for GPUs in this process
         os.environ["CUDA_VISIBLE_DEVICES"] = own
@@ -73,12 +74,13 @@ def run(
         except OSError as error:
             raise StudyError(f"no Dask scheduler with workers answers at {address}") from error
         futures: dict[str, Future] = {}
+        fresh = archive.fresh_token()
         for key, spec in todo.items():
             needs = map(specs.key, specs.needs(spec))
             waits = [futures[need] for need in needs if need in futures]
             name = f"run-{key}"
             futures[key] = client.submit(
-                _task, spec, device, gpus, *waits, key=name, pure=False, retries=1
+                _task, spec, device, gpus, fresh, *waits, key=name, pure=False, retries=1
             )
         for future in as_completed(futures.values(), loop=client.loop):
             key = future.key.removeprefix("run-")

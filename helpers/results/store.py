@@ -33,6 +33,7 @@ from helpers.results.archive import ROOT, Arrays, Result
 
 TEXT = "result.json"
 RESULT = re.compile(r"([0-9a-f]{64})\.npz")
+UNREADABLE = "unreadable now: "  # by an error that says nothing about the file
 PARTIAL, LOCKS, ASIDE = "partial", "locks", "damaged"
 CHECKPOINT, NOTE = ".ckpt", ".json"
 # Files that nobody has touched for so long belong to no running process, seconds.
@@ -137,7 +138,7 @@ class Store:
             except specs.Unknown:
                 return None, ""
             except OSError as error:
-                wrong = f"{error.strerror}"
+                wrong = f"{UNREADABLE}{error.strerror}"
             except archive.Damaged as error:
                 wrong = str(error)
         return None, wrong
@@ -145,6 +146,8 @@ class Store:
     def read(self, key: str) -> Result | None:
         """Return a stored result, or `None`; a damaged one is set aside with a warning."""
         found, wrong = self.look(key)
+        if wrong.startswith(UNREADABLE):
+            raise StudyError(f"stored result {self.path_of(key)} is {wrong}")
         if wrong:
             done = self.set_aside(key)
             text = f"stored result {key[:12]} is damaged ({wrong}): {done}"
@@ -175,7 +178,11 @@ class Store:
     def verify(self) -> dict[str, str]:
         """Set damaged results aside; return key -> what is wrong and what became of it."""
         wrong = {key: self.look(key)[1] for key in self.keys()}
-        return {key: f"{text}: {self.set_aside(key)}" for key, text in wrong.items() if text}
+        return {
+            key: text if text.startswith(UNREADABLE) else f"{text}: {self.set_aside(key)}"
+            for key, text in wrong.items()
+            if text
+        }
 
     def import_(self, folder: Path) -> tuple[int, int]:
         """Put a pack's results in; return how many were new and how many stood there.
@@ -224,7 +231,8 @@ class Store:
         path = self.path / LOCKS / f"{key}.lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            held = filelock.FileLock(path).acquire(poll_interval=0.1)
+            # any user of a shared store may take over the lock that a killed run left
+            held = filelock.FileLock(path, mode=0o666).acquire(poll_interval=0.1)
         except OSError as error:
             raise _not_stored("a result", path, error) from error
         with held:

@@ -284,7 +284,7 @@ def printable(value: str) -> str:
 def page(chosen: specs.Select, title: str, command: str) -> bytes:
     """Run notebook 07 on a choice whose results are stored, and return it as one HTML page."""
     given = {"dataset": chosen.dataset, "method": chosen.method, "k": chosen.budget,
-             "first_seed": chosen.seed, "n_proxies": max(1, len(chosen.of)), "n_seeds": 0,
+             "first_seed": chosen.seed, "n_proxies": max(1, len(chosen.of)), "n_trainings": 0,
              "options": {name: value for name, value in chosen.options if name != "combine"},
              "command": command}  # fmt: skip
     for run in chosen.of[:1]:
@@ -293,6 +293,8 @@ def page(chosen: specs.Select, title: str, command: str) -> bytes:
         executed = Path(scratch, NOTEBOOK.name)
         store = str(Store().path.absolute())
         variables = {"STUDY_FIGURES": scratch, "STUDY_STORE": store, "STUDY_OFFLINE": "1"}
+        if data_folder := os.environ.get("STUDY_DATA"):  # the kernel runs in another folder
+            variables["STUDY_DATA"] = os.path.abspath(os.path.expanduser(data_folder))
         _execute(NOTEBOOK, executed, given, variables)
         return files.page_of(executed, title)
 

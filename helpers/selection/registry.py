@@ -238,7 +238,8 @@ def _check_options(entry: Method, options: dict[str, object]) -> None:
         if name not in valid:
             known = f"its options are {', '.join(valid)}" if valid else "it takes none"
             raise StudyError(f"{entry.key} has no option {name!r}; {known}")
-        _check_type(name, value, inspect.signature(entry.pick).parameters[name].annotation)
+        parameters = inspect.signature(entry.pick, eval_str=True).parameters
+        _check_type(name, value, parameters[name].annotation)
 
 
 def pick(
@@ -273,5 +274,12 @@ def pick(
     if entry.by_class:
         check_labels(pool.labels)
     chosen = entry.pick(pool, check_k(k, pool.n), np.random.default_rng(seed), **options)
+    if isinstance(chosen, tuple) != entry.is_weighted:
+        given = "rows and weights" if entry.is_weighted else "rows alone, or be is_weighted=True"
+        raise StudyError(f"{method_key} must return {given}")
     rows, weights = chosen if entry.is_weighted else (chosen, None)
-    return np.asarray(rows, dtype=np.int64), weights
+    rows = np.asarray(rows, dtype=np.int64)
+    inside = rows.ndim == 1 and np.all((rows >= 0) & (rows < pool.n))
+    if not inside or len(np.unique(rows)) < len(rows):
+        raise StudyError(f"{method_key} must return distinct row numbers in 0..{pool.n - 1}")
+    return rows, weights

@@ -53,22 +53,20 @@ class Checkpoint:
             return
         try:
             self._write(self._state())
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # torch.save raises the latter on a full disk
             if not self.warned:
-                why = error.strerror or str(error)
+                why = getattr(error, "strerror", None) or str(error).splitlines()[0]
                 warnings.warn(f"no checkpoint in {self.path.parent}: {why}", stacklevel=2)
             self.warned = True
         self.latest = time.monotonic()
 
     def resume(self) -> None:
         """Put the run where the file left it; a file that does not fit is set aside."""
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
+        if not self.path.exists():
             return
         before = copy.deepcopy(self._state())
         try:
-            self._restore(_read(content))
+            self._restore(_read(self.path.read_bytes()))
         except Exception as error:  # whatever a damaged or foreign file raises on its way
             self._restore(before)
             why = (str(error).splitlines() or [""])[0] or type(error).__name__
