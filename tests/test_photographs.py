@@ -13,18 +13,8 @@ from helpers import StudyError, augmentation, data, models, probing, recipes, tr
 from helpers.training import inputs
 
 CPU = torch.device("cpu")
-CROPPED = recipes.Recipe(
-    "cropped",
-    "x",
-    2,
-    16,
-    0.05,
-    crop=16,
-    area=(0.3, 1.0),
-    aspect=(3 / 4, 4 / 3),
-    centre=0.875,
-    flip=True,
-)
+CROPPED = recipes.Recipe("cropped", "x", 2, 16, 0.05, crop=16, area=(0.3, 1.0),
+                         aspect=(3 / 4, 4 / 3), centre=0.875, flip=True)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
