@@ -293,13 +293,8 @@ def test_ratings_are_the_stars_that_somebody_gave(tmp_path, monkeypatch):
 def test_bad_or_missing_reviews(tmp_path, monkeypatch):
     for name in ("imdb", "amazon-reviews@10+2", "amazon-ratings"):
         assert "STUDY_DATA, which is not set" in error_of(name, tmp_path)
-    for rating, words in (
-        ([1.0, 1.5] * 4, "row 1 is 1.5"),
-        ([2.0, None] * 4, "row 1 has no label"),
-        ([3.0] * 8, "all 8 training rows are of one class"),
-    ):
-        monkeypatch.setenv("STUDY_DATA", str(reviews(tmp_path, rating=rating)))
-        assert words in error_of("amazon-ratings", tmp_path)
+    monkeypatch.setenv("STUDY_DATA", str(reviews(tmp_path, rating=[1.0, 1.5] * 4)))
+    assert "row 1 is 1.5" in error_of("amazon-ratings", tmp_path)
     assert "train.parquet and" in error_of("imdb", tmp_path)
 
 
@@ -331,10 +326,8 @@ def test_bad_csv(tmp_path):
         (b"0,a\n1,b,c\n", "row 1: 3 fields (separator ','), expected 2"),
         (b"label,text\n0,a\n1\n", "row 1: 1 fields"),
         (b"0,a\n1,caf\x81\n", "line 2: byte 0x81 is not cp1252"),
-        (b"1,a\n1,b\n", "all 2 training rows are of one class"),
         (b"label,text\n", "no training rows"),
         (b"label,text\n0,a\n,b\n", "row 1 has no label"),
-        (b"label,text\nPos,a\npos,b\n", "'Pos' and 'pos'"),
         (b"label,text\npos,a\npos ,b\n", "'pos' and 'pos '"),
         (b'0,a\n1,"never closed\n0,c\n', "unexpected end of data"),
         (b"PK\x03\x04xl", "zip archive or a spreadsheet"),
@@ -356,7 +349,6 @@ def test_bad_parquet_and_missing_files(tmp_path):
     for columns, words in (
         ({"text": ["a", "b"]}, "columns text, expected label"),
         ({"label": [0, 1], "prose": ["a", "b"]}, "columns label, prose"),
-        ({"label": [0, None], "text": ["a", "b"]}, "row 1 has no label"),
         ({"label": [0, 1], "text": [1, 2]}, "column text is int64"),
         ({"label": [0, 1], "text": ["a", "b"], "title": [1, 2]}, "column title is int64"),
     ):

@@ -70,7 +70,7 @@ def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Data
     parts = _parts(base, root)
     train, test, valid = _arrays(parts[0]), _arrays(parts[1]), ()
     if n_valid := NAMED[base].valid:
-        train, valid, test = _divided(name, *NAMED[base].rows, n_valid, train, test)
+        train, valid, test = _divided(*NAMED[base].rows, n_valid, train, test)
     n_train, n_test = kept_rows(name, rows, len(train[1]), len(test[1]))
     # copies: a view would keep the whole set in memory
     kept = [array[:n].copy() for part, n in ((train, n_train), (test, n_test)) for array in part]
@@ -79,15 +79,8 @@ def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Data
     return Dataset(name, *kept, class_names, *valid)
 
 
-def _divided(
-    name: str, n_train: int, n_test: int, n_valid: int, train: Part, test: Part
-) -> list[Part]:
+def _divided(n_train: int, n_test: int, n_valid: int, train: Part, test: Part) -> list[Part]:
     """Training, validation and test part, each in a fixed mixed order."""
-    if len(train[1]) < n_train + n_valid or len(test[1]) < n_test:
-        raise StudyError(
-            f"{name} needs {n_train + n_valid} training and {n_test} test rows, "
-            f"the files hold {len(train[1])} and {len(test[1])}"
-        )
     mixed, tested = (hash_order([str(row) for row in range(len(p[1]))]) for p in (train, test))
     chosen = (mixed[:n_train], mixed[n_train : n_train + n_valid])
     return [
