@@ -19,7 +19,7 @@ from PIL import Image
 
 from helpers import StudyError, data
 from helpers.data import Dataset, cache, check, download, load, names, pixels, resolve
-from helpers.data.dataset import check_labels, hash_order, held_out, split_of
+from helpers.data.dataset import hash_order, held_out, split_of
 
 pytestmark = pytest.mark.usefixtures("only_own_data")
 
@@ -150,6 +150,9 @@ def test_slices_objects_and_read_only_arrays(tmp_path):
     inputs[0] = 1  # the caller's own array stays writable
     assert not made.train_inputs.flags.writeable
     assert "4 + 4 images" in repr(made)
+    for wrong in ((inputs[:3], labels), (inputs.astype(int), labels), (inputs, labels / 1)):
+        with pytest.raises(StudyError, match="own: training"):
+            Dataset("own", *wrong, inputs, labels, ("a", "b"))
 
 
 def test_fingerprint_sees_pixels_labels_shape_and_split():
@@ -245,20 +248,10 @@ def test_orders_and_splits_by_hash_are_fixed():
         assert {split_of(name) for name in own} == {kind}
 
 
-def test_check_labels():
-    for labels, words in (
-        ([1, 1, 1], "one class"), ([0, 1, 1], "class 'c'"), ([0, 1, 3], "label 3"),
-        ([0, -1, 2], "label -1"), ([], "no training rows"), (np.array([0.0, 1.0]), "int64"),
-    ):  # fmt: skip
-        labels = labels if isinstance(labels, np.ndarray) else np.array(labels, np.int64)
-        with pytest.raises(StudyError, match=words):
-            check_labels("x", "training", labels, ("a", "b", "c"))
-
-
 # Parquet
 
 
-def test_parquet_folder_keeps_the_order_of_rows(tmp_path, capsys):
+def test_parquet_folder_keeps_the_order_of_rows(tmp_path):
     folder = small_parquet(tmp_path / "p", names=["ant", "bee"])
     made = load(f"parquet:{folder}", tmp_path)
     assert made.class_names == ("ant", "bee")
@@ -266,7 +259,6 @@ def test_parquet_folder_keeps_the_order_of_rows(tmp_path, capsys):
     assert made.train_inputs[:, 0, 0, 0].tolist() == list(range(12))
     assert made.train_labels.tolist() == [0, 1] * 6
     assert made.valid_inputs is None
-    assert not capsys.readouterr().err.replace("1 images of one value", "")[200:]
     write_parquet(folder / "valid.parquet", [picture(9), picture(8), picture(7)], [0, 1, 1])
     made = load(f"parquet:{folder}", tmp_path)
     assert made.valid_labels.tolist() == [0, 1, 1]
@@ -562,7 +554,7 @@ def test_unicode_names_are_stable(tmp_path):
         folder = small_folder(tmp_path / str(at), classes=(own, "ant"), split="train")
         small_folder(folder, classes=(wide, "ant"), split="test", n=1)
         places.append(load(f"folder:{folder}", tmp_path))
-    assert places[0].class_names == places[1].class_names == (wide, "ant") or ("ant", wide)
+    assert places[0].class_names == places[1].class_names == (wide, "ant")
     assert places[0].fingerprint == places[1].fingerprint
     for first, second in ((wide, plain), ("Pos", "pos"), ("pos", "pos ")):
         folder = small_folder(tmp_path / f"d{first}", classes=(first, second))
@@ -797,7 +789,7 @@ def test_two_processes_and_a_kill_leave_a_whole_cache(tmp_path):
 # Downloads
 
 
-def save_svhn(folder, n=20):
+def save_svhn(folder, n):
     """Small files in the layout of SVHN, with its label 10 for the digit 0."""
     from scipy.io import savemat
 
@@ -809,23 +801,16 @@ def save_svhn(folder, n=20):
     return images, labels
 
 
-def test_svhn_through_torchvision(tmp_path, monkeypatch):
+def test_svhn_whole_and_as_the_slides_divide_it(tmp_path, monkeypatch):
     svhn = pytest.importorskip("torchvision.datasets.svhn", reason="torchvision is not installed")
-    images, labels = save_svhn(tmp_path)
+    images, labels = save_svhn(tmp_path, n=60)
     monkeypatch.setattr(svhn, "check_integrity", lambda path, md5: Path(path).is_file())
     made = load("svhn@15+5", tmp_path)
     assert made.train_inputs.shape == (15, 3, 32, 32)
     assert np.array_equal(made.train_inputs[3], images[..., 3].transpose(2, 0, 1))
     assert made.train_labels.tolist() == (labels[:15, 0] % 10).tolist()
     assert made.class_names == tuple("0123456789")
-
-
-def test_svhn_as_the_slides_divide_it(tmp_path, monkeypatch):
-    svhn = pytest.importorskip("torchvision.datasets.svhn", reason="torchvision is not installed")
-    images, _ = save_svhn(tmp_path, n=60)
-    monkeypatch.setattr(svhn, "check_integrity", lambda path, md5: Path(path).is_file())
     assert names.NAMED["svhn-slides"].rows == (66257, 10000)
-    assert "needs 73257 training and 10000 test rows" in error_of("svhn-slides", tmp_path)
     small = replace(names.NAMED["svhn-slides"], rows=(45, 40), valid=15)
     monkeypatch.setitem(names.NAMED, "svhn-slides", small)
     made = load("svhn-slides", tmp_path)
@@ -845,52 +830,36 @@ def test_svhn_as_the_slides_divide_it(tmp_path, monkeypatch):
     assert len(part.valid_labels) == 15
 
 
-@pytest.mark.parametrize(
-    ("base", "shape"),
-    [("cifar10", (24, 32, 32, 3)), ("cifar100", (24, 32, 32, 3)), ("fashionmnist", (24, 28, 28))],
-)
-def test_arrays_of_torchvision(tmp_path, monkeypatch, base, shape):
-    data = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    part = SimpleNamespace(data=data, targets=[0, 1] * 12, classes=["a", "b"])
-    monkeypatch.setattr(download, "_open", lambda *args: part)
-    made = load(f"{base}@20+6", tmp_path)
-    assert made.train_inputs.shape[1:] == ((3, 32, 32) if len(shape) == 4 else (1, 28, 28))
-    assert made.train_inputs[5, 0, 3, 4] == (data[5, 3, 4, 0] if len(shape) == 4 else data[5, 3, 4])
-    assert made.class_names == ("a", "b")
-    assert made.train_labels.dtype == np.int64
+def test_arrays_of_torchvision(tmp_path, monkeypatch):
+    for base, shape in (("cifar10", (24, 32, 32, 3)), ("fashionmnist", (24, 28, 28))):
+        pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        part = SimpleNamespace(data=pixels, targets=[0, 1] * 12, classes=["a", "b"])
+        monkeypatch.setattr(download, "_open", lambda *args, part=part: part)
+        made = load(f"{base}@20+6", tmp_path)
+        assert made.train_inputs.shape[1:] == ((3, 32, 32) if len(shape) == 4 else (1, 28, 28))
+        assert made.train_inputs[5, 0, 3, 4] == np.atleast_1d(pixels[5, 3, 4])[0]
+        assert made.class_names == ("a", "b")
+        assert made.train_labels.dtype == np.int64
 
 
-@pytest.mark.parametrize(
-    "failure", [URLError("no network"), RuntimeError("corrupted"), OSError(28, "full")]
-)
-@pytest.mark.parametrize(
-    ("base", "kind", "words"),
-    [
-        ("cifar10", "CIFAR10", ["cifar-10-python.tar.gz", "STUDY_DATA"]),
-        ("svhn", "SVHN", ["train_32x32.mat, test_32x32.mat"]),
-        (
-            "mnist",
-            "MNIST",
-            ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", "MNIST/raw"],
-        ),
-    ],
-)
-def test_failed_download_says_where_to_put_the_files(
-    tmp_path, monkeypatch, base, kind, words, failure
-):
+def test_failed_download_says_where_to_put_the_files(tmp_path, monkeypatch):
     datasets = pytest.importorskip("torchvision.datasets", reason="torchvision is not installed")
-    calls = []
+    for failure, base, words in (
+        (URLError("no network"), "cifar10", ["cifar-10-python.tar.gz", "STUDY_DATA"]),
+        (RuntimeError("corrupted"), "svhn", ["train_32x32.mat, test_32x32.mat"]),
+        (OSError(28, "full"), "mnist", ["train-images-idx3-ubyte.gz", "MNIST/raw"]),
+    ):
+        calls = []
 
-    def fail(root, download, **split):
-        calls.append(download)
-        raise failure
+        def fail(root, download, calls=calls, failure=failure, **split):
+            calls.append(download)
+            raise failure
 
-    monkeypatch.setattr(datasets, kind, fail)
-    message = error_of(base, tmp_path / "raw")
-    assert calls == [False, True]
-    assert all(
-        word in message for word in [f"{base} could not be downloaded", str(tmp_path), *words]
-    )
+        monkeypatch.setattr(datasets, names.NAMED[base].source, fail)
+        message = error_of(base, tmp_path / "raw")
+        assert calls == [False, True]
+        for word in (f"{base} could not be downloaded", str(tmp_path), *words):
+            assert word in message
 
 
 def test_files_placed_by_hand_are_found_without_network(tmp_path, monkeypatch):
@@ -919,38 +888,20 @@ def test_files_placed_by_hand_are_found_without_network(tmp_path, monkeypatch):
 # Real data
 
 
-def test_real_cifar10_slice_takes_seconds(tmp_path, monkeypatch, real_data):
+def test_real_copies(tmp_path, monkeypatch, real_data):
     monkeypatch.setenv("STUDY_DATA", real_data)
-    start = time.process_time()
     made = load("cifar10@10000+2000", tmp_path)
-    seconds = time.process_time() - start
     assert made.name == "cifar10-jpeg@10000+2000"
     assert made.train_inputs.shape == (10000, 3, 32, 32)
     assert made.class_names[:2] == ("airplane", "automobile")
     assert np.bincount(made.train_labels).min() > 900
     assert np.abs(made.train_inputs.mean((0, 2, 3)) - [125.3, 123.0, 113.9]).max() < 3
-    assert seconds < 20
     assert again("cifar10-jpeg@10000+2000", tmp_path).fingerprint == made.fingerprint
-
-
-@pytest.mark.parametrize(
-    ("name", "shape", "n_classes"),
-    [("mnist@600+100", (1, 28, 28), 10), ("cifar100@2000+100", (3, 32, 32), 100)],
-)
-def test_real_copies(tmp_path, monkeypatch, real_data, name, shape, n_classes):
-    monkeypatch.setenv("STUDY_DATA", real_data)
-    made = load(name, tmp_path)
-    assert made.train_inputs.shape[1:] == shape
-    assert made.n_classes == n_classes
-
-
-def test_real_parquet_path_with_some_grey_images(tmp_path, real_data):
-    path = Path(real_data) / "imagenette"
-    if not path.is_dir():
-        pytest.skip("STUDY_DATA holds no imagenette")
-    made = load(f"parquet:{path}@100+20", tmp_path)
-    assert made.train_inputs.shape == (100, 3, 224, 224)
-    assert made.class_names[0] == "tench"
+    for name, shape, n_classes in (
+        ("mnist@600+100", (1, 28, 28), 10), ("cifar100@2000+100", (3, 32, 32), 100)
+    ):  # fmt: skip
+        made = load(name, tmp_path)
+        assert (made.train_inputs.shape[1:], made.n_classes) == (shape, n_classes)
 
 
 def test_imagenette_is_read_from_the_given_data(tmp_path, monkeypatch, real_data):
@@ -960,7 +911,8 @@ def test_imagenette_is_read_from_the_given_data(tmp_path, monkeypatch, real_data
     if not (Path(real_data) / "imagenette").is_dir():
         pytest.skip("STUDY_DATA holds no imagenette")
     monkeypatch.setenv("STUDY_DATA", real_data)
-    made = load("imagenette@60+20", tmp_path)
-    assert made.name == "imagenette@60+20"
+    made = load("imagenette@60+20", tmp_path)  # some of the images are grey
+    assert (made.name, made.class_names[0]) == ("imagenette@60+20", "tench")
+    assert made.train_inputs.shape == (60, 3, 224, 224)
     direct = load(f"parquet:{real_data}/imagenette@60+20", tmp_path)
     assert np.array_equal(made.train_inputs, direct.train_inputs)

@@ -95,17 +95,6 @@ def test_a_row_is_the_text_in_utf_8_filled_up_with_zeros():
     assert not rows[4].any()
 
 
-def test_long_texts_are_cut_between_characters():
-    for sign in ("a", "é", "€", "😀"):
-        for shift in range(5):
-            long = "x" * shift + sign * T
-            (row,) = as_rows([long])
-            kept = bytes(row).rstrip(b"\0")
-            assert T - 4 < len(kept) <= T
-            assert long.startswith(kept.decode())
-            assert len(kept) + len(sign.encode()) > T
-
-
 def test_rows_match_a_slow_twin_on_random_texts():
     rng = np.random.default_rng(0)
     signs = np.array(list("ab é€😀\n\0."))
@@ -141,12 +130,8 @@ def test_the_amazon_layout_loads_as_it_is_published(tmp_path, capsys):
 def test_separators_encodings_and_headers_are_found_and_said(tmp_path, capsys):
     expected = [("Größe, 5", "bad"), ("it’s; ok", "good"), ("a\nb | c", "bad"), ("d\\n", "good")]
     told = {",": "", ";": "separator ';'", "\t": "separator '\\t'", "|": "separator '|'"}
-    headers = (
-        ("text", "label"),
-        ("Review", " Sentiment "),
-        ("content", "class"),
-        ("sentence", "target"),
-    )
+    headers = [("text", "label"), ("Review", " Sentiment ")]
+    headers += [("content", "class"), ("sentence", "target")]
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"):
         for separator, header in zip(told, headers, strict=True):
             file = write_csv(tmp_path / "a.csv", expected, header, delimiter=separator)
@@ -202,12 +187,8 @@ def test_every_kind_of_file_holds_the_same(tmp_path):
 def test_parquet_columns_of_any_string_type(tmp_path):
     import pyarrow as pa
 
-    for kind in (
-        pa.string(),
-        pa.large_string(),
-        pa.string_view(),
-        pa.dictionary(pa.int8(), pa.string()),
-    ):
+    words = pa.dictionary(pa.int8(), pa.string())
+    for kind in (pa.string(), pa.large_string(), pa.string_view(), words):
         columns = {
             "sentence": pa.array(REVIEWS, pa.string()).cast(kind),
             "labels": pa.array(["x", "y"] * 3, pa.string()).cast(kind),
@@ -239,16 +220,8 @@ def test_labels_with_gaps_are_classes_and_said(tmp_path):
     assert "no classes" in error_of(f"text:{write_csv(tmp_path / 'a.csv', records)}", tmp_path)
 
 
-def test_val_is_the_test_set_unless_there_is_one(tmp_path):
+def test_files_are_splits_by_their_names(tmp_path):
     zhang(tmp_path / "p")
-    (tmp_path / "p" / "test.csv").rename(tmp_path / "p" / "val.csv")
-    made = load(f"text:{tmp_path / 'p'}", tmp_path)
-    assert (made.n, len(made.test_labels), made.valid_labels) == (12, 4, None)
-    write_csv(tmp_path / "p" / "test.csv", [(2, "only", "this")])
-    made = load(f"text:{tmp_path / 'p'}", tmp_path)
-    assert made.test_labels.tolist() == [1]
-    assert made.valid_labels.tolist() == [0, 1, 0, 1]
-    (tmp_path / "p" / "val.csv").unlink()
     (tmp_path / "p" / "test.csv").unlink()
     made = load(f"text:{tmp_path / 'p'}", tmp_path)
     assert (made.n, made.origin.held_out) == (10, True)
@@ -260,7 +233,7 @@ def test_val_is_the_test_set_unless_there_is_one(tmp_path):
     assert "both a test part" in error_of(f"text:{tmp_path / 'p'}", tmp_path)
 
 
-def test_one_file_is_split_per_class_and_never_otherwise(tmp_path):
+def test_one_file_is_split_per_class(tmp_path):
     labels = [row % 3 for row in range(30)]
     texts = [f"text {row}" for row in range(30)]
     is_test = held_out("x", np.array(labels), [str(row) for row in range(30)])
@@ -271,10 +244,6 @@ def test_one_file_is_split_per_class_and_never_otherwise(tmp_path):
         assert np.bincount(made.test_labels).tolist() == [2, 2, 2]
         assert texts_of(made.test_inputs) == [texts[row] for row in np.flatnonzero(is_test)]
         assert made.origin.rows.tolist() == np.flatnonzero(~is_test).tolist()
-    whole_, part = (load(f"text:{zhang(tmp_path / 'p')}{cut}", tmp_path) for cut in ("", "@5+3"))
-    assert np.array_equal(part.train_inputs, whole_.train_inputs[:5])
-    assert np.array_equal(part.test_labels, whole_.test_labels[:3])
-    assert "13 + 4 rows" in error_of(f"text:{tmp_path / 'p'}@13+4", tmp_path)
 
 
 def test_texts_are_read_once_mapped_and_in_batches(tmp_path, monkeypatch):
@@ -324,24 +293,16 @@ def test_ratings_are_the_stars_that_somebody_gave(tmp_path, monkeypatch):
 def test_bad_or_missing_reviews(tmp_path, monkeypatch):
     for name in ("imdb", "amazon-reviews@10+2", "amazon-ratings"):
         assert "STUDY_DATA, which is not set" in error_of(name, tmp_path)
-    for rating, words in (
-        ([1.0, 1.5] * 4, "row 1 is 1.5"),
-        ([2.0, None] * 4, "row 1 has no label"),
-        ([3.0] * 8, "all 8 training rows are of one class"),
-    ):
-        monkeypatch.setenv("STUDY_DATA", str(reviews(tmp_path, rating=rating)))
-        assert words in error_of("amazon-ratings", tmp_path)
+    monkeypatch.setenv("STUDY_DATA", str(reviews(tmp_path, rating=[1.0, 1.5] * 4)))
+    assert "row 1 is 1.5" in error_of("amazon-ratings", tmp_path)
     assert "train.parquet and" in error_of("imdb", tmp_path)
 
 
 def test_real_reviews_are_what_their_makers_say(real_data, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_DATA", real_data)
     amazon, stars = load("amazon-reviews", tmp_path), load("amazon-ratings", tmp_path)
-    assert (amazon.n, len(amazon.test_labels), amazon.class_names) == (
-        6283,
-        1567,
-        ("negative", "positive"),
-    )
+    assert (amazon.n, len(amazon.test_labels)) == (6283, 1567)
+    assert amazon.class_names == ("negative", "positive")
     assert stars.class_names == ("1 star", "2 stars", "4 stars", "5 stars")
     # Blitzer et al. (2007): more than 3 stars is positive
     assert np.array_equal(stars.train_labels >= 2, amazon.train_labels == 1)
@@ -365,10 +326,8 @@ def test_bad_csv(tmp_path):
         (b"0,a\n1,b,c\n", "row 1: 3 fields (separator ','), expected 2"),
         (b"label,text\n0,a\n1\n", "row 1: 1 fields"),
         (b"0,a\n1,caf\x81\n", "line 2: byte 0x81 is not cp1252"),
-        (b"1,a\n1,b\n", "all 2 training rows are of one class"),
         (b"label,text\n", "no training rows"),
         (b"label,text\n0,a\n,b\n", "row 1 has no label"),
-        (b"label,text\nPos,a\npos,b\n", "'Pos' and 'pos'"),
         (b"label,text\npos,a\npos ,b\n", "'pos' and 'pos '"),
         (b'0,a\n1,"never closed\n0,c\n', "unexpected end of data"),
         (b"PK\x03\x04xl", "zip archive or a spreadsheet"),
@@ -386,22 +345,10 @@ def test_bad_csv(tmp_path):
     assert "line 2: byte 0xe9" in error_of(f"text:{tmp_path}?encoding=utf-8", tmp_path / "root")
 
 
-def test_labels_that_no_training_row_has(tmp_path):
-    for header, train, test, words in (
-        ((), [(1, "a"), (2, "b")], [(1, "a"), (3, "c")], "test row 1 has label 3"),
-        (("label", "text"), [("good", "a"), ("bad", "b")], [("x", "a")], "labels bad..good"),
-        (("label", "text"), [("good", "a"), ("bad", "b")], [("1", "a")], "test row 0 has label 1"),
-    ):
-        write_csv(tmp_path / "train.csv", train, header)
-        write_csv(tmp_path / "test.csv", test, header)
-        assert words in error_of(f"text:{tmp_path}", tmp_path / "root")
-
-
 def test_bad_parquet_and_missing_files(tmp_path):
     for columns, words in (
         ({"text": ["a", "b"]}, "columns text, expected label"),
         ({"label": [0, 1], "prose": ["a", "b"]}, "columns label, prose"),
-        ({"label": [0, None], "text": ["a", "b"]}, "row 1 has no label"),
         ({"label": [0, 1], "text": [1, 2]}, "column text is int64"),
         ({"label": [0, 1], "text": ["a", "b"], "title": [1, 2]}, "column title is int64"),
     ):

@@ -1,30 +1,18 @@
 """Photographs: random crops resized, evaluation crops, data that stay on the host."""
 
 import dataclasses
-import itertools
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from helpers import StudyError, augmentation, data, models, probing, recipes, training
 from helpers.training import inputs
 
 CPU = torch.device("cpu")
-CROPPED = recipes.Recipe(
-    "cropped",
-    "x",
-    2,
-    16,
-    0.05,
-    crop=16,
-    area=(0.3, 1.0),
-    aspect=(3 / 4, 4 / 3),
-    centre=0.875,
-    flip=True,
-)
+CROPPED = recipes.Recipe("cropped", "x", 2, 16, 0.05, crop=16, area=(0.3, 1.0),
+                         aspect=(3 / 4, 4 / 3), centre=0.875, flip=True)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -245,30 +233,3 @@ def test_stems_for_photographs_leave_something_of_64_pixels(name):
     model = models.build(name, 10, 3)
     assert model.stem(torch.zeros(1, 3, 64, 64)).shape[2:] == (16, 16)
     assert model.blocks(model.stem(torch.zeros(1, 3, 64, 64))).shape[2:] == (2, 2)
-
-
-def folder(path, sizes, modes):
-    """Write a folder of two classes, their images of these sizes and modes in turn."""
-    rng = np.random.default_rng(1)
-    kinds = itertools.cycle(zip(sizes, modes, strict=True))
-    for split, n in (("train", 12), ("test", 6)):
-        for label in ("dark", "light"):
-            place = path / split / label
-            place.mkdir(parents=True)
-            for i in range(n):
-                size, mode = next(kinds)
-                low = 150 if label == "light" else 0
-                pixels = rng.integers(low, low + 100, (*size, 3)).astype(np.uint8)
-                Image.fromarray(pixels).convert(mode).save(place / f"{i}.png")
-    return path
-
-
-def test_mixed_sizes_and_grey_among_colour_train(tmp_path):
-    path = folder(tmp_path / "photos", [(40, 60), (70, 30), (33, 33)], ["RGB", "L", "RGBA"])
-    dataset = data.load(f"folder:{path}", tmp_path / "raw")
-    assert dataset.train_inputs.shape == (24, 3, 33, 33)
-    recipe = dataclasses.replace(CROPPED, epochs=4, batch=8)
-    found = fit(dataset, recipe, record_at=(4,))
-    assert found.metrics["test_acc"] > 0.8
-    only = np.flatnonzero(dataset.train_labels == 0)
-    assert fit(dataset, recipe, only).metrics["missing_classes"] == ["light"]

@@ -50,7 +50,7 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
         StudyError: If the name or the slice is wrong, files are missing, damaged or of another
             layout, labels are unusable, or a download fails. Broken images are all named at once.
     """
-    resolved = names.resolve(name, root)
+    resolved = names.resolve(name)
     base, _ = names.parse(resolved)
     path = names.path_of(base)
     files = _reader(base).files(base, path, names.options(resolved)) if path else ()
@@ -59,18 +59,10 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
 
 
 def check(name: str) -> int:
-    """Refuse a data set that `load` would refuse by its names, labels or slice; decode nothing.
-
-    A download is not asked for: how many rows it has is known.
-
-    Args:
-        name: As for `load`.
+    """Refuse what `load` would refuse by its name, labels or slice; decode and download nothing.
 
     Returns:
         Number of training rows, broken images included.
-
-    Raises:
-        StudyError: As `load` does.
     """
     resolved = names.resolve(name)
     base, rows = names.parse(resolved)
@@ -120,7 +112,6 @@ def _load(name: str, root: Path, path: Path | None, stamp: str) -> Dataset:
 
 
 def _reader(base: str):
-    """The module that reads what is behind a base with a path."""
     return text if names.is_text(base) else images
 
 

@@ -51,9 +51,9 @@ def decoded(
     """Open a decoded data set, or decode it.
 
     Args:
-        folder: Folder of the cache, made if need be.
+        folder: Of the cache, made if need be.
         where: `place` of the source.
-        stamp: `stamp` of the source as it is now; what was decoded from older files is removed.
+        stamp: Of the source as it is now; what was decoded from older files is removed.
         decode: Writes every split and returns facts, which JSON can hold, to be kept with them.
 
     Returns:
@@ -107,21 +107,18 @@ def _read(target: Path) -> tuple[Arrays, dict] | None:
 def _write(folder: Path, split: str, shape: tuple[int, ...], batches: Iterator[np.ndarray]) -> int:
     """Write the rows of a split and return their CRC-32."""
     crc = n = 0
+    header = {"descr": "|u1", "fortran_order": False, "shape": (0, *shape)}
     # Plain writes: a memory map on a full disk would kill the process instead of raising.
     with open(folder / f"{split}.npy", "wb") as out:
-        _header(out, (0, *shape))
+        np.lib.format.write_array_header_1_0(out, header)
         for batch in batches:
             raw = np.ascontiguousarray(batch).data
             out.write(raw)
             crc, n = zlib.crc32(raw, crc), n + len(batch)
         out.seek(0)
-        _header(out, (n, *shape))  # as long as the first: NumPy leaves room for a growing n
+        # as long as the first: NumPy leaves room for a growing n
+        np.lib.format.write_array_header_1_0(out, header | {"shape": (n, *shape)})
     return crc
-
-
-def _header(out, shape: tuple[int, ...]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(out, header)
 
 
 def _tidy(folder: Path, where: str, target: Path) -> None:
@@ -131,8 +128,4 @@ def _tidy(folder: Path, where: str, target: Path) -> None:
         with contextlib.suppress(OSError):
             old += [path] * (time.time() - path.stat().st_mtime > DAY_S)
     for path in old:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                path.unlink()
+        shutil.rmtree(path, ignore_errors=True)

@@ -68,7 +68,12 @@ class Dataset:
     def __post_init__(self) -> None:
         """Check every split and hold its arrays as read-only views."""
         for split, inputs, labels in self._splits():
-            check_inputs(self.name, split, inputs, len(labels), self.train_inputs.shape[1:])
+            shape = (len(labels), *self.train_inputs.shape[1:])
+            if inputs.dtype != np.uint8 or inputs.ndim not in (2, 4) or inputs.shape != shape:
+                raise StudyError(
+                    f"{self.name}: {split} inputs are {inputs.dtype} {inputs.shape}, expected "
+                    f"uint8 {shape}, images (n, C, H, W) or texts (n, T)"
+                )
             check_labels(self.name, split, labels, self.class_names)
         for part in ("train", "test", "valid"):
             for array_name in (f"{part}_inputs", f"{part}_labels"):
@@ -125,34 +130,13 @@ class Dataset:
         splits = [
             ("training", self.train_inputs, self.train_labels),
             ("test", self.test_inputs, self.test_labels),
+            ("validation", self.valid_inputs, self.valid_labels),
         ]
-        if self.valid_inputs is not None:
-            splits.append(("validation", self.valid_inputs, self.valid_labels))
-        return splits
-
-
-def check_inputs(name: str, split: str, inputs: np.ndarray, n: int, shape: tuple[int, ...]) -> None:
-    """Check the images or texts of one split: uint8, shape (n, *shape), in one of two layouts."""
-    if inputs.dtype != np.uint8 or inputs.ndim not in (2, 4):
-        raise StudyError(
-            f"{name}: {split} inputs must be uint8, images (n, C, H, W) or texts (n, T), "
-            f"got {inputs.dtype} {inputs.shape}"
-        )
-    if len(inputs) != n or inputs.shape[1:] != shape:
-        raise StudyError(
-            f"{name}: {split} inputs have shape {inputs.shape}, expected {(n, *shape)} "
-            "(one a label, the size of the training rows)"
-        )
+        return splits[: 2 if self.valid_inputs is None else 3]
 
 
 def check_labels(name: str, split: str, labels: np.ndarray, class_names: tuple[str, ...]) -> None:
-    """Check the labels of one split.
-
-    Args:
-        name: Data set, for the message.
-        split: "training", "test" or "validation"; only training needs a row of every class.
-        labels: Expected int64, shape (n,).
-        class_names: One name a class.
+    """Check the labels (n,) of one split; only "training" needs a row of every class.
 
     Raises:
         StudyError: If there is no row, the type is not int64, a label is outside
@@ -258,20 +242,13 @@ def assigned(name: str, there: dict[str, str]) -> tuple[dict[str, str], list[str
 
 
 def hash_order(keys: Sequence[str]) -> np.ndarray:
-    """Order rows by the SHA-256 of `0:` followed by their key.
-
-    Args:
-        keys: One text a row, all different.
-
-    Returns:
-        Row numbers, shape (n,), in an order that looks shuffled and never changes.
-    """
+    """Row numbers (n,) by the SHA-256 of `0:` and the row's key: looks shuffled, never changes."""
     digests = [hashlib.sha256(f"0:{key}".encode()).digest() for key in keys]
     return np.array(sorted(range(len(keys)), key=digests.__getitem__), dtype=np.int64)
 
 
 def held_out(name: str, labels: np.ndarray, keys: Sequence[str], parts: int = 5) -> np.ndarray:
-    """Mark one part in `parts` of every class as test rows.
+    """Mark one part in `parts` of every class as test rows: its first ones in hash order.
 
     Args:
         name: Data set, for the message.
@@ -280,7 +257,7 @@ def held_out(name: str, labels: np.ndarray, keys: Sequence[str], parts: int = 5)
         parts: 5 holds out 20 %; counts are rounded half to even, at least one row a class.
 
     Returns:
-        Boolean mask of the test rows, shape (n,): the first of each class in hash order.
+        Boolean mask of the test rows, shape (n,).
     """
     is_test = np.zeros(len(labels), dtype=bool)
     order = hash_order(keys)

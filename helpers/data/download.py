@@ -35,9 +35,6 @@ def digits(name: str, rows: tuple[int, int] | None) -> Dataset:
     Returns:
         Greyscale images of 8x8 pixels, the grey levels 0..16 spread over 0..255.
 
-    Raises:
-        StudyError: If the slice is larger than the data or drops a class.
-
     Source: sklearn.datasets.load_digits (UCI, Alpaydin and Kaynak 1998).
     """
     from sklearn import datasets  # half a second that other data sets need not pay
@@ -50,8 +47,8 @@ def digits(name: str, rows: tuple[int, int] | None) -> Dataset:
     train, test = order[~is_test[order]], order[is_test[order]]
     n_train, n_test = kept_rows(name, rows, len(train), len(test))
     train, test = train[:n_train], test[:n_test]
-    class_names = tuple(str(digit) for digit in range(10))
-    return Dataset(name, images[train], labels[train], images[test], labels[test], class_names)
+    parts = images[train], labels[train], images[test], labels[test]
+    return Dataset(name, *parts, tuple("0123456789"))
 
 
 def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Dataset:
@@ -59,13 +56,13 @@ def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Data
 
     Args:
         name: Name the data set carries.
-        base: Key of `names.NAMED`.
-        rows: Slice (training rows, test rows), or None for everything.
+        base: Key of `NAMED`.
+        rows: As for `digits`.
         root: Folder of downloads, laid out as torchvision does.
 
     Returns:
-        The original images in the order of the original files, or divided anew where the table
-        asks for validation rows.
+        The original images in the order of the original files, or divided anew where `NAMED` asks
+        for validation rows.
 
     Raises:
         StudyError: If the data are not there and cannot be downloaded, or the slice is too large.
@@ -73,22 +70,17 @@ def load(name: str, base: str, rows: tuple[int, int] | None, root: Path) -> Data
     parts = _parts(base, root)
     train, test, valid = _arrays(parts[0]), _arrays(parts[1]), ()
     if n_valid := NAMED[base].valid:
-        train, valid, test = _divided(name, *NAMED[base].rows, n_valid, train, test)
+        train, valid, test = _divided(*NAMED[base].rows, n_valid, train, test)
     n_train, n_test = kept_rows(name, rows, len(train[1]), len(test[1]))
     # copies: a view would keep the whole set in memory
     kept = [array[:n].copy() for part, n in ((train, n_train), (test, n_test)) for array in part]
-    return Dataset(name, *kept, _class_names(base, parts[0]), *valid)
+    is_digits = NAMED[base].source in ("SVHN", "MNIST")  # torchvision: none, and "0 - zero"
+    class_names = tuple("0123456789") if is_digits else tuple(parts[0].classes)
+    return Dataset(name, *kept, class_names, *valid)
 
 
-def _divided(
-    name: str, n_train: int, n_test: int, n_valid: int, train: Part, test: Part
-) -> list[Part]:
+def _divided(n_train: int, n_test: int, n_valid: int, train: Part, test: Part) -> list[Part]:
     """Training, validation and test part, each in a fixed mixed order."""
-    if len(train[1]) < n_train + n_valid or len(test[1]) < n_test:
-        raise StudyError(
-            f"{name} needs {n_train + n_valid} training and {n_test} test rows, "
-            f"the files hold {len(train[1])} and {len(test[1])}"
-        )
     mixed, tested = (hash_order([str(row) for row in range(len(p[1]))]) for p in (train, test))
     chosen = (mixed[:n_train], mixed[n_train : n_train + n_valid])
     return [
@@ -98,7 +90,6 @@ def _divided(
 
 
 def _parts(base: str, root: Path) -> list:
-    """The torchvision data sets of the training and the test split."""
     with contextlib.suppress(*_FAILED):
         return [_open(base, root, is_train, False) for is_train in (True, False)]
     try:
@@ -110,7 +101,6 @@ def _parts(base: str, root: Path) -> list:
 
 
 def _advice(base: str, root: Path, error: Exception) -> str:
-    """One line: why the download failed, and which files to put where."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     named = NAMED[base]
     copy = f"{base}/train.parquet and {base}/test.parquet"
@@ -138,12 +128,6 @@ def _arrays(part) -> Part:
         images = images.transpose(0, 3, 1, 2)
     labels = part.labels if hasattr(part, "labels") else part.targets
     return images, np.asarray(labels, dtype=np.int64)
-
-
-def _class_names(base: str, part) -> tuple[str, ...]:
-    if NAMED[base].source in ("SVHN", "MNIST"):  # torchvision: none, and "0 - zero"
-        return tuple(str(digit) for digit in range(10))
-    return tuple(part.classes)
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def files(name: str, path: Path, options: dict[str, str]) -> list[Path]:
     """List every file that decides what is loaded."""
     if name.startswith("folder:"):
         return [path.joinpath(*parts) for parts in _walk(name, path)[0]]
-    return [file for part in tables.find(name, path, (".parquet",))[0].values() for file in part]
+    return sum(tables.find(name, path, (".parquet",))[0].values(), [])
 
 
 def listing(
@@ -147,22 +147,19 @@ def _why_not(entry: os.DirEntry) -> str:
     if not entry.is_file():
         return "link to nothing" if entry.is_symlink() else "not a file"
     ending = Path(entry.name).suffix.lower()
-    is_image = ending in _endings() if ending else _is_image(entry.path)
-    return "" if is_image else ending or "no ending"
+    if ending:
+        return "" if ending in _endings() else ending
+    try:
+        with pixels.opened(Path(entry.path)):
+            return ""
+    except pixels.BROKEN:
+        return "no ending"
 
 
 @cache
 def _endings() -> set[str]:
     kinds = pixels.formats()
     return {end for end, kind in Image.registered_extensions().items() if kind in kinds}
-
-
-def _is_image(file: str) -> bool:
-    try:
-        with pixels.opened(Path(file)):
-            return True
-    except pixels.BROKEN:
-        return False
 
 
 def _by_split(
@@ -196,7 +193,7 @@ def _by_split(
 def _below(
     pairs: list[tuple[Parts, Parts]], passed: Counter, notes: list[str]
 ) -> list[tuple[Parts, Parts]]:
-    """Leave out images beside the class folders, and a folder that holds all others."""
+    """Leave out images beside the class folders; step into a folder that holds all others."""
     while True:
         passed["images beside the class folders"] += sum(len(inner) == 1 for _, inner in pairs)
         pairs = [(parts, inner) for parts, inner in pairs if len(inner) > 1]
@@ -216,11 +213,7 @@ def _class_of(
     folders: set[Parts],
     notes: list[str],
 ) -> Callable[[Parts], str]:
-    """What names the class of an image, given its path without the split's folder.
-
-    Raises:
-        StudyError: If that is open, or a folder among the classes holds no image.
-    """
+    """What names the class of an image, given its path without the split's folder."""
     ways = {
         "top": lambda inner: inner[0],
         "path": lambda inner: "/".join(inner[:-1]),
@@ -290,7 +283,6 @@ def _parquet(
 
 
 def _columns(file: Path, options: dict[str, str]) -> tuple[str, str]:
-    """Columns of the image and the label."""
     schema = tables.opened(file).schema_arrow
     label = tables.column_of(file, schema.names, options.get("label"), tables.LABELS, "label")
     fit = [own.name for own in schema if own.name != label and _holds_bytes(own.type)]

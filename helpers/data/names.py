@@ -64,7 +64,6 @@ NAMED = {
     "amazon-ratings": Named("text", "amazon_reviews", "label=rating&unit=star"),
 }
 # fmt: on
-COPIES = {base: named.copy for base, named in NAMED.items() if named.copy}
 # Reader -> what may stand after the question mark.
 OPTIONS = {
     "folder": ("classes", "skip_broken"),
@@ -77,10 +76,7 @@ _SLICE = re.compile(r"(?P<base>.*)@(?P<train>\d+)\+(?P<test>\d+)", re.DOTALL)
 
 
 def parse(name: str) -> tuple[str, tuple[int, int] | None]:
-    """Split a name into its base without options, and its slice.
-
-    Args:
-        name: `BASE[?OPTIONS][@TRAIN+TEST]`.
+    """Split a name, `BASE[?OPTIONS][@TRAIN+TEST]`, into its base without options, and its slice.
 
     Returns:
         The base and (training rows, test rows), or None in place of the pair without a slice.
@@ -90,17 +86,13 @@ def parse(name: str) -> tuple[str, tuple[int, int] | None]:
     """
     if not isinstance(name, str):
         raise StudyError(f"a data set name must be text, got {type(name).__name__}: {name!r}")
-    match = _SLICE.fullmatch(name)
-    base = match["base"] if match else name
-    rows = (int(match["train"]), int(match["test"])) if match else None
-    if not is_path(base) and not match and "@" in base:
+    base, _, rows = _pieces(name)
+    if not is_path(base) and not rows and "@" in base:
         raise StudyError(f"{name!r}: a slice is written @TRAIN+TEST, for example digits@1000+200")
-    if is_path(base):
-        options(name)
-        base = _divided(base)[0]
-    elif base not in NAMED:
+    if not is_path(base) and base not in NAMED:
         known = ", ".join([*NAMED, *(f"{reader}:PATH" for reader in OPTIONS)])
         raise StudyError(f"unknown data set {base!r}, expected one of {known}")
+    options(name)
     if rows and min(rows) < 1:
         raise StudyError(f"{name!r}: a slice needs at least one training and one test row")
     return base, rows
@@ -112,16 +104,14 @@ def options(name: str) -> dict[str, str]:
     Raises:
         StudyError: If the reader has no such option.
     """
-    match = _SLICE.fullmatch(name)
-    base, text = _divided(match["base"] if match else name)
-    reader = base.partition(":")[0]
-    if base in NAMED:
-        reader, text = NAMED[base].reader, NAMED[base].options
+    base, text, _ = _pieces(name)
+    text = NAMED[base].options if base in NAMED else text
     found = {key: unquote(value) for key, _, value in (p.partition("=") for p in text.split("&"))}
     found.pop("", None)
-    if base not in NAMED and (unknown := sorted(set(found) - set(OPTIONS.get(reader, ())))):
-        known = ", ".join(OPTIONS.get(reader, ()))
-        raise StudyError(f"{name}: no option {unknown[0]!r}, {reader}: takes {known}")
+    reader = base.partition(":")[0]
+    known = OPTIONS.get(reader, ())
+    if base not in NAMED and (unknown := sorted(set(found) - set(known))):
+        raise StudyError(f"{name}: no option {unknown[0]!r}, {reader}: takes {', '.join(known)}")
     return found
 
 
@@ -140,12 +130,13 @@ def with_option(name: str, option: str) -> str:
     return longer
 
 
-def _divided(base: str) -> tuple[str, str]:
-    """Base and options; a question mark before the last slash belongs to the path."""
-    head, mark, last = base.rpartition("?")
-    if not is_path(base) or not mark or "/" in last or not is_path(head):
-        return base, ""
-    return head, last
+def _pieces(name: str) -> tuple[str, str, tuple[int, int] | None]:
+    """Base, options and slice; a question mark before the last slash belongs to the path."""
+    match = _SLICE.fullmatch(name)
+    base = match["base"] if match else name
+    rows = (int(match["train"]), int(match["test"])) if match else None
+    head, _, last = base.rpartition("?")
+    return (head, last, rows) if is_path(head) and "/" not in last else (base, "", rows)
 
 
 def is_path(base: str) -> bool:
@@ -159,12 +150,8 @@ def is_text(base: str) -> bool:
     return base.startswith("text:") or (base in NAMED and NAMED[base].reader == "text")
 
 
-def resolve(name: str, root: str | Path | None = None) -> str:
-    """Name the copy of a data set that `load` would read here.
-
-    Args:
-        name: `BASE[@TRAIN+TEST]`.
-        root: Folder of downloads; it does not matter, because a Parquet copy always goes first.
+def resolve(name: str) -> str:
+    """Name the copy of a data set, `BASE[@TRAIN+TEST]`, that `load` would read here.
 
     Returns:
         The name with `cifar10` replaced by `cifar10-jpeg` (and so on) where `$STUDY_DATA` holds
@@ -174,9 +161,8 @@ def resolve(name: str, root: str | Path | None = None) -> str:
         StudyError: If the name is not valid, or `$STUDY_DATA` points to no folder.
     """
     base, _ = parse(name)
-    if base in COPIES and _is_given(NAMED[COPIES[base]].source):
-        return COPIES[base] + name[len(base) :]
-    return name
+    copy = "" if is_path(base) else NAMED[base].copy
+    return copy + name[len(base) :] if copy and _is_given(NAMED[copy].source) else name
 
 
 def path_of(base: str) -> Path | None:
@@ -199,7 +185,6 @@ def path_of(base: str) -> Path | None:
 
 
 def _is_given(source: str) -> bool:
-    """Whether `$STUDY_DATA` holds both Parquet files."""
     place = os.environ.get("STUDY_DATA")
     if place and not Path(place).is_dir():
         raise StudyError(

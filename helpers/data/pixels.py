@@ -41,13 +41,7 @@ Source = Path | bytes | None
 
 @dataclass(frozen=True)
 class Layout:
-    """What every image is brought to.
-
-    Attributes:
-        shape: (C, H, W): channels (1 or 3), height and width in pixels.
-        low: Value of deep images that becomes 0.
-        high: Value of deep images that becomes 255.
-    """
+    """What every image is brought to: (C, H, W); deep images' values `low` to 0, `high` to 255."""
 
     shape: tuple[int, int, int]
     low: float = 0.0
@@ -75,12 +69,13 @@ def common_layout(splits: Iterable[Split]) -> tuple[Layout, Counter]:
         for _, source in split.items():
             try:
                 with opened(source) as image:
-                    turned = _orientation(image) > 4  # lies on its side
-                    sizes[image.size[::-1] if turned else image.size] += 1
-                    counts["turned upright"] += _orientation(image) > 1
+                    turn = _orientation(image)
+                    sizes[image.size[::-1] if turn > 4 else image.size] += 1  # lies on its side
+                    counts["turned upright"] += turn > 1
                     counts["with transparency, composed on white"] += image.has_transparency_data
-                    is_grey = is_grey and _is_grey(image.mode)
-                    if _is_deep(image.mode):
+                    is_deep = _is_deep(image.mode)
+                    is_grey = is_grey and (is_deep or image.mode in ("1", "L", "LA", "La"))
+                    if is_deep:
                         values = np.asarray(image)
                         values = values[np.isfinite(values)]
                         low, high = min(low, values.min()), max(high, values.max())
@@ -91,26 +86,20 @@ def common_layout(splits: Iterable[Split]) -> tuple[Layout, Counter]:
                 counts["broken"] += 1
     if not sizes:
         raise StudyError(f"none of {counts['broken']} images can be read")
-    channels = 1 if is_grey else 3
     if low >= high:  # all of one value: the range of their type
         low, high = 0.0, 65535.0 if high > 255 else 255.0 if high > 1 else 1.0
     if len(sizes) == 1:
         width, height = next(iter(sizes))
-        return Layout((channels, height, width), float(low), float(high)), counts
-    side = statistics.median_low(min(size) for size in sizes.elements())
-    side = min(side, LARGEST_SIDE)
-    return Layout((channels, side, side), float(low), float(high)), counts
+    else:
+        side = statistics.median_low(min(size) for size in sizes.elements())
+        width = height = min(side, LARGEST_SIDE)
+    return Layout((1 if is_grey else 3, height, width), float(low), float(high)), counts
 
 
 def batches(
     split: Split, layout: Layout, counts: Counter
 ) -> Iterator[tuple[np.ndarray, list[tuple[int, str]]]]:
     """Decode a split, on every core: Pillow lets go of Python's lock while it decodes.
-
-    Args:
-        split: Encoded images.
-        layout: What to bring every image to.
-        counts: Counts images of one value, for the notes.
 
     Yields:
         uint8 array of the images that can be read, shape (at most BATCH, C, H, W), in the order of
@@ -135,10 +124,6 @@ def _guessed(counts: Counter, layout: Layout) -> list[str]:
 
 def _is_deep(mode: str) -> bool:
     return mode == "F" or mode.startswith("I")
-
-
-def _is_grey(mode: str) -> bool:
-    return mode in ("1", "L", "LA", "La") or _is_deep(mode)
 
 
 @cache
@@ -184,7 +169,6 @@ def _decode(source: Source, layout: Layout) -> np.ndarray | None:
 
 
 def _flat(image: Image.Image, layout: Layout) -> Image.Image:
-    """Bring an image to 8 bits a channel without transparency."""
     if _is_deep(image.mode):
         values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=layout.low)
         scaled = (values - layout.low) * (255 / (layout.high - layout.low))

@@ -97,11 +97,7 @@ def _split(stem: str) -> str | None:
 def column_of(
     file: Path | str, names: Sequence[str], asked: str | None, usual: Sequence[str], option: str
 ) -> str:
-    """Choose a column by the option, or as the first of the usual names, whatever their case.
-
-    Raises:
-        StudyError: With the columns there are and the option that names one.
-    """
+    """Choose a column by the option, or as the first of the usual names, whatever their case."""
     if asked is not None and asked in names:
         return asked
     keys = {own.strip().casefold(): own for own in reversed(names)}
@@ -116,7 +112,7 @@ def column_of(
 
 
 def opened(file: Path):
-    """Open a Parquet file (`pyarrow.parquet.ParquetFile`), or say that it is damaged."""
+    """Open a file as `pyarrow.parquet.ParquetFile`."""
     import pyarrow.parquet as pq  # a moment that the digits need not pay
 
     with readable(file):
@@ -137,7 +133,7 @@ def readable(file: Path) -> Iterator[None]:
 
 
 def parquet_column(file: Path, column: str) -> list:
-    """Read one column of any type as Python values."""
+    """Read a column as Python values."""
     with readable(file):
         return opened(file).read(columns=[column])[column].to_pylist()
 
@@ -162,21 +158,15 @@ def stated_names(file: Path, column: str) -> tuple[str, ...] | None:
 
 
 def labels_of(where: str, values: Sequence) -> np.ndarray:
-    """Turn the values of a label column into whole numbers or names.
+    """Turn the numbers, truth values or texts of a label column into int64 or str (n,).
 
-    Args:
-        where: File and column, for the messages.
-        values: Numbers, truth values or texts; texts are numbers if the first one is.
-
-    Returns:
-        int64 or str, shape (n,).
+    Texts are numbers if the first one is.
 
     Raises:
         StudyError: If a value is missing, no whole number where the first is one, or of another
-            type.
+            type; it begins with `where`, a file and column.
     """
-    is_number = True
-    found = []
+    is_number, found = True, []
     for row, value in enumerate(values):
         if value is None or value == "" or value != value:
             raise StudyError(f"{where}: row {row} has no label")
@@ -198,7 +188,7 @@ def whole(value: float | str) -> tuple[float | None, bool]:
     try:
         number = float(value)
     except ValueError:
-        return None, False
+        number = np.nan
     if not np.isfinite(number):
         return None, False
     return number, number.is_integer() and abs(number) < 2**53
@@ -219,7 +209,7 @@ def listing(
 
     Args:
         name: Data set, for the messages.
-        labels: Of all rows of each split, or of "all", as they stand in the source.
+        labels: Of all rows of each split, or of "all", as in the source.
         stated: Names of the class indices, or None.
         rows: Slice (training rows, test rows), or None for everything.
         items: (split or "all", rows to read) -> what `Split.items` yields.
@@ -235,11 +225,10 @@ def listing(
     source = dict.fromkeys(("train", "test"), "all") if is_one else {own: own for own in labels}
     first = labels[source["train"]]
     known, class_names, guessed = classes(name, first, stated, unit)
-    if not stated or first.dtype.kind == "U":
-        check_labels(name, "training", indices(name, "train", first, known), class_names)
-        labels = {split: indices(name, split, own, known) for split, own in labels.items()}
-    for split, own in labels.items():
-        check_labels(name, SPLIT_NAMES[split], own, class_names)
+    are_indices = stated and first.dtype.kind != "U"
+    for split, own in labels.items():  # training first
+        labels = labels | {split: own if are_indices else indices(name, split, own, known)}
+        check_labels(name, SPLIT_NAMES[split], labels[split], class_names)
     chosen = {split: np.arange(len(own)) for split, own in labels.items()}
     if is_one:
         hashed = keys["all"] if keys else list(map(str, chosen["all"]))
@@ -251,6 +240,5 @@ def listing(
         split: Split(labels[source[split]][kept], kept, partial(items, source[split], kept))
         for split, kept in chosen.items()
     }
-    of_train = files[source["train"]] if files else []
-    kept = tuple(of_train[row] for row in chosen["train"]) if files else ()
+    kept = tuple(files[source["train"]][row] for row in chosen["train"]) if files else ()
     return Listing(splits, class_names, is_one, (*notes, *guessed), kept)

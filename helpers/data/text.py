@@ -47,40 +47,25 @@ BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is read.
+    """How a file is read."""
 
-    Attributes:
-        kind: "csv", "jsonl" or "parquet".
-        label: Its column's name, or number in a CSV file without a header.
-        texts: Columns that make up the text, joined by line breaks.
-        encoding: Of CSV and JSON lines.
-        separator: Of CSV.
-        columns: Names of the columns of a CSV file; empty without a header.
-    """
-
-    kind: str
-    label: str | int
-    texts: tuple[str | int, ...]
-    encoding: str = ""
-    separator: str = ""
-    columns: tuple[str, ...] = ()
+    kind: str  # "csv", "jsonl" or "parquet"
+    label: str | int  # its column's name, or number in a CSV file without a header
+    texts: tuple[str | int, ...]  # columns that make up the text, joined by line breaks
+    encoding: str = ""  # of CSV and JSON lines
+    separator: str = ""  # of CSV
+    columns: tuple[str, ...] = ()  # of a CSV file; empty without a header
 
 
 def files(name: str, path: Path, options: dict[str, str]) -> list[Path]:
     """List every file that decides what is loaded."""
-    return [file for part in tables.find(name, path, ENDINGS)[0].values() for file in part]
+    return sum(tables.find(name, path, ENDINGS)[0].values(), [])
 
 
 def listing(
     name: str, path: Path, options: dict[str, str], rows: tuple[int, int] | None
 ) -> Listing:
-    """Read labels and class names, and prepare the reading of the texts.
-
-    Args:
-        name: Data set, for the messages.
-        path: A file, or a folder with files for training and testing.
-        options: As in `names.OPTIONS`.
-        rows: Slice (training rows, test rows), or None for everything.
+    """Read labels and class names, and prepare the reading of the texts; see `images.listing`.
 
     Raises:
         StudyError: If a file or column is missing, a file is damaged or in another encoding, or
@@ -117,12 +102,7 @@ def decoder(splits: dict[str, Split]) -> tuple[tuple[int, ...], Callable, Callab
 
 
 def batches(split: Split) -> Iterator[tuple[np.ndarray, list]]:
-    """Read a split.
-
-    Yields:
-        uint8 arrays, shape (at most BATCH, T), in the order of the split, each with an empty list:
-        no text is broken.
-    """
+    """Yield a split as uint8 (at most BATCH, T), each with an empty list: no text is broken."""
     texts = split.items()
     while held := list(islice(texts, BATCH)):
         yield as_rows(held), []
@@ -163,7 +143,6 @@ def _guessed(layout: Layout) -> list[str]:
 
 
 def _layout(file: Path, options: dict[str, str]) -> Layout:
-    """Find kind, encoding, separator and columns of a file."""
     with file.open("rb") as opened:
         magic = opened.read(4)
     if magic == b"PAR1" or file.suffix.lower() == ".parquet":
@@ -186,7 +165,6 @@ def _layout(file: Path, options: dict[str, str]) -> Layout:
 def _columns(
     file: Path | str, names: Sequence[str], options: dict[str, str]
 ) -> tuple[str, tuple[str, ...]]:
-    """Columns of the label and of the text."""
     label = tables.column_of(file, names, options.get("label"), tables.LABELS, "label")
     text = tables.column_of(file, names, options.get("text"), TEXTS, "text")
     titles = [] if "text" in options else [own for own in names if own.strip().lower() == "title"]
@@ -219,7 +197,6 @@ def _csv_layout(file: Path, encoding: str, options: dict[str, str]) -> Layout:
 
 
 def _fields(file: Path, layout: Layout, wanted: Sequence[str | int]) -> Iterator[tuple]:
-    """Yield some columns of every row."""
     if layout.kind == "parquet":
         with tables.readable(file):
             for batch in tables.opened(file).iter_batches(BATCH, columns=list(wanted)):

@@ -89,9 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _taken(method: registry.Method) -> dict[str, inspect.Parameter]:
-    """Return the options of a method, which follow pool, k and rng."""
     parameters = inspect.signature(method.pick, eval_str=True).parameters
-    return dict(list(parameters.items())[3:])
+    return dict(list(parameters.items())[3:])  # after pool, k and rng
 
 
 def _kinds(option: inspect.Parameter) -> tuple[type, ...]:
@@ -101,7 +100,6 @@ def _kinds(option: inspect.Parameter) -> tuple[type, ...]:
 
 
 def _entry(method: registry.Method) -> str:
-    """Return the paragraph of a method in the help: what it does, needs and takes."""
     does = (inspect.getdoc(method.pick) or method.label).splitlines()[0]
     facts = ["gives weights"] if method.is_weighted else []
     for name, option in _taken(method).items():
@@ -117,7 +115,6 @@ def _needs(ways: list[set[str]]) -> str:
 
 
 def _options(method: registry.Method, pairs: list[str]) -> dict[str, Any]:
-    """Turn NAME=VALUE texts into a method's options."""
     options, taken = {}, _taken(method)
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -143,13 +140,7 @@ def _value(name: str, text: str, kinds: tuple[type, ...]) -> Any:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Pick, write row numbers, weights and their record, and say so.
-
-    Args:
-        args: What a parser with `add_arguments` returned.
-
-    Returns:
-        Exit code 0.
+    """Pick, write row numbers, weights and their record, and say so; exit code 0.
 
     Raises:
         ValueError: One clear line for whatever the user can put right; nothing is written.
@@ -183,7 +174,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _count(args: argparse.Namespace, n: int) -> int:
-    """Return how many of n rows to keep."""
     if args.k is not None and args.k > n:
         raise StudyError(f"--k must lie in 1..{n}, got {args.k}")
     return args.k or max(1, round(args.keep * n))
@@ -192,7 +182,6 @@ def _count(args: argparse.Namespace, n: int) -> int:
 def _from_arrays(
     args: argparse.Namespace, method: registry.Method, options: dict[str, Any], given: dict
 ) -> files.Answer:
-    """Read arrays (file by flag) and let the method choose."""
     ways = registry.ways(method.key, options)
     if not given or not any(way <= given.keys() for way in ways):
         raise StudyError(f"{method.key} needs {_needs(ways)}")
@@ -228,7 +217,6 @@ def _from_arrays(
 def _asked(
     args: argparse.Namespace, method: registry.Method, options: dict[str, Any], k: int
 ) -> dict[str, Any]:
-    """Return the part of a record that says what was asked."""
     defaults = {name: option.default for name, option in _taken(method).items()}
     return {"method": method.key, "options": defaults | options, "seed": args.seed, "k": k}
 
@@ -245,11 +233,9 @@ def _flagged(text: str, method: registry.Method, given: Container[str]) -> str:
 
 
 def _loaded(args: argparse.Namespace) -> tuple[data.Dataset, str, list[str]]:
-    """Return the data, and what their rows are called where they come from."""
     try:
         name = own_data.absolute(args.data)
-        name = data.resolve(data.with_option(name, "skip_broken") if args.skip_broken else name)
-        dataset = data.load(name)
+        dataset = data.load(data.with_option(name, "skip_broken") if args.skip_broken else name)
         return dataset, *own_data.sources(dataset)
     except StudyError as error:
         raise StudyError(f"--data: {error}") from None
@@ -258,7 +244,6 @@ def _loaded(args: argparse.Namespace) -> tuple[data.Dataset, str, list[str]]:
 def _from_data(
     args: argparse.Namespace, method: registry.Method, options: dict[str, Any]
 ) -> files.Answer:
-    """Train the proxies that are not stored, let the method choose, and draw the page."""
     dataset, column, places = _loaded(args)
     name = dataset.name
     k = _count(args, dataset.n)
@@ -302,7 +287,6 @@ def _from_data(
 def _chosen(
     args: argparse.Namespace, options: dict[str, Any], dataset: data.Dataset, k: int
 ) -> specs.Select:
-    """Describe what is to be run, and refuse networks and recipes that do not fit."""
     proxy = (args.proxy, args.recipe, args.epochs, args.proxies or 1)
     chosen = own_data.choice(dataset, args.method, k, args.seed, *proxy, options)
     for run in chosen.of[:1]:
@@ -313,7 +297,6 @@ def _chosen(
 
 
 def _default_out(name: str, method: str, k: int) -> str:
-    """Return a folder's name: the data, the method and k; letters of any script stay."""
     base = Path(name.partition(":")[2] or name).name.partition("?")[0]
     base = unicodedata.normalize("NFC", re.sub(r"\.(parquet|csv)$", "", base))
     base = re.sub(r"[^\w-]+", "-", base).strip("-")

@@ -96,7 +96,6 @@ def _npz(path: Path, key: str) -> np.ndarray:
 
 
 def _key(key: str, known: Sequence[str]) -> str:
-    """Return the key asked for, or the only one there is."""
     if key not in known and (key or len(known) != 1):
         raise StudyError(f"it holds {', '.join(known)}, got {key or 'no name after a colon'}")
     return key or known[0]
@@ -122,11 +121,8 @@ def _rows(column: Any) -> np.ndarray:
     if hasattr(column, "dictionary"):
         column = column.dictionary_decode()
     flat, n = column, len(column)
-    if (
-        types.is_list(column.type)
-        or types.is_large_list(column.type)
-        or types.is_fixed_size_list(column.type)
-    ):
+    is_lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    if any(is_one(column.type) for is_one in is_lists):
         flat = column.flatten()
         widths = compute.unique(compute.list_value_length(column))
         if len(widths) > 1 or not len(flat):
@@ -153,9 +149,6 @@ def check_out(out: str, asked: Mapping[str, Any], inputs: Sequence[Path], force:
         asked: The part of the record that says what was asked.
         inputs: Files that stay as they are, whatever `force`.
         force: Overwrite what is not this selection.
-
-    Raises:
-        StudyError: One line that starts with --out.
     """
     path = Path(out)
     if path.suffix not in ("", ".npy", ".csv") or path.name in ("", ".npy", ".csv"):
@@ -222,8 +215,8 @@ def write(answer: Answer) -> None:
 
 def _replace(out: Path, files: dict[Path, bytes]) -> None:
     """Write files, and remove what an earlier selection left in their place."""
-    left = {str(path) for path in files}
-    stale = [p for name in NAMES if str(p := path_of(out, name)) in earlier(out).get("outputs", {})]
+    ours = earlier(out).get("outputs", {})
+    stale = [path for name in NAMES if str(path := path_of(out, name)) in ours]
     parts = {path: path.with_name(f".{path.name}.part") for path in files}
     made = not out.suffix and not out.exists()
     try:
@@ -233,9 +226,8 @@ def _replace(out: Path, files: dict[Path, bytes]) -> None:
             part.write_bytes(files[path])
         for path, part in parts.items():
             part.replace(path)
-        for path in stale:
-            if str(path) not in left:
-                path.unlink(missing_ok=True)
+        for path in set(stale) - set(files):
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise StudyError(f"--out: {out} cannot be written: {error.strerror}") from None
     finally:

@@ -74,16 +74,8 @@ def choice(
 ) -> specs.Select:
     """Describe a choice of k rows; its field `of` holds the proxies that it reads, if any.
 
-    Args:
-        dataset: The data, which choose proxy, recipe and epochs where these are None.
-        method: Key of the method.
-        k: Rows to keep.
-        seed: Of the method and the first proxy; further ones count on.
-        proxy: Network.
-        recipe: Training recipe.
-        epochs: Of every proxy.
-        n_proxies: How many proxies; the mean rank of several decides.
-        options: Of the method.
+    Proxy, recipe and epochs follow from the data where they are None; `seed` is of the method and
+    the first proxy, further ones count on; the mean rank of several decides.
 
     Raises:
         StudyError: If the method needs what no proxy leaves, several proxies' rankings cannot be
@@ -221,10 +213,9 @@ def gallery(
     predicted: np.ndarray | None = None,
     places: Sequence[str] = (),
 ) -> str:
-    """Return HTML that shows examples: blue those among `kept` (k,); the user's texts escaped.
+    """Return HTML that shows examples, those among `kept` (k,) in blue; the user's texts escaped.
 
-    `values` (n,) are the rows' scores, `predicted` (n,) the proxy's classes, `places` (n,) where
-    they come from; each may be missing.
+    `values` (n,) are scores, `predicted` (n,) the proxy's classes, `places` (n,) sources of rows.
     """
     items, chosen = [], set(np.asarray(kept).tolist())
     for row in map(int, rows):
@@ -248,14 +239,13 @@ def gallery(
 
 
 def _excerpt(row: np.ndarray) -> str:
-    """Return the first letters of a text, from its bytes (T,)."""
     letters = row.tobytes().rstrip(b"\0").decode("utf-8", "replace")
     cut = letters[:LETTERS] + "…" * (len(letters) > LETTERS)
     return f'<div style="font-family:Georgia,serif">{html.escape(cut or "(empty)")}</div>'
 
 
 def _image(pixels: np.ndarray) -> str:
-    """Return an image (C, H, W), uint8, inside the page."""
+    """Return an `img` of uint8 (C, H, W)."""
     from PIL import Image
 
     shown = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0).squeeze()))
@@ -283,6 +273,8 @@ def printable(value: str) -> str:
 
 def page(chosen: specs.Select, title: str, command: str) -> bytes:
     """Run notebook 07 on a choice whose results are stored, and return it as one HTML page."""
+    from helpers import runner
+
     given = {"dataset": chosen.dataset, "method": chosen.method, "k": chosen.budget,
              "first_seed": chosen.seed, "n_proxies": max(1, len(chosen.of)), "n_trainings": 0,
              "options": {name: value for name, value in chosen.options if name != "combine"},
@@ -295,15 +287,9 @@ def page(chosen: specs.Select, title: str, command: str) -> bytes:
         variables = {"STUDY_FIGURES": scratch, "STUDY_STORE": store, "STUDY_OFFLINE": "1"}
         if data_folder := os.environ.get("STUDY_DATA"):  # the kernel runs in another folder
             variables["STUDY_DATA"] = os.path.abspath(os.path.expanduser(data_folder))
-        _execute(NOTEBOOK, executed, given, variables)
+        try:
+            runner.execute(NOTEBOOK, executed, given, variables, title="page")
+        except runner.NotebookFailed as error:
+            where, why = f"{NOTEBOOK.name}, cell {error.cell}", str(error).splitlines()[-1]
+            raise StudyError(f"the page failed in {where}: {why}") from None
         return files.page_of(executed, title)
-
-
-def _execute(notebook: Path, output: Path, parameters: dict, environment: dict[str, str]) -> None:
-    from helpers import runner
-
-    try:
-        runner.execute(notebook, output, parameters, environment, title="page")
-    except runner.NotebookFailed as error:
-        where, why = f"{notebook.name}, cell {error.cell}", str(error).splitlines()[-1]
-        raise StudyError(f"the page failed in {where}: {why}") from None
