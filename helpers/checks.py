@@ -23,12 +23,9 @@ def check_k(k: int, n: int) -> int:
 
 
 def check_scores(scores: np.ndarray, finite: bool = False) -> np.ndarray:
-    """Return scores (n,) as float64 where every one can be ranked.
+    """Return scores (n,) as float64 where every one can be ranked: no NaN or -inf.
 
-    Args:
-        scores: One number an example, shape (n,), n >= 1, no NaN or -inf; larger = keep first,
-            +inf first of all.
-        finite: Refuse +inf as well, where a method measures lengths between scores.
+    finite refuses +inf as well, where a method measures lengths between scores.
     """
     scores = _numbers(scores, "scores")
     if scores.ndim != 1 or scores.size == 0:
@@ -42,13 +39,9 @@ def check_scores(scores: np.ndarray, finite: bool = False) -> np.ndarray:
 
 
 def check_probs(probs: np.ndarray) -> np.ndarray:
-    """Return class probabilities as float64 where every row is a distribution.
+    """Return class probabilities (n, c), c >= 2, as float64 where every row is a distribution.
 
-    Args:
-        probs: Softmax outputs, shape (n, c), c >= 2; rows sum to 1 up to float16 rounding.
-
-    Returns:
-        The probabilities, shape (n, c), float64, tiny negative values set to 0.
+    Rows sum to 1 up to float16 rounding; tiny negative values are set to 0.
     """
     probs = _numbers(probs, "probs")
     if probs.ndim != 2 or len(probs) == 0 or probs.shape[1] < 2:
@@ -65,11 +58,9 @@ def check_probs(probs: np.ndarray) -> np.ndarray:
 
 
 def check_labels(labels: np.ndarray, n_classes: int | None = None) -> np.ndarray:
-    """Return labels (n,) as int64 where they name at least two classes.
+    """Return labels (n,) as int64 where they are whole, >= 0, and name at least two classes.
 
-    Args:
-        labels: Class numbers, shape (n,), whole and not negative.
-        n_classes: Where given, every class 0..n_classes-1 must occur and no other.
+    With n_classes every class 0..n_classes-1 must occur and no other.
     """
     values = _numbers(labels, "labels")
     if values.ndim != 1 or values.size == 0:
@@ -89,14 +80,9 @@ def check_labels(labels: np.ndarray, n_classes: int | None = None) -> np.ndarray
 
 
 def check_features(features: np.ndarray, name: str = "features") -> np.ndarray:
-    """Return features as float32 or float64 where they are finite.
+    """Return features (n, d) as float32 or float64 where they are finite.
 
-    Args:
-        features: One row an example, shape (n, d), n and d >= 1.
-        name: What to call them in the error.
-
-    Returns:
-        The features, shape (n, d); float16 becomes float32, integers become float64.
+    float16 becomes float32, integers become float64; name is what errors call them.
     """
     features = np.asarray(features)
     if features.dtype == np.float16:
@@ -134,16 +120,9 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
 def check_similarity(
     similarity: np.ndarray, n: int | None = None, name: str = "similarity"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a symmetric matrix without negative entries, and its row sums.
+    """Return a symmetric matrix (n, n) without negative entries, and its row sums, float64.
 
-    Args:
-        similarity: Shape (n, n), finite, symmetric up to rounding, entries >= 0.
-        n: The size it must have, where that is known.
-        name: What to call it in the error.
-
-    Returns:
-        The matrix, float32 or float64 (whatever else becomes float64), and its row sums (n,),
-        float64.
+    As `check_symmetric`.
     """
     matrix, rows, least = check_symmetric(similarity, name, n)
     if least < 0:
@@ -154,7 +133,7 @@ def check_similarity(
 def check_symmetric(
     values: np.ndarray, name: str, n: int | None = None, slack: float = 1e-7
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return a symmetric matrix, its row sums and its least entry.
+    """Return a symmetric matrix, float32 or float64, its row sums, float64, and its least entry.
 
     Args:
         values: Shape (n, n), finite, symmetric up to rounding.
@@ -162,10 +141,6 @@ def check_symmetric(
         n: The size it must have, where that is known.
         slack: Share of the largest product below that counts as rounding; entries of either
             sign need more than entries >= 0, whose products do not cancel.
-
-    Returns:
-        The matrix, float32 or float64 (whatever else becomes float64), its row sums (n,),
-        float64, and its least entry.
 
     Note: symmetry is judged by a product with one random vector from both sides, which takes
     one pass over the memory. One pair of entries may thus differ by 1e-4 of its row's product.

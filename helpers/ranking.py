@@ -8,17 +8,14 @@ from helpers.checks import check_scores
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Return Spearman's rank correlation; equal scores share a rank.
+    """Return Spearman's rank correlation in [-1, 1]; equal scores share a rank.
 
     Args:
         a: Scores, shape (n,), larger = keep first; +inf ranks first.
         b: Scores of the same examples, shape (n,).
 
     Returns:
-        A number in [-1, 1]; NaN where either ranking is constant.
-
-    Raises:
-        ValueError: If a score is NaN or -inf, or the lengths differ.
+        A number; NaN where either ranking is constant.
 
     Source: `svp` section 3.4, Figs 3, 8-12.
     """
@@ -27,19 +24,13 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def pearson(a: np.ndarray, b: np.ndarray, infinite: float | None = None) -> float:
-    """Return Pearson's correlation.
+    """Return Pearson's correlation, NaN where either is constant; scores as in `spearman`.
 
     Args:
         a: Scores, shape (n,).
         b: Scores of the same examples, shape (n,).
-        infinite: Put in the place of +inf; for forgetting events the number of epochs.
-
-    Returns:
-        A number in [-1, 1]; NaN where either is constant.
-
-    Raises:
-        ValueError: If a score is NaN or -inf, the lengths differ, or one is +inf and
-            `infinite` is not given.
+        infinite: Put in the place of +inf, else refused; for forgetting events the number of
+            epochs.
 
     Source: `svp` Fig. 13; `svp-slides`.
     """
@@ -65,17 +56,9 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def ranks_from_order(order: np.ndarray) -> np.ndarray:
-    """Turn an order of addition into scores that can be correlated.
+    """Turn an order of addition, all row numbers 0..n-1 (n,), into scores that can be correlated.
 
-    Args:
-        order: All row numbers 0..n-1, first chosen first, shape (n,).
-
-    Returns:
-        n for the row chosen first down to 1 for the last, shape (n,), float64; larger = keep
-        first, as for every score.
-
-    Raises:
-        ValueError: If order is not a permutation of 0..n-1.
+    Returns n for the row chosen first down to 1 for the last, shape (n,), float64.
 
     Source: `svp` section 3.4 ranks k-centers by order of addition.
     """
@@ -87,17 +70,10 @@ def ranks_from_order(order: np.ndarray) -> np.ndarray:
 
 
 def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
-    """Return mean and Student's t interval of values from independent runs.
+    """Return (mean, low, high) of Student's t interval of values (m,) from independent runs.
 
-    Args:
-        values: One number a run, shape (m,), finite.
-        level: Coverage, in (0, 1).
-
-    Returns:
-        (mean, low, high); from a single run the interval is (-inf, inf): nothing is known.
-
-    Raises:
-        ValueError: If there is no value or one is not finite.
+    level is the coverage, in (0, 1); from a single run the interval is (-inf, inf): nothing is
+    known.
     """
     values = _finite(values)
     mean = float(values.mean())
@@ -112,21 +88,9 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, f
 def bootstrap_interval(
     values: np.ndarray, level: float = 0.95, n_resamples: int = 10_000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Return mean and percentile bootstrap interval of values from independent runs.
+    """Return (mean, low, high) of the percentile bootstrap interval, otherwise as `t_interval`.
 
-    Args:
-        values: One number a run (or seed x setting pair), shape (m,), finite.
-        level: Coverage, in (0, 1).
-        n_resamples: Resamples drawn.
-        seed: Equal seeds give equal intervals.
-
-    Returns:
-        (mean, low, high); from a single run the interval is (-inf, inf).
-
-    Raises:
-        ValueError: If there is no value or one is not finite.
-
-    Note: with three or four values it is too narrow; give the t interval beside it.
+    With three or four values it is too narrow; give the t interval beside it.
     """
     values = _finite(values)
     mean = float(values.mean())
@@ -139,7 +103,6 @@ def bootstrap_interval(
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    """Return values as a float64 vector of at least one finite number."""
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
         raise StudyError("an interval needs at least one value, all of them finite")

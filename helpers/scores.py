@@ -1,4 +1,8 @@
-"""One number an example from what a proxy gave; everywhere, larger = keep first."""
+"""One number an example from what a proxy gave; everywhere, larger = keep first.
+
+probs are the proxy's softmax, shape (n, c), rows sum to 1. Arguments that are not as said raise
+StudyError, a ValueError.
+"""
 
 from collections.abc import Sequence
 
@@ -11,16 +15,7 @@ from helpers.checks import check_labels, check_probs, check_scores
 
 
 def least_confidence(probs: np.ndarray) -> np.ndarray:
-    """Return 1 - max p: how far the proxy is from being sure.
-
-    Args:
-        probs: Proxy softmax, shape (n, c), rows sum to 1.
-
-    Returns:
-        Scores in [0, 1 - 1/c], shape (n,); larger = keep first.
-
-    Raises:
-        ValueError: If probs are not probabilities of shape (n, c).
+    """Return 1 - max p (n,), in [0, 1 - 1/c]: how far the proxy is from being sure.
 
     Source: `svp` section 2.1.
     """
@@ -28,16 +23,7 @@ def least_confidence(probs: np.ndarray) -> np.ndarray:
 
 
 def margin(probs: np.ndarray) -> np.ndarray:
-    """Return 1 - (largest p - second largest p): how close the two best classes are.
-
-    Args:
-        probs: Proxy softmax, shape (n, c), rows sum to 1.
-
-    Returns:
-        Scores in [0, 1], shape (n,); larger = keep first.
-
-    Raises:
-        ValueError: If probs are not probabilities of shape (n, c).
+    """Return 1 - (largest p - second largest p), (n,), in [0, 1]: how close the best classes are.
 
     Source: `svp` section 2.1, where the smallest difference comes first.
     """
@@ -46,16 +32,7 @@ def margin(probs: np.ndarray) -> np.ndarray:
 
 
 def entropy(probs: np.ndarray) -> np.ndarray:
-    """Return the entropy -sum p log p of every row.
-
-    Args:
-        probs: Proxy softmax, shape (n, c), rows sum to 1; p = 0 adds 0.
-
-    Returns:
-        Scores in nats, in [0, log c], shape (n,); larger = keep first.
-
-    Raises:
-        ValueError: If probs are not probabilities of shape (n, c).
+    """Return the entropy -sum p log p of every row, (n,), in nats, in [0, log c]; p = 0 adds 0.
 
     Source: `svp` section 2.1; `budgeted` eq. 3.
     """
@@ -71,10 +48,7 @@ def forgetting_events(correct: np.ndarray, visited: np.ndarray | None = None) ->
             None means always. An epoch without a visit neither learns nor forgets.
 
     Returns:
-        Counts, shape (n,), float64; never learned = inf; larger = keep first.
-
-    Raises:
-        ValueError: If the shapes differ, are not (epochs, n), or values are not 0/1.
+        Counts, shape (n,), float64; never learned = inf.
 
     Source: `svp` section 2.1, after Toneva et al. (2019).
 
@@ -106,17 +80,9 @@ def _bits(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def el2n(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the length of the error vector, ||p - onehot(y)||.
+    """Return the length of the error vector, ||p - onehot(y)||, (n,), in [0, sqrt(2)].
 
-    Args:
-        probs: Softmax, shape (n, c), rows sum to 1.
-        labels: Class numbers in 0..c-1, shape (n,).
-
-    Returns:
-        Scores in [0, sqrt(2)], shape (n,); larger = keep first.
-
-    Raises:
-        ValueError: If probs or labels are invalid or do not belong together.
+    Labels are class numbers in 0..c-1, shape (n,).
 
     Source: Paul et al. (2021), arXiv:2107.07075, definition 2.2.
     """
@@ -130,16 +96,9 @@ def el2n(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def combine_ranks(scores: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean rank of every example over several score vectors.
+    """Return the mean rank (n,), in [1, n], of every example over several score vectors (n,).
 
-    Args:
-        scores: Score vectors of shape (n,), each larger = keep first; +inf is allowed.
-
-    Returns:
-        Mean ranks in [1, n], shape (n,); equal scores share a rank; larger = keep first.
-
-    Raises:
-        ValueError: If there is no vector, the lengths differ, or a score cannot be ranked.
+    +inf is allowed; equal scores share a rank.
 
     Source: `svp-slides`, ensembles of two or three small proxies.
     """
@@ -152,15 +111,5 @@ def combine_ranks(scores: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def order(scores: np.ndarray) -> np.ndarray:
-    """Return row numbers by falling score; ties keep row order.
-
-    Args:
-        scores: Scores, shape (n,), larger = keep first, +inf before all others.
-
-    Returns:
-        Row numbers, shape (n,), int64, best first.
-
-    Raises:
-        ValueError: If a score is NaN or -inf.
-    """
+    """Return row numbers (n,) by falling score, +inf before all others; ties keep row order."""
     return np.argsort(-check_scores(scores), kind="stable")

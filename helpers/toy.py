@@ -15,14 +15,10 @@ N_EPOCHS, BATCH, RATE = 25, 20, 0.3
 
 
 def pool(n: int = 500, seed: int = 0) -> Pool:
-    """Return three classes in the plane and what a small proxy learns about them.
+    """Return three classes of n points in the plane and what a small proxy learns about them.
 
     A tight class, a long one and a loose one overlap; a few stragglers lie far out. The proxy
     is a softmax regression on squares and products of the coordinates, trained by SGD.
-
-    Args:
-        n: Points.
-        seed: Of points and training.
 
     Returns:
         A Pool of n examples whose features are the points (n, 2); probs, correct (a row an
@@ -55,7 +51,6 @@ def _inputs(points: np.ndarray) -> np.ndarray:
 
 
 def _probs(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the proxy's softmax (n, 3)."""
     return softmax(_inputs(points) @ weights, axis=1)
 
 

@@ -28,10 +28,7 @@ def _subsets(n: int, k: int) -> np.ndarray:
 def linearisation(seed: int, n_instances: int = 200, n_max: int = 12) -> Measured:
     """Enumerate the quadratic program (7) and the linear one (10) and compare their optima.
 
-    Args:
-        seed: Of the instances; whole-number Q, so that values compare exactly.
-        n_instances: Random instances.
-        n_max: Largest number of examples; sizes are drawn from 4 to it.
+    Q holds whole numbers, so that values compare exactly.
 
     Returns:
         Metrics: n_instances, n_equal_value, n_equal_optima (same set of best x). Arrays:
@@ -66,10 +63,7 @@ def linearisation(seed: int, n_instances: int = 200, n_max: int = 12) -> Measure
 def rounding_gap(seed: int, n_instances: int = 500, n_max: int = 12) -> Measured:
     """Compare the rounded LP with the optimum found by enumeration.
 
-    Args:
-        seed: Of the instances: Gaussian kernels of random points, uniform utilities.
-        n_instances: Random instances.
-        n_max: Largest number of examples; sizes are drawn from 4 to it.
+    Instances are Gaussian kernels of random points with uniform utilities.
 
     Returns:
         Metrics: n_instances, n_below (value under the optimum), share_below, mean_ratio,
@@ -110,15 +104,10 @@ def _kernel_instance(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.n
 def power_monotone(seed: int, n_instances: int = 1000, n_max: int = 30) -> Measured:
     """Count steps that lower the objective: PSD, shifted indefinite, and eq. 8 as printed.
 
-    Args:
-        seed: Of the instances and the random starts.
-        n_instances: Random instances of each of the three kinds.
-        n_max: Largest number of examples; sizes are drawn from 4 to it.
-
     Returns:
-        Metrics: n_instances, violations_psd, violations_shifted (instances with a step that
-        lowers x'Qx by more than 1e-9 of it), falls_unshifted, cycles_unshifted (ended on an
-        earlier subset), share_falls_unshifted. Arrays: steps_psd, steps_shifted,
+        Metrics: n_instances (of each kind), violations_psd, violations_shifted (instances with a
+        step that lowers x'Qx by more than 1e-9 of it), falls_unshifted, cycles_unshifted (ended on
+        an earlier subset), share_falls_unshifted. Arrays: steps_psd, steps_shifted,
         steps_unshifted, shape (n_instances,).
 
     Source: `budgeted` section III-C.
@@ -143,12 +132,10 @@ def power_monotone(seed: int, n_instances: int = 1000, n_max: int = 30) -> Measu
 
 
 def _falls(values: np.ndarray) -> bool:
-    """Say whether any step lowers the objective beyond rounding."""
     return bool((np.diff(values) < -ROUNDING * np.abs(values[:-1])).any())
 
 
 def _random_start(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a random subset of random size 1..n-1."""
     return rng.permutation(n)[: int(rng.integers(1, n))]
 
 
@@ -183,14 +170,10 @@ def power_start(
     shares: Sequence[float] = (0.2, 0.3, 0.4, 0.5),
     n_starts: int = 3,
 ) -> Measured:
-    """Compare truncated power from the LP's subset with the same from random subsets.
+    """Compare truncated power from the LP's subset with the mean of n_starts random subsets.
 
-    Args:
-        seed: Of the instances and the random starts.
-        n_instances: Gaussian kernels of random points with uniform utilities.
-        sizes: Examples of an instance; every size in turn with every share.
-        shares: k / n; the paper's budgets run from 0.2 to 0.5.
-        n_starts: Random starts of each; their mean stands against the LP.
+    Gaussian kernels of random points with uniform utilities, every size in turn with every share;
+    the paper's budgets run from 0.2 to 0.5.
 
     Returns:
         Metrics: difference (mean of (LP - random) / LP in final x'Qx), low, high (95 % t
@@ -245,13 +228,8 @@ def greedy_share(
 ) -> Measured:
     """Compare greedy coverage + diversity with the best subset found by enumeration.
 
-    Args:
-        seed: Of the instances: normal points in the plane.
-        n_instances: Random instances.
-        n_max: Largest number of examples; sizes are drawn from 4 to it.
-        weight: Of diversity against coverage.
-        alpha: Share of its similarities at which a row counts as covered.
-        n_groups: Groups of the diversity term; fewer than by default as pools are small.
+    Instances are normal points in the plane; weight, alpha and n_groups as in
+    `coverage_diversity`, with fewer groups than by default as pools are small.
 
     Returns:
         Metrics: n_instances, n_below (value under 1 - 1/e of the optimum), smallest_share,
@@ -313,7 +291,6 @@ def is_submodular(values: np.ndarray) -> bool:
 
 
 def _n_rows(values: np.ndarray) -> int:
-    """Return n of a table of 2^n values."""
     return len(values).bit_length() - 1
 
 

@@ -27,15 +27,10 @@ def gap_table(
 ) -> Measured:
     """Compare every method and every bound with the exact optimum of small programs.
 
-    Args:
-        seed: Of the instances. Three kinds: "random", D uniform on (0, 1); "kernel", the
-            Gaussian kernel at the median distance between scikit-learn's digits, pixels;
-            "distance", 1 minus such a kernel. Utilities are uniform on (0, ln 10).
-        n: Examples of each; HiGHS takes 0.1 s at 20, 1 to 3 s at 25.
-        share: k / n.
-        n_instances: Of each kind.
-        time_limit: Seconds allowed to each solver for each program; one whose optimum is not
-            proven in that time holds NaN and counts nowhere.
+    Three kinds of n_instances each: "random", D uniform on (0, 1); "kernel", the Gaussian kernel
+    at the median distance between scikit-learn's digits; "distance", 1 minus such a kernel.
+    Utilities are uniform on (0, ln 10). Each solver has time_limit seconds a program; one whose
+    optimum is not proven in them holds NaN and counts nowhere (0.1 s at n = 20, 1 to 3 s at 25).
 
     Returns:
         Metrics: n, k, n_instances, n_proven (instances whose optimum is known), n_sdp (with a
@@ -112,7 +107,6 @@ def _subsets(utility: np.ndarray, similarity: np.ndarray, k: int) -> tuple[dict,
 def _compared(
     kind: str, n: int, k: int, rng: np.random.Generator, has_sdp: bool, time_limit: float
 ) -> dict[str, float]:
-    """Return one column of the table."""
     utility, similarity = _instance(kind, n, rng)
     values, _ = _subsets(utility, similarity, k)
     began = time.perf_counter()
@@ -162,12 +156,7 @@ def swap_gain(
 ) -> Measured:
     """Compare the methods where no optimum is known: with the best found and with bounds.
 
-    Args:
-        seed: Of the made-up pools.
-        n: Examples of each.
-        share: k / n.
-        d: Features.
-        n_instances: Pools; each is tried with "kernel" and "distance", median bandwidth.
+    Each of n_instances pools is tried with "kernel" and "distance", median bandwidth.
 
     Returns:
         Metrics: n, k, n_instances, and for every method and kind mean_below_lp_kernel, the mean
@@ -197,7 +186,6 @@ def swap_gain(
 
 
 def _at_size(features: np.ndarray, utility: np.ndarray, kind: str, k: int) -> dict[str, float]:
-    """Return one column of `swap_gain`."""
     similarity = gaussian_similarity(features.astype(np.float64), "median", kind)
     values, taken = _subsets(utility, similarity, k)
     best = values["best"]

@@ -18,11 +18,7 @@ def geda_end_term(
 ) -> Measured:
     """Measure the trapezoid rule's end terms, which the paper takes as zero.
 
-    Args:
-        seed: Of the norms (gamma distributed, so the smallest is unique) and sizes.
-        n_instances: Random classes.
-        n_max: Largest class; sizes are drawn from 10 to it.
-        n_nodes: The paper's N.
+    Classes of 10 to n_max norms, gamma distributed, so that the smallest is unique.
 
     Returns:
         Metrics: n_instances, largest_at_largest_norm (always 0), largest_at_smallest_norm,
@@ -67,13 +63,9 @@ def geda_distance(
 ) -> Measured:
     """Measure how far every variant's choice lies from its class, by the exact area.
 
-    Args:
-        seed: Of the classes and of what is drawn inside bins.
-        n_classes: Random classes, in turn gamma, lognormal, and gamma rounded to half units.
-        n_max: Largest class; sizes are drawn from 50 to it.
-        shares: k / n.
-        node_counts: Values of N of the trapezoid rule; even ones are checked with Simpson's.
-        n_nodes: N of the variants.
+    Classes of 50 to n_max norms, in turn gamma, lognormal, and gamma rounded to half units;
+    node_counts are the N of the trapezoid rule, even ones checked with Simpson's, n_nodes that of
+    the variants.
 
     Returns:
         Metrics: variants and within (how each variant chose inside its bins, "" without bins),

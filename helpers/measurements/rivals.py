@@ -42,17 +42,10 @@ def selection_time(
 ) -> Measured:
     """Time every contender of `budgeted` Table I at several budgets, kernels included.
 
-    The bandwidth, the median distance, is found before and shared by all.
-
-    Args:
-        seed: Of the made-up pool and the samplers.
-        n: Pool size; the paper's is 3,000.
-        d: Features.
-        shares: k / n, rising; the paper's run from 0.2 to 0.5.
-        repeats: Timed rounds over all budgets.
-        repeats_slow: The same for what takes tenths of a second and more.
-        n_lp: Pool size of the LP as written, which HiGHS could not finish at n.
-        n_timed: Sizes at which single steps of the textbook sampler are timed.
+    The bandwidth, the median distance, is found before and shared by all. The paper's n is 3,000
+    and its shares run from 0.2 to 0.5. repeats_slow is for what takes tenths of a second and
+    more; n_lp is the pool of the LP as written, which HiGHS could not finish at n; n_timed sizes
+    are those at which single steps of the textbook sampler are timed.
 
     Returns:
         Metrics: n, n_lp, textbook_k, textbook_drawn (seconds of one whole draw of so many),
@@ -125,12 +118,7 @@ def textbook_draws(
 ) -> Measured:
     """Time whole draws of the textbook sampler at several budgets, kernel included.
 
-    Args:
-        seed: Of the made-up pool and the draws.
-        n: Pool size, small enough to draw whole; sums of steps would rise with k by themselves.
-        d: Features.
-        shares: k / n, rising; `budgeted` Table I runs from 0.2 to 0.5.
-        repeats: Rounds over all budgets.
+    The pool is small enough to draw whole; sums of steps would rise with k by themselves.
 
     Returns:
         Metrics: n, exponent (of the median seconds on k). Arrays: ks (b,), seconds (repeats, b).
@@ -206,14 +194,6 @@ def geda_milp(
 ) -> Measured:
     """Solve (P) as written on classes of several sizes and compare with the closed form.
 
-    Args:
-        seed: Of the norms (gamma distributed).
-        sizes: Class sizes.
-        share: k / n.
-        n_nodes: The paper's N.
-        repeats: Classes of each size.
-        solvers: "highs", "cbc" or both.
-
     Returns:
         Metrics: largest_difference (of solver and closed objective, in units of the norms),
         n_compared, all_optimal, seconds_SOLVER and seconds_closed at the largest size. Arrays:
@@ -255,11 +235,7 @@ def cbc_wrong(
 ) -> Measured:
     """Stop CBC on (P) as written and compare what it hands back with the optimum.
 
-    Args:
-        seed: Of the norms, gamma with shape 2 and scale 1/2.
-        cases: Class size n and N of each program.
-        share: k / n.
-        time_limit: Seconds allowed to CBC for each.
+    Cases are (n, N) of each program; the norms are gamma with shape 2 and scale 1/2.
 
     Returns:
         Metrics: claimed (PuLP's LpStatus) and status (ours, from sol_status), lists, one a case;
@@ -273,7 +249,7 @@ def cbc_wrong(
 
     Source: `geda` section 5.1.3 (solved by PuLP with a branch-and-cut solver).
 
-    Note: a limit in seconds; what CBC reaches within it differs by machine and load.
+    Note: time_limit is in seconds; what CBC reaches within it differs by machine and load.
     """
     claimed, status, rows = [], [], []
     for n, n_nodes in cases:
@@ -321,15 +297,7 @@ def kcenters_time(
     repeats: int = 3,
     loop_up_to: int = 10000,
 ) -> Measured:
-    """Time greedy k-centers at a fixed share, in batches and one centre at a time.
-
-    Args:
-        seed: Of the made-up features.
-        sizes: Pool sizes.
-        share: k / n.
-        d: Features.
-        repeats: Timed calls.
-        loop_up_to: Largest pool given to the loop that adds one centre at a time.
+    """Time greedy k-centers at a fixed share, in batches and, up to loop_up_to rows, one at a time.
 
     Returns:
         Metrics: exponent (batched), exponent_loop (0 with fewer than two sizes), seconds

@@ -49,16 +49,9 @@ def seconds_table(
 ) -> dict[str, np.ndarray]:
     """Time call(size) of each contender; a call before the first round does not count.
 
-    Rounds go over all sizes, so that a slow moment of the machine does not fall on one of them.
-
-    Args:
-        calls: Contenders by name.
-        sizes: What they are called with.
-        repeats: Rounds, for all or by name.
-        warm_up: Size of the call that does not count; the first of `sizes` by default.
-
-    Returns:
-        Seconds by name, shape (repeats, len(sizes)).
+    Rounds, `repeats` for all or by name, go over all sizes, so that a slow moment of the machine
+    does not fall on one of them. The call that does not count is of size warm_up, else of the
+    first of sizes. Returns seconds by name, shape (repeats, len(sizes)).
     """
     table = {}
     for name, call in calls.items():
@@ -89,13 +82,8 @@ def share_of(n: int, share: float) -> int:
 def made_up_pool(n: int, d: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return features like a network's and entropies of ten classes.
 
-    Args:
-        n: Rows.
-        d: Features; ten clusters, spread falling over the features as 1 / sqrt(1 + j).
-        rng: Source of randomness.
-
-    Returns:
-        features (n, d) float32, utility (n,) in nats.
+    Ten clusters, spread falling over the features as 1 / sqrt(1 + j): features (n, d) float32,
+    utility (n,) in nats.
     """
     spread = 1 / np.sqrt(1 + np.arange(d))
     centres = 2 * rng.normal(size=(10, d)) * spread

@@ -33,14 +33,7 @@ def lp_time(
 ) -> Measured:
     """Time eq. 11 by solvers and in closed form, and compare their answers.
 
-    Args:
-        seed: Of the made-up pools.
-        sizes: Pool sizes given to HiGHS; to CBC as well up to `cbc_up_to`.
-        closed_sizes: Pool sizes given to the closed form.
-        share: k / n.
-        d: Features.
-        cbc_up_to: Largest pool given to CBC.
-        repeats: Timed calls.
+    HiGHS solves all `sizes`, CBC those up to cbc_up_to.
 
     Returns:
         Metrics: largest_relative_difference of objectives, n_same_set, n_compared, all_optimal,
@@ -121,12 +114,7 @@ def budgeted_time(
 ) -> Measured:
     """Time the whole selection at every budget, and its parts, at a bandwidth found before.
 
-    Args:
-        seed: Of the made-up pool.
-        n: Pool size; the paper's is 3,000.
-        d: Features.
-        ks: Budgets; None takes ten from n/5 to n/2, as the paper's 600..1,500 of 3,000.
-        repeats: Timed rounds over all budgets.
+    ks = None takes ten budgets from n/5 to n/2, as the paper's 600..1,500 of 3,000.
 
     Returns:
         Metrics: n, seconds_whole (median over budgets), seconds_kernel, seconds_lp,
@@ -154,16 +142,10 @@ def budget_slope(
 ) -> Measured:
     """Measure on many pools how the whole selection's processor time goes with the budget.
 
-    How many power steps follow depends on pool and budget, so that repeats on one pool would
-    agree with each other and not with the next pool. Processor time, as milliseconds by the clock
-    tell what else the machine did.
-
-    Args:
-        seed: Of the made-up pools and of the order of budgets, drawn anew for each pool.
-        n: Pool size.
-        d: Features.
-        n_budgets: Budgets, evenly spaced from n/5 to n/2, at least 2.
-        n_pools: Pools timed; one before them does not count.
+    n_budgets >= 2 are evenly spaced from n/5 to n/2, in random order. How many power steps follow
+    depends on pool and budget, so that repeats on one pool would agree with each other and not
+    with the next pool. Processor time, as milliseconds by the clock tell what else the machine
+    did.
 
     Returns:
         Metrics: n, n_pools, seconds (median), slope (median over pools). Arrays: ks (b,), seconds
@@ -193,13 +175,6 @@ def kernel_exponent(
     repeats: int = 3,
 ) -> Measured:
     """Measure how the time of a kernel that is stored grows, and its share of the selection's.
-
-    Args:
-        seed: Of the made-up pools.
-        sizes: Pool sizes.
-        d: Features.
-        share: k / n.
-        repeats: Timed calls.
 
     Returns:
         Metrics: exponent_kernel, share_kernel (of selection time, largest size). Arrays: sizes,
@@ -231,14 +206,7 @@ def scaling(
 ) -> Measured:
     """Time the whole selection against the pool's size: stored matrix, tiles, Fourier features.
 
-    Args:
-        seed: Of the made-up pools and the frequencies.
-        sizes: Pool sizes.
-        d: Features.
-        share: k / n.
-        matrix_up_to: Largest pool whose matrix is stored.
-        repeats: Timed calls; one before the first does not count.
-        once_from: Pool size from which one call is enough.
+    The matrix is stored up to matrix_up_to rows; from once_from on one call is enough.
 
     Returns:
         Metrics: exponent_matrix, exponent_blocks, exponent_fourier (0 with one size);
@@ -284,19 +252,10 @@ def random_projection(
     n_draws: int = 30,
     repeats: int = 3,
 ) -> Measured:
-    """Compare selections from randomly projected features with that from all of them.
-
-    Args:
-        seed: Of the made-up pool and the projections.
-        n: Pool size.
-        d: Features.
-        dimensions: Features after the projection (eq. 5), each below d.
-        share: k / n.
-        n_draws: Projections of each.
-        repeats: Timed kernels.
+    """Compare selections from randomly projected features (eq. 5) with that from all of them.
 
     Returns:
-        Metrics: n, d. Arrays: dimensions (p,); jaccard (overlap of the subsets) and
+        Metrics: n, d. Arrays: dimensions (p,), each below d; jaccard (overlap of the subsets) and
         objective_ratio (x'Qx of the projected features' subset in the true Q, over that of the
         true one), (p, n_draws); time_ratio (kernel's seconds without over with projection,
         projecting included), (p,).

@@ -14,11 +14,7 @@ Result = TypeVar("Result")
 
 
 def thread_count(asked: int | None = None) -> int:
-    """Return the threads to use: as asked, else $OMP_NUM_THREADS, else one a core.
-
-    Raises:
-        ValueError: If the number asked for is no whole number from 1 upwards.
-    """
+    """Return the threads to use: as asked, >= 1, else $OMP_NUM_THREADS, else one a core."""
     if asked is not None:
         if isinstance(asked, bool) or not isinstance(asked, Integral) or asked < 1:
             raise StudyError(f"threads must be a whole number from 1 upwards, got {asked!r}")

@@ -22,8 +22,6 @@ def ranked(values: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def _uncertain(key: str, label: str, score: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Register a score of probabilities."""
-
     @method(key, label, needs=("probs",), family="scores")
     def choose(pool: Pool, k: int, rng: Rng, correct_only: bool = False) -> np.ndarray:
         """Rank by the score; correct_only (`svp-slides`) puts what the proxy got wrong last."""

@@ -23,23 +23,18 @@ def coverage_centric(
     Args:
         scores: Difficulty, shape (n,), finite; larger = harder, as everywhere in
             `helpers.scores` (EL2N, entropy, 1 - margin).
-        k: Rows to keep, 1 <= k <= n.
+        k: Rows to keep.
         rng: Seed or generator.
         n_strata: Intervals of equal width between the least and the largest score left,
             >= 1; an empty one takes no places.
         hard_cutoff: Share dropped from the hard end, in [0, 1): the paper's beta.
 
     Returns:
-        Row numbers, shape (k,), int64, the strata interleaved, each in random order.
-
-    Raises:
-        ValueError: If scores, k, n_strata or hard_cutoff are invalid.
+        Row numbers (k,), the strata interleaved, each in random order.
 
     Source: Zheng et al. (2023), arXiv:2210.15809, Algorithm 1.
 
-    Note: strata are served from the smallest upwards: all of it, or the whole part of what is
-    left over the strata that are left; the largest takes the remainder, so that the sum is k.
-    floor(beta n) rows are dropped, equal scores at the border by chance, but never so many
+    Note: floor(beta n) rows are dropped, equal scores at the border by chance, but never so many
     that fewer than k are left: above k = (1 - beta) n the cutoff gives way. The paper tunes
     beta for every data set and budget; 0.1 is ours.
     """
@@ -66,15 +61,9 @@ def coverage_centric(
 def level_shares(counts: np.ndarray, k: int) -> np.ndarray:
     """Share k places so that every group has as many as every other, or all it holds.
 
-    Args:
-        counts: Group sizes, shape (c,), whole and not negative, sum n.
-        k: Places, 1 <= k <= n.
-
-    Returns:
-        Places, shape (c,), int64, sum k, none above its count.
-
-    Raises:
-        ValueError: If k lies outside 1..n.
+    Strata are served from the smallest upwards: all of it, or the whole part of what is left over
+    the strata that are left; the largest takes the remainder. Group sizes (c,) in, places (c,),
+    int64, out, sum k.
 
     Source: Zheng et al. (2023), Algorithm 1, the loop over strata.
     """

@@ -29,14 +29,11 @@ def greedy_map(kernel: np.ndarray, k: int) -> np.ndarray:
 
     Args:
         kernel: Shape (n, n), symmetric positive semi-definite; entries may be negative.
-        k: Rows to keep, 1 <= k <= the kernel's numerical rank.
+        k: Rows to keep, at most the kernel's numerical rank, else RankError.
 
     Returns:
-        Row numbers in order of choosing, shape (k,), int64; a larger k only adds to it. Pivots
-        within 1e-12 of the largest diagonal entry are ties, which go to the lowest row.
-
-    Raises:
-        ValueError: If the kernel is not as above, k lies outside 1..n or above the rank.
+        Row numbers in order of choosing, (k,); a larger k only adds to it. Pivots within 1e-12 of
+        the largest diagonal entry are ties, which go to the lowest row.
 
     Source: Chen, Zhang & Zhou (2018), Fast greedy MAP inference for DPPs. Row i multiplies the
     determinant by the i-th diagonal entry of the Schur complement, so the picks are the pivots
@@ -68,18 +65,13 @@ def sample_k_dpp(kernel: np.ndarray, k: int, rng: int | np.random.Generator) -> 
     """Draw k rows with probability proportional to the determinant of their submatrix.
 
     Args:
-        kernel: The L of an L-ensemble, shape (n, n), symmetric positive semi-definite; entries
-            may be negative.
-        k: Rows to draw, 1 <= k <= the kernel's numerical rank.
+        kernel: The L of an L-ensemble, as in `greedy_map`.
+        k: Rows to draw, at most the kernel's numerical rank, else RankError.
         rng: Seed or generator.
 
     Returns:
-        Row numbers in random order, shape (k,), int64. Every order of a subset is equally
-        likely, as when rows are drawn one after the other; a smaller k is another sample, not
-        the beginning of this one.
-
-    Raises:
-        ValueError: If the kernel is not as above, k lies outside 1..n or above the rank.
+        Row numbers (k,), every order of a subset equally likely, as when rows are drawn one after
+        the other; a smaller k is another sample, not the beginning of this one.
 
     Source: Kulesza & Taskar (2012), Determinantal point processes for machine learning, section
     5.2, for the eigenvectors; Poulson (2019), High-performance sampling of generic
@@ -97,20 +89,10 @@ def sample_k_dpp(kernel: np.ndarray, k: int, rng: int | np.random.Generator) -> 
 def sample_k_dpp_textbook(kernel: np.ndarray, k: int, rng: int | np.random.Generator) -> np.ndarray:
     """Draw as `sample_k_dpp` does, by the sequential algorithm run literally: O(n k^3).
 
-    Args:
-        kernel: Shape (n, n), symmetric positive semi-definite.
-        k: Rows to draw, 1 <= k <= the kernel's numerical rank.
-        rng: Seed or generator.
-
-    Returns:
-        Row numbers in order of drawing, shape (k,), int64.
-
-    Raises:
-        ValueError: As `sample_k_dpp`.
+    For comparison only. The one liberty: the polynomials are logarithms. Arguments as there; row
+    numbers come in order of drawing.
 
     Source: Kulesza & Taskar (2012), Algorithms 1 (rows) and 8 (eigenvectors).
-
-    Note: for comparison only. The one liberty: the polynomials are logarithms.
     """
     rng = check_rng(rng)
     basis = _draw_basis(kernel, k, rng)
@@ -144,16 +126,15 @@ def select(
 
     Args:
         features: Shape (n, d), n up to 12,000: the kernel is stored whole, in float64.
-        k: Rows to keep, 1 <= k <= n.
+        k: Rows to keep.
         rng: Needed for mode="sample" only.
         mode: "sample", an exact sample, or "map", the greedy approximation of the likeliest.
 
     Returns:
-        Row numbers, shape (k,), int64, in random order ("sample") or in order of choosing.
+        Row numbers (k,), in random order ("sample") or in order of choosing.
 
     Raises:
-        ValueError: If an argument is invalid, n is too large, or more than half of the pairs of
-            rows coincide.
+        ValueError: If n is too large, or more than half of the pairs of rows coincide.
 
     Warns:
         UserWarning: If the rank of the kernel is below k, as with repeated rows or many rows in

@@ -59,16 +59,13 @@ def solve(model: Model, solver: str = "highs", time_limit: float = 60.0) -> Opti
     Args:
         model: What `build` returned.
         solver: "highs" (in process) or "cbc" (a program that PuLP brings along).
-        time_limit: Seconds allowed to the solver.
+        time_limit: Seconds allowed to the solver; StudyError if no answer is found in them.
 
     Returns:
         OptimizeResult with objective and fun (the program's value), bound and gap (relative;
         both None where the solver does not tell), iterations and nit (None: PuLP does not pass
         them on), seconds, seconds_build, status ("optimal" or "feasible"), message, success
         (proven optimal). Callers add `indices` from the variables.
-
-    Raises:
-        ValueError: If the solver is unknown, or no answer was found in the time allowed.
     """
     import pulp
 
@@ -118,11 +115,9 @@ def solve_lp_as_written(
 ) -> OptimizeResult:
     """Solve `budgeted`'s LP literally, with a variable and a constraint for each of n^2 pairs.
 
-    Args and errors: as `exact_milp`, for n up to a few hundred.
-
-    Returns:
-        As `solve`, with indices (k,) (int64, largest x first, ties keep row order) and x (n,).
-        The objective is the LP's value, which x'Qx of the indices does not exceed.
+    Args as `exact_milp`, for n up to a few hundred. Returns as `solve`, with indices (k,), largest
+    x first, ties in row order, and x (n,). The objective is the LP's value, which x'Qx of the
+    indices does not exceed.
 
     Source: `budgeted` eq. 11.
     """
@@ -164,16 +159,13 @@ def exact_milp(
         utility: How much each example is worth, shape (n,), finite, >= 0; n up to 200.
         similarity: The paper's D, shape (n, n), symmetric, entries >= 0; its diagonal is not
             used.
-        k: Rows to keep, 1 <= k <= n.
+        k: Rows to keep.
         weight: The paper's lambda, >= 0.
-        solver: "highs" or "cbc".
-        time_limit: Seconds allowed to the solver.
+        solver: As in `solve`, and so is time_limit.
+        time_limit: Seconds.
 
     Returns:
-        As `solve`, with indices (k,) (int64, largest entry of Qx first); the objective is x'Qx.
-
-    Raises:
-        ValueError: If an argument is invalid, n > 200, or no answer was found in the time.
+        As `solve`, with indices (k,), largest entry of Qx first; the objective is x'Qx.
 
     Source: `budgeted` eqs 8 and 10, w_ij = x_i x_j for a pair i < j.
 
@@ -222,18 +214,15 @@ def solve_milp_as_written(
 
     Args:
         norms: Gradient norms of one class, shape (n,), finite.
-        k: Points to keep, 1 <= k <= n.
+        k: Points to keep.
         n_nodes: The paper's N.
-        solver: "highs" or "cbc".
-        time_limit: Seconds allowed to the solver.
+        solver: As in `solve`, and so is time_limit.
+        time_limit: Seconds.
 
     Returns:
         As `solve`, with indices (k,), objective and fun (that of `geda.objective`, as is the
         bound), sum_z (the value of (P)), claimed (what PuLP's LpStatus calls the run: "Optimal"
         also where the time was up).
-
-    Raises:
-        ValueError: If the input is invalid or no subset was found in the time allowed.
 
     Source: `geda` section 4.1, problem (P).
     """
@@ -271,10 +260,7 @@ def solve_milp_as_written(
 def sums_bound(utility: np.ndarray, similarity: np.ndarray, k: int, weight: float = 0.3) -> float:
     """Return the value of the linear relaxation, the k largest row sums of Q: O(n^2).
 
-    Args and errors: as `exact_milp`, for any n.
-
-    Returns:
-        A number that x'Qx of no subset exceeds, up to rounding.
+    Args as `exact_milp`, for any n; x'Qx of no subset exceeds the bound, up to rounding.
 
     Source: `budgeted` eq. 11.
     """
@@ -287,10 +273,7 @@ def partners_bound(
 ) -> float:
     """Return the k largest sums of a row's own entry and its k - 1 largest partners: O(n^2).
 
-    Args and errors: as `exact_milp`, for any n.
-
-    Returns:
-        A number that x'Qx of no subset exceeds, up to rounding; never above `sums_bound`.
+    As `sums_bound`, and never above it.
 
     Source: Gilmore (1962) and Lawler (1963), for quadratic assignment.
     """
@@ -305,10 +288,7 @@ def spectral_bound(
 ) -> float:
     """Return a bound from one eigenvalue, tight where the entries are nearly equal: O(n^3).
 
-    Args and errors: as `exact_milp`, for n up to a few thousand.
-
-    Returns:
-        A number that x'Qx of no subset exceeds, up to rounding.
+    As `sums_bound`, for n up to a few thousand.
 
     Source: x = (k / n) 1 + y with y orthogonal to 1 and |y|^2 = k (1 - k / n). The part linear
     in x is at most its k largest entries, the part quadratic in y at most |y|^2 times the
@@ -327,7 +307,6 @@ def spectral_bound(
 
 
 def _largest(values: np.ndarray, k: int) -> float:
-    """Return the sum of the k largest values, 0 <= k <= n."""
     return float(np.partition(values, len(values) - k)[len(values) - k :].sum()) if k else 0.0
 
 
@@ -340,7 +319,7 @@ def sdp_bound(
 ) -> OptimizeResult:
     """Bound the optimum of a small pool by semi-definite relaxation, and round its solution.
 
-    Args and errors: as `exact_milp`, for n up to 300, by SCS; cvxpy must be installed.
+    Args as `exact_milp`, for n up to 300, by SCS; cvxpy must be installed.
 
     Returns:
         OptimizeResult with bound (x'Qx of no subset exceeds it, up to rounding of one
@@ -422,7 +401,6 @@ def _program_matrix(
 
 
 def _add_subset(result: OptimizeResult, matrix: np.ndarray, chosen: np.ndarray) -> None:
-    """Add the subset in its order and its value to a result."""
     product = matrix[:, chosen].sum(axis=1)
     result.indices = chosen[np.argsort(-product[chosen], kind="stable")]
     result.objective = result.fun = float(product[chosen].sum())

@@ -65,13 +65,10 @@ class Rows:
 def read(
     features: np.ndarray, project: int | None = None, rng: np.random.Generator | None = None
 ) -> Rows:
-    """Check features by blocks and prepare to read them.
+    """Check features (n, d) by blocks and prepare to read them.
 
-    Args:
-        features: Shape (n, d), finite.
-        project: p, 1 <= p <= d: project to p random directions (Johnson-Lindenstrauss, `budgeted`
-            eq. 5), entries N(0, 1 / p) drawn by rng; None keeps the features.
-        rng: Needed with `project` only.
+    project = p, 1 <= p <= d, projects to p random directions (Johnson-Lindenstrauss, `budgeted`
+    eq. 5), entries N(0, 1 / p) drawn by rng, which is needed for that only.
     """
     source = np.asarray(features)
     if source.dtype.kind not in "fiub" or source.ndim != 2 or source.size == 0:
@@ -106,9 +103,6 @@ def gaussian_similarity(
     Returns:
         Shape (n, n), symmetric, entries in [0, 1], float32 for float16 or float32 features.
 
-    Raises:
-        ValueError: If features, bandwidth or diversity are invalid.
-
     Source: `budgeted` eq. 4.
 
     Note: the paper's "Gaussian kernel with parameter 1" is read as h = 1. Its D is called a
@@ -141,8 +135,7 @@ def row_sums(
 ) -> np.ndarray:
     """Return the row sums of `gaussian_similarity` less its diagonal, without storing it.
 
-    Returns:
-        Shape (n,), float64; utility + weight * row sums ranks rows as the LP does.
+    Shape (n,), float64; utility + weight * row sums ranks rows as the LP does.
     """
     check_choice(diversity, DIVERSITIES, "diversity")
     rows = read(features)
@@ -178,10 +171,7 @@ def _evenly(n: int) -> np.ndarray:
 
 @np.errstate(over="ignore", invalid="ignore")
 def median_distance(features: np.ndarray) -> float:
-    """Return the median distance between pairs of rows.
-
-    Args:
-        features: Shape (n, d); above 1,000 rows, 1,000 evenly spaced ones stand for all.
+    """Return the median distance between pairs of rows (n, d), 1,000 evenly spaced ones at most.
 
     Raises:
         ValueError: If it is 0: more than half of the pairs coincide, or rounding hides them.
@@ -222,9 +212,6 @@ def points_of(rows: Rows, which: np.ndarray, h: float) -> np.ndarray:
 
     The product of a point with another whose last two entries are swapped is the exponent
     -|a - b|^2 / 2 itself.
-
-    Raises:
-        ValueError: If squared distances overflow.
     """
     points = np.empty((len(which), len(rows.centre) + 2), rows.dtype)
     for start, stop in spans(len(which), N_READ):
@@ -318,10 +305,10 @@ def _tile(swapped: np.ndarray, right: np.ndarray, space: np.ndarray) -> np.ndarr
 def frequencies(d: int, n_frequencies: int, rng: np.random.Generator) -> np.ndarray:
     """Return Gaussian directions that are orthogonal in groups of d, shape (d, n_frequencies).
 
-    Source: random Fourier features, Rahimi & Recht (2007); orthogonal ones, Yu et al. (2016).
+    Each alone is N(0, I), so the kernel's estimate is unbiased; being orthogonal they cover the
+    sphere more evenly, and err less at the same cost.
 
-    Note: each alone is N(0, I), so the kernel's estimate is unbiased; being orthogonal they
-    cover the sphere more evenly, and err less at the same cost.
+    Source: random Fourier features, Rahimi & Recht (2007); orthogonal ones, Yu et al. (2016).
     """
     whole = isinstance(n_frequencies, Integral) and not isinstance(n_frequencies, bool)
     if not whole or n_frequencies < 1:
@@ -389,13 +376,7 @@ def sums_of(
 ) -> tuple[np.ndarray, Callable[[np.ndarray, np.ndarray], np.ndarray], float]:
     """Return row sums and `over` of the kernel or the distance, and the kernel's largest row sum.
 
-    Args:
-        rows: The features.
-        h: Bandwidth in units of the features.
-        diversity: "kernel" or "distance".
-        form: "matrix", "blocks" or "fourier".
-        n_frequencies: Of the Fourier features.
-        rng: Draws them.
+    h is in units of the features, form "matrix", "blocks" or "fourier".
 
     Returns:
         Row sums less the diagonal (n,); over(which, signs), as `sums_over`; the largest of the

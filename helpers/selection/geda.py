@@ -31,7 +31,7 @@ def geda(
 ) -> np.ndarray:
     """Pick k points whose distribution of norms is closest to that of all, in closed form.
 
-    Args and errors: as `solve`. Returns row numbers, shape (k,), int64, the intervals interleaved.
+    Args as `solve`. Returns row numbers (k,), the intervals interleaved.
 
     Source: `geda` section 4.1, problem (P); why no solver is needed: `nearest_counts`.
     """
@@ -53,7 +53,7 @@ def solve(
 
     Args:
         norms: Gradient norms of one class at epoch 0, shape (n,), finite, >= 0.
-        k: Points to keep, 1 <= k <= n.
+        k: Points to keep.
         n_nodes: The paper's N, intervals, >= 2; even for Simpson's rule.
         rule: "trapezoid" or "simpson" (equal nodes only).
         nodes: "equal" widths, or "quantile" for equal counts.
@@ -68,9 +68,6 @@ def solve(
         OptimizeResult with indices (k,), objective = fun and bound (of the variant's own rule,
         in units of the norms: compare variants by `w1`), gap 0, status "optimal", iterations =
         nit (bins of the dynamic program, 0 in closed form), seconds, message, success.
-
-    Raises:
-        ValueError: If an argument is invalid, N is odd for Simpson's rule, or rng is missing.
 
     Source: `geda` section 4.1; section 6.1 asks for smoothing and Simpson's rule.
 
@@ -132,9 +129,7 @@ def _pick(
 
 
 def random_per_quartile(norms: np.ndarray, k: int, rng: int | np.random.Generator) -> np.ndarray:
-    """Pick at random inside each quarter of the ranking by norm, equal shares.
-
-    Args and errors: as `solve`. Returns row numbers, shape (k,), int64, the quarters interleaved.
+    """Pick at random inside each quarter of the ranking by norm, equal shares, interleaved.
 
     Source: `geda` section 5.3.
     """
@@ -146,9 +141,7 @@ def random_per_quartile(norms: np.ndarray, k: int, rng: int | np.random.Generato
 
 
 def evenly_spaced(norms: np.ndarray, k: int) -> np.ndarray:
-    """Keep every (n/k)-th point of the ranking by norm.
-
-    Args and errors: as `solve`. Returns row numbers by rising norm, shape (k,), int64.
+    """Keep every (n/k)-th point of the ranking by norm, by rising norm.
 
     Source: `geda` section 5.4.
 
@@ -193,10 +186,9 @@ def _proven(
 
 
 def w1(norms: np.ndarray, selected: np.ndarray) -> float:
-    """Return the exact area between the step ECDFs of a class and of a subset of it.
+    """Return the exact area between the step ECDFs of a class and of a subset of it: O(n log n).
 
-    Args and errors: as `objective`, but selected rows must not repeat. Returns the Wasserstein-1
-    distance, in units of the norms; O(n log n).
+    The Wasserstein-1 distance, in units of the norms; selected rows (k,) must not repeat.
 
     Source: `geda` section 4.1, the integral before any quadrature rule.
     """
@@ -224,11 +216,9 @@ def objective(
 ) -> float:
     """Return a quadrature estimate of the L1 distance between the two ECDFs.
 
-    Args and errors: as `solve`, with the subset's row numbers, selected, shape (k,), k >= 1.
-
-    Returns:
-        The rule's sum over interior nodes of |F_all - F_subset|, in units of the norms; for the
-        trapezoid on equal nodes (M - m) / N times the plain sum.
+    Args as `solve`, with the subset's row numbers, selected, shape (k,). Returns the rule's sum
+    over interior nodes of |F_all - F_subset|, in units of the norms; for the trapezoid on equal
+    nodes (M - m) / N times the plain sum.
 
     Source: `geda` section 4.1; the rule's end terms are taken as 0, as there.
     """

@@ -30,16 +30,12 @@ def craig(gradients: np.ndarray, k: int, memory: int = MEMORY) -> Weighted:
 
     Args:
         gradients: One gradient an example, shape (n, d).
-        k: Rows to pick, 1 <= k <= n.
+        k: Rows to pick.
         memory: Bytes that distances may take; the rest is computed again on demand.
 
     Returns:
-        Row numbers in order of choosing, shape (k,), int64, ties to the lowest row; and
-        weights, shape (k,), float64: how many rows have that pick nearest (ties: the lowest
-        row), so they sum to n.
-
-    Raises:
-        ValueError: If gradients are not finite (n, d), k is out of range or memory is negative.
+        Row numbers (k,) in order of choosing, ties to the lowest row; and weights (k,), float64:
+        how many rows have that pick nearest (ties: the lowest row), so they sum to n.
 
     Source: Mirzasoleiman, Bilmes & Leskovec (2020), arXiv:1906.01827, Algorithm 1; a peer in
     `geda` Table A.1.
@@ -98,9 +94,6 @@ def last_layer_gradients(
         with features the gradient by weights and bias, the outer product with (features, 1)
         row by row, shape (n, c (d + 1)): for each class d weights, then the bias.
 
-    Raises:
-        ValueError: If an argument is invalid or the numbers of rows differ.
-
     Source: Katharopoulos & Fleuret (2018); `helpers.probing.last_layer_norms` has its norms.
     """
     errors = check_probs(probs).astype(np.float32)
@@ -127,21 +120,18 @@ def per_class(
     k: int,
     solve: Callable[[np.ndarray, int], Weighted],
 ) -> Weighted:
-    """Run a method inside every class with the class's share of k.
+    """Run a method inside every class with the class's share of k, by largest remainder.
 
     Args:
         gradients: Shape (n, d).
-        labels: Class numbers, shape (n,), at least two classes.
-        k: Rows to pick in all, 1 <= k <= n; shares by largest remainder.
+        labels: Class numbers, shape (n,).
+        k: Rows to pick in all.
         solve: `craig`, `grad_match` or alike: (gradients, k) to (indices, weights).
 
     Returns:
-        Row numbers, int64, the classes interleaved, and weights, float64, scaled so that
-        those of a class sum to its size; a class whose share is 0 sends nobody. A method that
-        returns fewer rows than its share makes the result shorter.
-
-    Raises:
-        ValueError: If an argument is invalid.
+        Row numbers, the classes interleaved, and weights, float64, scaled so that those of a
+        class sum to its size. A method that returns fewer rows than its share makes the result
+        shorter.
 
     Warns:
         UserWarning: If a class sends nobody, as where k is below the number of classes.
@@ -176,7 +166,6 @@ def per_class(
 
 
 def _gradients(pool: Pool) -> np.ndarray:
-    """Return the pool's gradients, or those of the last layer in closed form, (n, m)."""
     if pool.gradients is not None:
         return pool.gradients
     return last_layer_gradients(pool.probs, pool.labels, pool.features)

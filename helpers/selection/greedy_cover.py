@@ -164,14 +164,9 @@ def check_memory(memory: int) -> int:
 def cover(similarity: Similarity, k: int, memory: int = MEMORY) -> np.ndarray:
     """Pick k rows greedily so that sum_i max_{j picked} s_ij grows most at every pick.
 
-    Args:
-        similarity: Between all rows.
-        k: Rows to pick, 1 <= k <= n.
-        memory: Bytes; half of it may hold similarities.
-
-    Returns:
-        Row numbers, shape (k,), int64, in order; gains equal up to rounding (2e-6 of them in
-        float32, 1e-9 in float64) are ties and go to the lowest row.
+    Half of the memory (bytes) may hold similarities. Returns row numbers (k,) in order; gains
+    equal up to rounding (2e-6 of them in float32, 1e-9 in float64) are ties and go to the lowest
+    row.
 
     Note: row j still gains from row i where s_ij exceeds c_i, the best so far. These active
     cells get few after some picks. Until they fit the memory, stale gains are upper bounds

@@ -70,11 +70,9 @@ class Program:
 def objective(
     utility: np.ndarray, similarity: np.ndarray, selected: np.ndarray, weight: float = 0.3
 ) -> float:
-    """Return x'Qx of a subset: its utilities plus weight times its pairs' entries, each twice.
+    """Return x'Qx of a subset (k,): its utilities plus weight times its pairs' entries, each twice.
 
-    Args: as `lp_relaxation`, with selected row numbers (k,); D's diagonal is not used (eq. 8).
-
-    Source: `budgeted` eqs 7, 8.
+    Args as `lp_relaxation`; D's diagonal is not used (`budgeted` eqs 7, 8).
     """
     inner = np.asarray(similarity)[np.ix_(selected, selected)]
     pairs = inner.sum(dtype=np.float64) - np.trace(inner, dtype=np.float64)
@@ -89,14 +87,11 @@ def lp_relaxation(
     Args:
         utility: How much each example is worth, shape (n,), finite, >= 0.
         similarity: The paper's D, shape (n, n), symmetric, entries >= 0.
-        k: Examples to keep, 1 <= k <= n.
+        k: Examples to keep.
         weight: The paper's lambda, >= 0.
 
     Returns:
-        Row numbers, shape (k,), int64, largest row sum first; ties keep row order.
-
-    Raises:
-        ValueError: If an argument is out of the ranges above.
+        Row numbers (k,), largest row sum first; ties keep row order.
 
     Source: `budgeted` eq. 11, then rounding to the k largest.
 
@@ -203,15 +198,14 @@ def solve(
 
     Args:
         utility: As in `lp_relaxation`, and so are k and weight.
-        features: Shape (n, d), finite, may be memory-mapped; float32 and float16 are computed in
+        features: Shape (n, d), may be memory-mapped; float32 and float16 are computed in
             float32, all else in float64, twice as long.
         k: Examples to keep.
         weight: The paper's lambda.
-        bandwidth: Of the Gaussian kernel, the paper's 1, or "median" (distance).
-        diversity: "kernel" as printed, which rewards likeness, or "distance", 1 - kernel.
-        shift: Added to Q's diagonal. "auto" makes Q semi-definite, so that no step lowers the
-            objective (section III-C): max(0, weight - min u) for the kernel; for the distance a
-            bound by row sums, so large that the start may not move. None iterates as printed.
+        bandwidth: As in `gaussian_similarity`, and so is diversity.
+        diversity: "kernel" as printed, which rewards likeness, or "distance".
+        shift: As in `power_steps`; "auto" is max(0, weight - min u) for the kernel; for the
+            distance a bound by row sums, so large that the start may not move.
         max_steps: Products with Q at most.
         method: "exact", "fourier" (random Fourier features), or "auto": exact below a million
             rows.
@@ -224,9 +218,6 @@ def solve(
     Returns:
         As `power_steps`, with bound and gap None and objectives estimates where method is
         "fourier"; also method ("matrix", "blocks" or "fourier") and bandwidth, a number.
-
-    Raises:
-        ValueError: If an argument is out of the ranges above.
 
     Warns:
         UserWarning: If the kernel vanishes between all rows; the ranking is then by utility.

@@ -32,11 +32,7 @@ def greedy_k_centers(
             not depend on them.
 
     Returns:
-        The new centres in order of addition, shape (k,), int64; ties go to the lowest row.
-
-    Raises:
-        ValueError: If features are not finite (n, d), k is out of range, initial names a row
-            outside 0..n-1, or threads is no whole number from 1 upwards.
+        The new centres (k,) in order of addition; ties go to the lowest row.
 
     Source: `svp` Algorithm 1, after Sener & Savarese (2018); "facility location" in `svp`
     Table 2 is this method.

@@ -28,7 +28,7 @@ def grad_match(
 
     Args:
         gradients: One gradient an example, shape (n, d).
-        k: Rows to keep at most, 1 <= k <= n.
+        k: Rows to keep at most.
         fill: Top up to exactly k rows. What is added has weight 0, so that the match stays:
             the rows best correlated with what is left of the sum, then the lowest rows. They
             are to be left out of training, where a step on them would count but teach nothing.
@@ -41,15 +41,10 @@ def grad_match(
         k rows come back (without fill) once no further row can shorten the residual; that is
         so after d rows at the latest where ridge = 0.
 
-    Raises:
-        ValueError: If gradients, k, ridge or tolerance are invalid.
-
     Warns:
         UserWarning: If the gradients sum to zero, as where all are 0: nothing can be matched.
 
     Source: Killamsetty et al. (2021), arXiv:2103.00123, Algorithms 1 and 2; `geda` Table A.1.
-
-    Note: see `match`.
     """
     found = match(gradients, k, ridge, tolerance)
     if not found.iterations and found.relative_residual == 0:
@@ -77,11 +72,7 @@ def match(
 ) -> OptimizeResult:
     """Run orthogonal matching pursuit with weights >= 0 and keep what happened at each step.
 
-    Args:
-        gradients: Shape (n, d).
-        k: Rows to keep at most, 1 <= k <= n.
-        ridge: As in `grad_match`.
-        tolerance: As in `grad_match`.
+    Args as `grad_match`.
 
     Returns:
         OptimizeResult with indices and weights; objective = fun = ||sum g - sum w g||^2 +
@@ -91,9 +82,6 @@ def match(
         status "optimal" (gap 0) where no choice of rows and weights does better, up to the
         tolerance or to rows at right angles with the residual (cosine <= 1e-7), else "feasible"
         (bound and gap None).
-
-    Raises:
-        ValueError: If gradients, k, ridge or tolerance are invalid.
 
     Source: Killamsetty et al. (2021), Algorithm 2; the inner loop is that of Lawson & Hanson
     (1974), chapter 23, which makes the whole a run of their method cut short at k rows.

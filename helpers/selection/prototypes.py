@@ -27,17 +27,14 @@ def ids(features: np.ndarray, labels: np.ndarray, keep: float, mode: str = "hard
 
     Args:
         features: Embedding of a pretrained extractor, shape (n, d).
-        labels: Class numbers, shape (n,), at least two classes.
+        labels: Class numbers, shape (n,).
         keep: Share to keep of every class, in (0, 1]; the paper's alpha.
         mode: "hard" takes the farthest first, "easy" the nearest first.
 
     Returns:
-        Row numbers, int64, the classes interleaved. A class of L rows sends the first
+        Row numbers, the classes interleaved. A class of L rows sends the first
         ceil(keep * L) of its order and the last of the order, its prototype: one more than
         its share, unless the share is the whole class.
-
-    Raises:
-        ValueError: If an array is invalid, keep lies outside (0, 1], or mode is unknown.
 
     Source: `adonis` Algorithm 2; K-Means with one centroid is the class mean.
 
@@ -82,7 +79,7 @@ def ssp(
 
     Args:
         features: Embedding of a self-supervised extractor, shape (n, d).
-        k: Examples to keep in all, 1 <= k <= n.
+        k: Examples to keep in all.
         n_clusters: Clusters of k-means over all rows, 1 <= n_clusters <= n.
         mode: "hard" takes the farthest first, "easy" the nearest first.
         metric: "cosine" clusters rows scaled to length 1 and measures 1 - cosine to the
@@ -90,10 +87,7 @@ def ssp(
         rng: Seeds k-means; None seeds it with 0.
 
     Returns:
-        Row numbers, shape (k,), int64, by distance; ties keep row order.
-
-    Raises:
-        ValueError: If features, k, n_clusters, mode or metric are invalid.
+        Row numbers (k,), by distance; ties keep row order.
 
     Source: Sorscher et al. (2022), arXiv:2206.14486, on pruning without labels; `adonis`
     Table A1, where it is a peer of IDS, and which says that it measures by the cosine.
@@ -163,17 +157,8 @@ def _to_own_centre(
 def moderate(features: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """Pick per class the examples whose distance to the class mean is nearest to the median one.
 
-    Args:
-        features: Embedding, shape (n, d); Euclidean distance.
-        labels: Class numbers, shape (n,), at least two classes.
-        k: Examples to keep in all, 1 <= k <= n.
-
-    Returns:
-        Row numbers, shape (k,), int64, nearest to the median first, the classes interleaved;
-        ties keep row order.
-
-    Raises:
-        ValueError: If features, labels or k are invalid or differ in length.
+    Distance is Euclidean. Returns row numbers (k,), nearest to the median first, the classes
+    interleaved; ties keep row order.
 
     Source: Xia et al. (2023), Moderate Coreset, ICLR, section 3.
 

@@ -10,34 +10,14 @@ from helpers.selection.stratify import per_class
 def random(n: int, k: int, rng: int | np.random.Generator) -> np.ndarray:
     """Pick k of n rows uniformly without repeats.
 
-    Args:
-        n: Pool size.
-        k: Rows to keep, 1 <= k <= n.
-        rng: Seed or generator; from equal seeds a smaller k gives the beginning of a larger.
-
-    Returns:
-        Row numbers, shape (k,), int64.
-
-    Raises:
-        ValueError: If k lies outside 1..n.
+    From equal seeds a smaller k gives the beginning of a larger.
     """
     k = check_k(k, n)
     return check_rng(rng).permutation(n)[:k]
 
 
 def random_per_class(labels: np.ndarray, k: int, rng: int | np.random.Generator) -> np.ndarray:
-    """Pick k rows at random with every class in its proportion (largest remainder).
-
-    Args:
-        labels: Class numbers, shape (n,), at least two classes.
-        k: Rows to keep, 1 <= k <= n.
-        rng: Seed or generator.
-
-    Returns:
-        Row numbers, shape (k,), int64, the classes interleaved.
-
-    Raises:
-        ValueError: If labels or k are invalid.
+    """Pick k rows at random with every class in its proportion, the classes interleaved.
 
     Source: `geda` section 5.2, first approach.
     """

@@ -165,12 +165,7 @@ METHODS: dict[str, Method] = {}
 def method(
     key: str, label: str, needs: tuple[str, ...] = (), family: str = "chance", **traits: bool
 ) -> Callable[[Callable[..., Chosen]], Callable[..., Chosen]]:
-    """Register the function below as a method; the arguments are the attributes of `Method`.
-
-    Raises:
-        ValueError: If needs or family name nothing that there is, or another module's method
-            has the key already.
-    """
+    """Register the function below as a method; the arguments are the attributes of `Method`."""
     known = {one.name for one in fields(Pool)}
     if unknown := set("|".join(needs).split("|")) - known - {""}:
         raise StudyError(f"needs of {key} must be fields of Pool, got {', '.join(unknown)}")
@@ -250,20 +245,17 @@ def pick(
     Args:
         method_key: A key of METHODS.
         pool: What is known of the examples.
-        k: Examples to keep, 1 <= k <= n.
+        k: Examples to keep.
         seed: Equal seeds give equal answers.
         **options: The method's own, see `options_of`.
 
     Returns:
-        Row numbers, shape (k,), int64, keep-first order ("ids" rounds each class's share up and
+        Row numbers (k,), int64, keep-first order ("ids" rounds each class's share up and
         adds its prototype, so up to two rows a class come on top; "grad-match" with fill=False
         may return fewer), and weights of the same shape, float64, or None where the method
         gives every example the same. A weight of 0 stands for an example that makes up the
         number k and is not trained on: "grad-match" fills up with such, and "craig" gives 0 to
         the later row of two equal ones.
-
-    Raises:
-        ValueError: If the method, an option, k, or an array of the pool is invalid or missing.
     """
     entry = get(method_key)
     _check_options(entry, options)

@@ -11,16 +11,8 @@ from helpers.checks import check_k, check_labels
 def allocate(counts: np.ndarray, k: int) -> np.ndarray:
     """Share k places over groups in proportion to their sizes, by largest remainder.
 
-    Args:
-        counts: Group sizes, shape (c,), whole and not negative, sum n.
-        k: Places, 1 <= k <= n.
-
-    Returns:
-        Places, shape (c,), int64, sum k, none above its count; equal remainders go to the
-        lower group number. Counted in integers, so exact halves do not depend on rounding.
-
-    Raises:
-        ValueError: If counts are no group sizes or k lies outside 1..n.
+    Group sizes (c,) in, places (c,), int64, out, sum k, none above its count; equal remainders go
+    to the lower group number. Counted in integers, so exact halves do not depend on rounding.
     """
     counts = np.asarray(counts)
     if counts.ndim != 1 or counts.size == 0 or (counts < 0).any():
@@ -37,11 +29,7 @@ def allocate(counts: np.ndarray, k: int) -> np.ndarray:
 def interleave(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Merge lists so that every beginning of the result holds a fair share of each list.
 
-    Args:
-        parts: Arrays of row numbers, each in its own order.
-
-    Returns:
-        All row numbers, int64; item j of a list of m stands at place (j + 1/2) / m.
+    Item j of a list of m row numbers stands at place (j + 1/2) / m.
     """
     places = np.concatenate([(np.arange(len(part)) + 0.5) / max(len(part), 1) for part in parts])
     rows = np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
@@ -53,17 +41,8 @@ def per_class(
 ) -> np.ndarray:
     """Run a method inside every class with that class's share of k.
 
-    Args:
-        labels: Class numbers, shape (n,), at least two classes.
-        k: Examples to keep in all, 1 <= k <= n.
-        pick: Called as pick(rows, k_c) with the row numbers of a class and its share
-            (never 0); returns positions in rows, shape (k_c,).
-
-    Returns:
-        Row numbers, shape (k,), int64, the classes interleaved.
-
-    Raises:
-        ValueError: If labels or k are invalid.
+    pick(rows, k_c) gets the row numbers of a class and its share, never 0, and returns positions
+    in rows, shape (k_c,). Returns row numbers (k,), the classes interleaved.
 
     Source: `geda` section 5.2, footnote: every experiment keeps the classes' proportions.
     """

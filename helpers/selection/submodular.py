@@ -29,21 +29,16 @@ def facility_location(
 ) -> np.ndarray:
     """Pick k rows greedily for the largest sum_i max_{j picked} s_ij.
 
-    s is the RBF similarity exp(-||a - b||^2 / (2 h^2)); h is the median distance between rows
-    (over 1,000 evenly spaced ones in larger pools).
-
     Args:
-        features: Shape (n, d); Euclidean distance.
-        k: Rows to pick, 1 <= k <= n.
-        bandwidth: h, > 0, in units of the features, or "median".
+        features: Shape (n, d); s is their `gaussian_similarity`.
+        k: Rows to pick.
+        bandwidth: h, > 0, in units of the features, or "median": the median distance between rows
+            (over 1,000 evenly spaced ones in larger pools).
         memory: Bytes that similarities may take; the rest is computed again on demand.
 
     Returns:
-        Row numbers, shape (k,), int64, keep-first order; ties go to the lowest row. At least
-        1 - 1/e of the largest value, since the function is monotone and submodular.
-
-    Raises:
-        ValueError: If an argument is invalid, or "median" meets rows of which most coincide.
+        Row numbers (k,), keep-first order; ties go to the lowest row. At least 1 - 1/e of the
+        largest value, since the function is monotone and submodular.
 
     Source: Nemhauser, Wolsey & Fisher (1978) for the greedy and its share, Minoux (1978) for
     lazy evaluation; `budgeted` section IV-C names the function. Not the "facility location" of
@@ -69,19 +64,8 @@ def graph_cut(
     similarity. It is submodular for trade_off >= 0 and monotone for trade_off <= 1/2: adding j
     gains sum_i s_ij - trade_off * (s_jj + 2 sum_{i in S} s_ij), at least 0 there.
 
-    Args:
-        features: Shape (n, d).
-        k: Rows to pick, 1 <= k <= n.
-        trade_off: Weight of the redundancy, >= 0; above 1/2 greedy's share is not owed.
-        bandwidth: h, > 0, in units of the features, or "median".
-
-    Returns:
-        Row numbers, shape (k,), int64, keep-first order; ties go to the lowest row.
-
-    Raises:
-        ValueError: If an argument is invalid.
-
-    Note: O(n d) memory, one row of similarities a pick.
+    Bandwidth and result are as in `facility_location`; above 1/2 greedy's share is not owed.
+    O(n d) memory, one row of similarities a pick.
     """
     features = check_features(features)
     n = len(features)
@@ -186,22 +170,19 @@ def coverage_diversity(
 
     Args:
         features: Shape (n, d).
-        k: Rows to pick, 1 <= k <= n.
+        k: Rows to pick.
         weight: Of diversity against coverage, >= 0; each is 1 for the whole pool.
         alpha: In (0, 1]; a row counts as covered once the picks' similarities to it reach this
             share of the whole pool's.
         n_groups: Groups within which a further pick is worth less; m greedy k-centers, each
             row in the group of the nearest (ties: the first).
-        bandwidth: h of the RBF similarity, > 0, in units of the features, or "median".
+        bandwidth: As in `facility_location`, and so is memory.
         how: "naive" computes every gain at every pick, so its time grows in proportion to k;
             "lazy" refreshes only stale gains that could still be the largest: the same picks.
-        memory: Bytes the similarities may take; above it rows are computed on demand.
+        memory: Bytes.
 
     Returns:
-        Row numbers, shape (k,), int64, keep-first order; ties go to the lowest row.
-
-    Raises:
-        ValueError: If an argument is invalid.
+        Row numbers (k,), keep-first order; ties go to the lowest row.
 
     Source: `budgeted` section IV-C, which names the criteria and the greedy but no formula.
 
