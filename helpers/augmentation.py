@@ -56,13 +56,7 @@ def joined(draws: Sequence[Draws]) -> Draws:
 def augment(images: Tensor, draws: Draws, recipe: recipes.Recipe) -> Tensor:
     """Crop, resize and mirror uint8 images (b, c, h, w) all at once; texts pass as they are.
 
-    Args:
-        images: uint8 (b, c, h, w).
-        draws: From `draw`, on the images' device.
-        recipe: Whose draws they are.
-
-    Returns:
-        uint8; float32 in 0..255 where the recipe changes the size.
+    Draws are on the images' device. Returns uint8, or float32 in 0..255 where the size changes.
     """
     if draws.views is not None:
         found = boxes(draws.views, recipe, images.shape[2] / images.shape[3])
@@ -75,7 +69,6 @@ def augment(images: Tensor, draws: Draws, recipe: recipes.Recipe) -> Tensor:
 
 
 def _cropped(images: Tensor, draws: Draws, pad: int) -> Tensor:
-    """Crop, and read the columns backwards where an image is mirrored."""
     h, w = images.shape[2:]
     device = images.device
     columns = torch.arange(w, device=device)
@@ -100,10 +93,8 @@ def rotate(images: Tensor, turns: Tensor, degrees: float) -> Tensor:
 def boxes(views: Tensor, recipe: recipes.Recipe, tall: float) -> Tensor:
     """Return which part of each image is shown, (4, b): top, left, height, width, as shares.
 
-    Args:
-        views: From `draw`, (4, b).
-        recipe: Gives the range of areas, evenly, and of aspects, evenly in their logarithm.
-        tall: Height of the images over their width.
+    Areas are drawn evenly, aspects evenly in their logarithm; `tall` is the images' height over
+    their width.
 
     Source: the random-resized crop of Szegedy et al. 2015 (arXiv:1409.4842) section 6 and of the
         ImageNet training that `svp` A.1 follows.
@@ -141,14 +132,9 @@ def resized(images: Tensor, box: Tensor, side: int, mirrored: Tensor | None = No
     Each axis is a product with a matrix of weights, so a whole batch is two batched products; a
     `grid_sample` would skip pixels where it shrinks.
 
-    Args:
-        images: uint8 or float (b, c, h, w).
-        box: Top, left, height and width as shares of the image, (4, b), or (4, 1) for all.
-        side: Of the result in pixels.
-        mirrored: Whose columns are read backwards, (b,) bool.
-
-    Returns:
-        float32 (b, c, side, side), in the range of the images.
+    A box is top, left, height and width as shares of the image, (4, b), or (4, 1) for all;
+    `mirrored` (b,) bool reads columns backwards. Returns float32 (b, c, side, side), in the range
+    of the images.
     """
     b, c, h, w = images.shape
     rows, columns = weights(box[0], box[2], h, side), weights(box[1], box[3], w, side)
@@ -160,13 +146,9 @@ def resized(images: Tensor, box: Tensor, side: int, mirrored: Tensor | None = No
 
 
 def weights(start: Tensor, length: Tensor, n: int, side: int) -> Tensor:
-    """Return what every pixel of an axis counts in every new one, (b, side, n), rows of sum 1.
+    """Return what each of n pixels of an axis counts in each new one, (b, side, n), rows of sum 1.
 
-    Args:
-        start: Where the part begins, as a share of the axis, (b,).
-        length: Of the part, likewise.
-        n: Pixels of the axis.
-        side: Pixels that the part becomes.
+    The part shown begins at `start` (b,) and has a `length` (b,), both shares of the axis.
 
     Source: a triangle as wide as a new pixel, or an old one if that is wider: the filter that
         Pillow and torchvision call bilinear with antialiasing.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 
 import torch
@@ -25,31 +26,22 @@ def pick(name: str = "auto") -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind = name.split(":")[0]
-    found = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if kind not in found:
+    asked = re.fullmatch(r"(cpu|cuda|mps)(?::(0|[1-9]\d*))?", name)
+    if not asked:
         raise StudyError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
-    if not found[kind]:
-        raise StudyError(f"device {name!r} is not available here; --device auto or cpu will run")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise StudyError(f"device {name!r} is not a device torch knows") from error
-    if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        there = torch.cuda.device_count()
-        raise StudyError(f"device {name!r} is not available: this machine has {there}")
-    return device
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = {"cpu": 1, "cuda": gpus, "mps": torch.backends.mps.is_available()}[asked[1]]
+    if int(asked[2] or 0) >= there:
+        raise StudyError(
+            f"device {name!r} is not available: this machine has {int(there)}; "
+            "--device auto or cpu will run"
+        )
+    return torch.device(name)
 
 
 def describe(device: torch.device) -> str:
     """Say what the device is, for the results: `cpu` or the GPU's own name."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return device.type
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def bfloat16_pays(device: torch.device) -> bool:
@@ -72,9 +64,9 @@ def threads_for(pixels: int) -> int:
     of an operation is smaller than the cost of sharing it.
     """
     asked = os.environ.get("STUDY_THREADS", "")
+    if asked and not re.fullmatch(r"0*[1-9][0-9]*", asked):
+        raise StudyError(f"STUDY_THREADS must be a whole number from 1 up, got {asked!r}")
     if asked:
-        if not asked.isdigit() or int(asked) < 1:
-            raise StudyError(f"STUDY_THREADS must be a whole number from 1 up, got {asked!r}")
         return int(asked)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return 1 if pixels <= TINY_PIXELS else max(1, cores or 1)
@@ -85,9 +77,6 @@ def engine(device: torch.device) -> str:
 
     `$STUDY_ENGINE` chooses on a CUDA GPU. Elsewhere steps are plain: on a CPU compiling cost more
     than it gained in a trial.
-
-    Raises:
-        StudyError: If `$STUDY_ENGINE` is neither.
     """
     asked = os.environ.get("STUDY_ENGINE") or "plain"
     if asked not in ENGINES:
@@ -127,10 +116,7 @@ def deterministic(seed: int, threads: int, mixed: bool = False) -> Iterator[None
     On a CPU everything repeats bit for bit. A GPU times its convolutions and takes the fastest,
     unless `$STUDY_DETERMINISTIC` is set.
 
-    Args:
-        seed: Of torch on every device.
-        threads: On the CPU.
-        mixed: Whether a GPU may round the factors of float32 products to TF32.
+    With `mixed`, a GPU may round the factors of float32 products to TF32.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

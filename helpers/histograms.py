@@ -15,9 +15,6 @@ from helpers import StudyError
 def n_bins(n: int, rule: str) -> int:
     """Return the histogram's bin count for n losses: `"sturges"`, `"sqrt"` or `"rice"`.
 
-    Raises:
-        ValueError: If the rule is unknown.
-
     Source: `adonis` eq. 4 and Table A2. Sturges is ceil(log2 n) + 1: 10 bins at n = 512.
     """
     counts = {
@@ -41,12 +38,8 @@ class Histogram(NamedTuple):
 def accepted_bins(history: np.ndarray, theta: float, sigma: float, bins: str) -> Histogram:
     """Clip the history at sigma standard deviations, bin it, accept bins above theta.
 
-    Args:
-        history: Losses (l,), finite.
-        theta: Probability that a bin must exceed, in [0, 1].
-        sigma: Losses further than this many standard deviations from the mean are dropped
-            first; infinity drops none.
-        bins: Rule of `n_bins`, applied to the losses kept.
+    Losses (l,) are finite; theta is a probability; an infinite sigma drops none; `bins` is a rule
+    of `n_bins`, applied to the losses kept.
 
     Source: `adonis` section 3.1, eq. 3 and 4, figures 3 and 4.
     """
@@ -61,14 +54,7 @@ def accepted_bins(history: np.ndarray, theta: float, sigma: float, bins: str) ->
 
 
 def is_accepted(losses: np.ndarray, found: Histogram) -> np.ndarray:
-    """Tell which losses lie in an accepted bin.
-
-    Args:
-        losses: Losses (b,), finite.
-        found: What `accepted_bins` returned for the history.
-
-    Returns:
-        Mask (b,) bool; False too for losses outside the range kept after clipping.
+    """Tell which losses (b,) lie in an accepted bin, within the range kept after clipping.
 
     Source: `adonis` eq. 3, and Algorithm 1, line "choose".
     """

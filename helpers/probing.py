@@ -28,12 +28,8 @@ def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(1, np.float32), np.ones(1, np.float32)
     images = images[:: max(-(-images.nbytes // NORMALISED), 1)]
     mean = images.mean(axis=(0, 2, 3), dtype=np.float64) / 255
-    squares = np.array(
-        [
-            np.square(images[:, c] / np.float32(255)).mean(dtype=np.float64)
-            for c in range(images.shape[1])
-        ]
-    )
+    scaled = (images[:, c] / np.float32(255) for c in range(images.shape[1]))
+    squares = np.array([np.square(channel).mean(dtype=np.float64) for channel in scaled])
     std = np.sqrt(np.maximum(squares - mean**2, 1e-12))
     return mean.astype(np.float32), np.maximum(std, 1e-3).astype(np.float32)
 
@@ -70,8 +66,8 @@ def outputs(
     Args:
         model: A network with `features` and `classifier`.
         images: uint8 (n, c, h, w), or texts (n, t), on the network's device.
-        mean: (c,) of the training images, in [0, 1].
-        std: (c,) likewise.
+        mean: From `normalisation` of the training images, (c,).
+        std: Likewise.
         batch: Images at once.
         autocast: Precision of the features; the classifier works in float32, because bf16 would
             tie most of the scores that are read from logits.
@@ -115,31 +111,20 @@ def last_layer_norms(logits: Tensor, features: Tensor, labels: Tensor) -> Tensor
 def full_gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Return the norm (n,) of each example's gradient by all parameters, network in eval mode.
 
-    Args:
-        model: The network; batch norm uses its running statistics (per-sample gradients do not
-            exist otherwise).
-        images: Normalised float images (n, c, h, w).
-        labels: int64 (n,).
+    Images are normalised floats (n, c, h, w), labels int64 (n,). Batch norm uses its running
+    statistics: per-sample gradients do not exist otherwise.
 
     Source: `geda` section 4.1.
     """
-    squares = [
-        sum(g.flatten(1).square().sum(dim=1) for g in gradients)
-        for gradients in _gradients_by_batch(model, images, labels)
-    ]
-    return torch.cat(squares).sqrt()
+    batches = _gradients_by_batch(model, images, labels)
+    return torch.cat([sum(g.flatten(1).square().sum(dim=1) for g in b) for b in batches]).sqrt()
 
 
 def full_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Return each example's gradient by all p parameters, (n, p) float32, network in eval mode.
 
-    It takes 4 n p bytes, so it is for small networks and pools: 1,000 examples and a million
-    parameters are 4 GB. Parameters stand in the order of `model.parameters()`.
-
-    Args:
-        model: The network; batch norm uses its running statistics.
-        images: Normalised float images (n, c, h, w).
-        labels: int64 (n,).
+    Arguments as for `full_gradient_norms`; parameters in the order of `model.parameters()`. It
+    takes 4 n p bytes: 1,000 examples and a million parameters are 4 GB.
     """
     batches = _gradients_by_batch(model, images, labels)
     return torch.cat([torch.cat([g.flatten(1) for g in gradients], 1) for gradients in batches])

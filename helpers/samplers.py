@@ -46,13 +46,10 @@ class Sampler:
     def batches(
         self, epoch: int, size: int, generator: torch.Generator, losses: Losses
     ) -> Iterator[Batch]:
-        """Yield the epoch's batches, here all of its rows in a new random order.
+        """Yield the epoch's batches of `size`, here all of its rows in a new random order.
 
-        Args:
-            epoch: From 0.
-            size: Of a batch.
-            generator: Of the run's order, on the host.
-            losses: Gives the losses (b,) of rows (b,), for a sampler that is `online`.
+        Epochs count from 0, the generator is that of the run's order, on the host, and `losses`
+        gives the losses (b,) of rows (b,), for a sampler that is `online`.
         """
         rows = self.rows_at(epoch)
         order = torch.randperm(len(rows), generator=generator)
@@ -98,12 +95,10 @@ def _checked_rows(rows: np.ndarray) -> Tensor:
 
 
 def _checked_weights(weights: np.ndarray, k: int) -> Tensor:
-    """Return weights (k,) float32 where they are finite, not negative and not all 0."""
     weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != (k,) or not np.isfinite(weights).all() or weights.min() < 0:
-        raise StudyError(f"weights must be finite, not negative and of shape ({k},)")
-    if not weights.any():
-        raise StudyError("weights must not all be 0")
+    fits = weights.shape == (k,) and np.isfinite(weights).all()
+    if not (fits and weights.min() >= 0 and weights.any()):
+        raise StudyError(f"weights must be ({k},), finite, not negative and not all 0")
     return torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
 
 
@@ -125,11 +120,8 @@ class Switch(Sampler):
 class Redrawn(Sampler):
     """A new random part of the rows every epoch, drawn without looking at any example.
 
-    Args:
-        rows: Row numbers to draw from, shape (n,).
-        keep: Share of them that an epoch trains on, in (0, 1]; at least one row.
-        seed: The draw of an epoch depends on it and on the epoch alone, so that a resumed run
-            needs no state of this sampler.
+    An epoch trains on the share `keep` of the rows, in (0, 1]. Its draw depends on the seed and the
+    epoch alone, so that a resumed run needs no state of this sampler.
 
     Source: Okanovic et al. (2023), arXiv:2305.18424, repeated random sampling (RS2).
 
@@ -312,15 +304,9 @@ def check_rows(sampler: Sampler, epochs: int, n: int) -> None:
 
 
 class Setting(NamedTuple):
-    """What a named sampler is built from.
+    """What a named sampler is built from: rows (k,) it may use, labels (n,) of all training rows.
 
-    Attributes:
-        rows: Training rows it may use (k,).
-        labels: Of all n training rows.
-        epochs: Of the run.
-        seed: Of the run.
-        features: Returns features (n, d) float32 of the run that the spec names; raises
-            StudyError where it names none.
+    `features` returns those (n, d) float32 of the run that the spec names; StudyError: none named.
     """
 
     rows: np.ndarray
@@ -342,27 +328,20 @@ def ids(run: Setting, keep: float = 0.8, switch: float = 0.9) -> Switch:
     return Switch(easy, hard, max(1, round(switch * run.epochs)))
 
 
-def ids_adonis(run: Setting, keep: float = 0.8, switch: float = 0.9, **options: object) -> Adonis:
-    """Build ADONIS over the rows of IDS."""
-    return Adonis(ids(run, keep, switch), len(run.labels), **options)
-
-
 # A sampler by the name that a spec gives it: a function of the setting and the spec's options.
 SAMPLERS: dict[str, Callable[..., Sampler]] = {
     "ids": ids,
     "repeated-random": lambda run, **o: Redrawn(run.rows, seed=run.seed, **o),
     "adonis": lambda run, **o: Adonis(Fixed(run.rows), len(run.labels), **o),
-    "ids+adonis": ids_adonis,
+    "ids+adonis": lambda run, keep=0.8, switch=0.9, **o: Adonis(
+        ids(run, keep, switch), len(run.labels), **o
+    ),
     "selective-backprop": lambda run, **o: SelectiveBackprop(Fixed(run.rows), len(run.labels), **o),
 }
 
 
 def build(name: str, run: Setting, **options: object) -> Sampler:
-    """Build a sampler by name.
-
-    Raises:
-        StudyError: If there is no such sampler.
-    """
+    """Build a sampler by name; StudyError where there is no such one."""
     if name not in SAMPLERS:
         raise StudyError(f"unknown sampler {name!r}; there are {', '.join(SAMPLERS)}")
     return SAMPLERS[name](run, **options)

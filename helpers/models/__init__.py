@@ -11,8 +11,8 @@ from torch import nn
 from helpers import StudyError
 from helpers.models import dense, mobile, plain, pretrained, residual, sprint, text
 
-# Each family's module offers NAMES (for messages) and make(name, n_classes, in_channels), which
-# returns None where the name is not its own.
+# Each family's module offers NAMES (for messages) and make(name, n_classes, in_channels), the
+# arguments of `build`; it returns None where the name is not its own.
 FAMILIES = (residual, dense, plain, mobile, sprint, pretrained, text)
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import StudyError
+from helpers.models.base import Network
 
 NAMES = "densenet10, 16, 22, ... (6n + 4)-kN with growth N (densenet40-k12)"
 
@@ -44,7 +45,7 @@ class Transition(nn.Module):
         return F.avg_pool2d(self.conv(F.relu(self.norm(x))), 2, ceil_mode=True)
 
 
-class DenseNet(nn.Module):
+class DenseNet(Network):
     """Stem of 2 k channels, three blocks of `layers` layers, average pool, linear classifier."""
 
     def __init__(self, n_classes: int, in_channels: int, layers: int, growth: int) -> None:
@@ -69,21 +70,12 @@ class DenseNet(nn.Module):
         """Map images (b, c, h, w), normalised, to features (b, d)."""
         return F.relu(self.norm(self.blocks(self.stem(x)))).mean(dim=(2, 3))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (b, c, h, w), normalised, to logits (b, n_classes)."""
-        return self.classifier(self.features(x))
-
 
 def make(name: str, n_classes: int, in_channels: int) -> DenseNet | None:
-    """Build a DenseNet-BC by name, or return `None` where the name is none of `NAMES`.
-
-    Args:
-        name: `densenetD-kN`: D = 6n + 4 weighted layers up to 250, growth N, a multiple of 4.
-        n_classes: Classes, at least 2.
-        in_channels: Channels of the images.
+    """Build `densenetD-kN`: D = 6n + 4 weighted layers up to 250, growth N; `None`: another name.
 
     Raises:
-        StudyError: If the growth is below 8 or no multiple of 4 (see `residual.checked_width`).
+        StudyError: If the growth is below 8 or no multiple of 4 (see `base.checked_width`).
 
     Source: Huang et al. 2017, table 2 (CIFAR), initialisation of He et al. 2015 as there.
     """

@@ -7,6 +7,7 @@ import re
 from torch import Tensor, nn
 
 from helpers import StudyError
+from helpers.models.base import Network
 
 NAMES = "mobilenetv2; -wN sets the width"
 
@@ -49,7 +50,7 @@ class Inverted(nn.Module):
         return x + self.layers(x) if self.shortcut else self.layers(x)
 
 
-class MobileNet(nn.Module):
+class MobileNet(Network):
     """Stem, inverted residual blocks, 1x1 to the last width, average pool, classifier."""
 
     def __init__(self, n_classes: int, in_channels: int, width: int) -> None:
@@ -69,23 +70,15 @@ class MobileNet(nn.Module):
         """Map images (b, c, h, w), normalised, to features (b, d)."""
         return self.convs(x).mean(dim=(2, 3))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (b, c, h, w), normalised, to logits (b, n_classes)."""
-        return self.classifier(self.features(x))
-
 
 def make(name: str, n_classes: int, in_channels: int) -> MobileNet | None:
-    """Build a MobileNetV2, or return `None` where the name is not its own.
+    """Build `mobilenetv2`, or `mobilenetv2-wN` with a stem of N channels instead of 32.
 
-    Args:
-        name: `mobilenetv2`, or `mobilenetv2-wN` with a stem of N channels instead of 32; all
-            stages follow.
-        n_classes: Classes, at least 2.
-        in_channels: Channels of the images.
+    All stages follow the stem; `None` for any other name.
 
     Raises:
         StudyError: If the width is no multiple of 16: the first stage has half of it, and widths
-            below 8 crash kernels (see `residual.checked_width`).
+            below 8 crash kernels (see `base.checked_width`).
 
     Source: Sandler et al. 2018, table 2; the last width never shrinks below 1,280, as there.
 

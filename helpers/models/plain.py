@@ -6,7 +6,7 @@ import re
 
 from torch import Tensor, nn
 
-from helpers.models.residual import checked_width
+from helpers.models.base import Network, checked_width
 
 NAMES = "vgg11, vgg11-plain (no batch norm), alexnet; -wN sets the width"
 
@@ -17,18 +17,13 @@ HIDDEN = 16
 DROPOUT = 0.2
 
 
-class Plain(nn.Module):
+class Plain(Network):
     """Convolutions and pools in a row, average pool, hidden linear layers, linear classifier.
 
     Pools round up, so that images of 8 pixels pass five of them.
 
-    Args:
-        n_classes: Classes.
-        in_channels: Channels of the images.
-        plan: Channels of each 3x3 convolution in units of `width`; 0 stands for a pool.
-        width: Channels of the first convolution.
-        norm: Whether batch norm follows each convolution.
-        hidden: Linear layers of `HIDDEN * width` before the classifier, each after dropout.
+    `plan` has the channels of each 3x3 convolution in units of `width`, 0 for a pool; `norm` puts
+    batch norm behind each; `hidden` counts linear layers of `HIDDEN * width`, each after dropout.
     """
 
     def __init__(
@@ -57,10 +52,7 @@ class Plain(nn.Module):
             c_in = HIDDEN * width
         self.hidden = nn.Sequential(*layers)
         self.classifier = nn.Linear(c_in, n_classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """Keep the activations' variance (He et al. 2015); biases start at 0."""
+        # keeps the activations' variance (He et al. 2015); biases start at 0
         for module in [*self.convs, *self.hidden]:
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -71,20 +63,13 @@ class Plain(nn.Module):
         """Map images (b, c, h, w), normalised, to features (b, d)."""
         return self.hidden(self.convs(x).mean(dim=(2, 3)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (b, c, h, w), normalised, to logits (b, n_classes)."""
-        return self.classifier(self.features(x))
-
 
 def make(name: str, n_classes: int, in_channels: int) -> Plain | None:
     """Build a network by name, or return `None` where the name is none of `NAMES`.
 
-    Args:
-        name: `vgg11` (eight 3x3 convolutions with batch norm, widths 64..512), `vgg11-plain`
-            (without batch norm) or `alexnet` (five convolutions without batch norm, two hidden
-            layers with dropout 0.2). `-wN` sets the first layer's width (64 by default).
-        n_classes: Classes, at least 2.
-        in_channels: Channels of the images.
+    `vgg11` has eight 3x3 convolutions with batch norm, widths 64..512, `vgg11-plain` the same
+    without batch norm, `alexnet` five convolutions without batch norm and two hidden layers with
+    dropout 0.2. `-wN` sets the first layer's width (64 by default).
 
     Source: Simonyan and Zisserman 2015, table 1, column A; Krizhevsky et al. 2012, section 3.5;
         the families of `svp` figure 8.

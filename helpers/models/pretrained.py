@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import StudyError
+from helpers.models.base import Network
 
 NAMES = "pretrained:NAME of torchvision.models (resnet18, densenet121, vgg11, alexnet, ...)"
 
@@ -18,15 +19,11 @@ SIDE = 224
 PREFIX = "pretrained:"
 
 
-class Pretrained(nn.Module):
+class Pretrained(Network):
     """A torchvision network whose last linear layer is `classifier`.
 
     Images below 224 pixels a side are enlarged to that, the size the weights were learnt at;
     grey ones are repeated to three channels.
-
-    Args:
-        body: The network with its last layer taken off.
-        classifier: That layer, or a new one where the classes are others.
 
     Note: images are normalised by the study's training set, not by ImageNet's mean and spread.
     """
@@ -43,19 +40,12 @@ class Pretrained(nn.Module):
             x = F.interpolate(x, size, mode="bilinear", align_corners=False)
         return self.body(x if x.shape[1] == 3 else x.expand(-1, 3, -1, -1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (b, c, h, w), normalised, to logits (b, n_classes)."""
-        return self.classifier(self.features(x))
-
 
 def make(name: str, n_classes: int, in_channels: int) -> Pretrained | None:
     """Load a network, or return `None` where the name does not start with `pretrained:`.
 
-    Args:
-        name: `pretrained:` and torchvision's name of an image classifier.
-        n_classes: With as many classes as the weights have, their classifier stays; else a new
-            one is drawn from torch's current random state.
-        in_channels: 1 or 3.
+    With as many classes as the weights have, their classifier stays; else a new one is drawn from
+    torch's current random state.
 
     Raises:
         StudyError: If torchvision has no such network, its last layer is not linear, or no file
@@ -82,11 +72,7 @@ def make(name: str, n_classes: int, in_channels: int) -> Pretrained | None:
 
 
 def last_layer(net: nn.Module, name: str) -> tuple[str, nn.Linear]:
-    """Return the path of a network's last layer, and the layer.
-
-    Raises:
-        StudyError: If it is not linear.
-    """
+    """Return the path of a network's last layer, and the layer; StudyError where not linear."""
     path, layer = [pair for pair in net.named_modules() if not list(pair[1].children())][-1]
     if not isinstance(layer, nn.Linear):
         raise StudyError(f"{name} does not end in a linear layer, which the study reads")
@@ -118,11 +104,7 @@ def weights_file(plain: str) -> Path:
 
 
 def load(net: nn.Module, path: Path, name: str) -> None:
-    """Fill an empty network with the state in a file.
-
-    Raises:
-        StudyError: If the file is damaged or holds another network.
-    """
+    """Fill an empty network with the state in a file; StudyError where it does not fit."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         # DenseNet files of 2017 have dots that module names may not have any more.

@@ -7,7 +7,7 @@ import re
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers import StudyError
+from helpers.models.base import Network, checked_width
 
 NAMES = (
     "resnet8, 14, 20, ... 152 (6n + 2), resnet164 (bottleneck), resnet18, resnet18-imagenet, "
@@ -51,19 +51,12 @@ class Block(nn.Module):
         return out + kept
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """Stem, stages of pre-activation blocks, average pool, linear classifier.
 
     `features(x)` (b, d) is what the last linear layer `classifier` sees; the selection
-    methods read it (`svp` section 2.1).
-
-    Args:
-        n_classes: Classes.
-        in_channels: Channels of the images.
-        widths: Channels of each stage, before a bottleneck's factor of 4.
-        blocks: Blocks a stage, or one number a stage.
-        bottleneck: Kind of `Block`.
-        photographs: Whether the stem is 7x7, stride 2 and a pool, for images of 64 pixels up.
+    methods read it (`svp` section 2.1). `widths` are the channels of each stage before a
+    bottleneck's factor of 4, `blocks` its blocks; `photographs` asks for the stem of `stem`.
     """
 
     def __init__(
@@ -71,15 +64,14 @@ class ResNet(nn.Module):
         n_classes: int,
         in_channels: int,
         widths: tuple[int, ...],
-        blocks: int | tuple[int, ...],
+        blocks: tuple[int, ...],
         bottleneck: bool = False,
         photographs: bool = False,
     ) -> None:
         super().__init__()
         self.stem = stem(in_channels, widths[0], photographs)
         layers, c_in = [], widths[0]
-        counts = (blocks,) * len(widths) if isinstance(blocks, int) else blocks
-        for stage, (width, count) in enumerate(zip(widths, counts, strict=True)):
+        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             for i in range(count):
                 stride = 2 if stage and i == 0 else 1
                 layers.append(Block(c_in, width, stride, bottleneck))
@@ -94,10 +86,6 @@ class ResNet(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Map images (b, c, h, w), normalised, to features (b, d)."""
         return F.relu(self.norm(self.blocks(self.stem(x)))).mean(dim=(2, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (b, c, h, w), normalised, to logits (b, n_classes)."""
-        return self.classifier(self.features(x))
 
 
 def stem(in_channels: int, width: int, photographs: bool) -> nn.Module:
@@ -117,13 +105,10 @@ def stem(in_channels: int, width: int, photographs: bool) -> nn.Module:
 def make(name: str, n_classes: int, in_channels: int) -> ResNet | None:
     """Build a ResNet by name, or return `None` where the name is none of `NAMES`.
 
-    Args:
-        name: `resnetD` with D = 6n + 2 up to 152 (pairs of 3x3), `resnet164` (bottleneck,
-            9n + 2), `resnet18` (four stages of width 64..512, 3x3 stem), `resnet18-imagenet` and
-            `resnet50-imagenet` (bottleneck) with a 7x7 stem. `-wN` sets the first stage's width
-            (16, or 64 with four stages): `resnet20-w8`.
-        n_classes: Classes, at least 2.
-        in_channels: Channels of the images.
+    `resnetD` with D = 6n + 2 up to 152 (pairs of 3x3), `resnet164` (bottleneck, 9n + 2),
+    `resnet18` (four stages of width 64..512, 3x3 stem), `resnet18-imagenet` and
+    `resnet50-imagenet` (bottleneck) with a 7x7 stem. `-wN` sets the first stage's width (16, or
+    64 with four stages): `resnet20-w8`.
 
     Source: He et al. 2016b; `svp` section 3.1 (ResNet20 to 164).
     """
@@ -132,27 +117,12 @@ def make(name: str, n_classes: int, in_channels: int) -> ResNet | None:
         return None
     depth = int(found[1])
     width = checked_width(name, int(found[3] or (64 if depth == 18 or found[2] else 16)))
-    if found[2]:
-        counts, bottleneck = PHOTOGRAPHS[found[1]]
-        stages = tuple(width * 2**i for i in range(4))
-        return ResNet(n_classes, in_channels, stages, counts, bottleneck, photographs=True)
-    if depth == 18:
-        return ResNet(n_classes, in_channels, tuple(width * 2**i for i in range(4)), blocks=2)
-    stages = (width, 2 * width, 4 * width)
+    widths = tuple(width * 2**i for i in range(4))
+    if depth == 18 or found[2]:
+        counts, bottleneck = PHOTOGRAPHS[str(depth)]
+        return ResNet(n_classes, in_channels, widths, counts, bottleneck, bool(found[2]))
     if depth == 164:
-        return ResNet(n_classes, in_channels, stages, blocks=18, bottleneck=True)
+        return ResNet(n_classes, in_channels, widths[:3], (18,) * 3, bottleneck=True)
     if (depth - 2) % 6 or not 8 <= depth <= 152:
         return None
-    return ResNet(n_classes, in_channels, stages, blocks=(depth - 2) // 6)
-
-
-def checked_width(name: str, width: int) -> int:
-    """Return the width of a network's first stage.
-
-    Raises:
-        StudyError: If it is not a multiple of 8: oneDNN's channels-last kernels crashed the
-            process at width 4 (torch 2.15, AVX2).
-    """
-    if width < 8 or width % 8:
-        raise StudyError(f"the width of {name!r} must be a multiple of 8, got {width}")
-    return width
+    return ResNet(n_classes, in_channels, widths[:3], ((depth - 2) // 6,) * 3)

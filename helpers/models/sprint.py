@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.models.residual import checked_width
+from helpers.models.base import Network, checked_width
 
 NAMES = "sprint; -wN sets the width"
 
@@ -37,7 +37,7 @@ class Block(nn.Module):
         return F.gelu(self.norms[1](self.convs[1](x)))
 
 
-class Sprint(nn.Module):
+class Sprint(Network):
     """Fixed whitening filters with a learnt shift, three blocks, maximum pool, classifier.
 
     Features are scaled down, so that large rates leave the logits small. The filters are not
@@ -65,10 +65,8 @@ class Sprint(nn.Module):
     def prepare_for(self, images: Tensor) -> None:
         """Set the filters to the principal directions of 2x2 patches, scaled to variance 1.
 
-        Each direction appears with both signs, so that no half is lost in the activation.
-
-        Args:
-            images: Normalised training images (m, c, h, w) on the network's device.
+        Each direction appears with both signs, so that no half is lost in the activation. Images
+        are normalised (m, c, h, w), on the network's device.
         """
         values, vectors = torch.linalg.eigh(patch_covariance(images))
         white = (vectors / (values.clamp_min(0) + FLOOR).sqrt()).T.flip(0)
@@ -80,18 +78,9 @@ class Sprint(nn.Module):
         x = F.gelu(F.conv2d(x, self.filters, self.shift))
         return self.blocks(x).amax(dim=(2, 3)) * self.scale
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (b, c, h, w), normalised, to logits (b, n_classes)."""
-        return self.classifier(self.features(x))
-
 
 def patch_covariance(images: Tensor, batch: int = 256) -> Tensor:
-    """Return the second moments of all patches of all images, (d, d) float64 on the host.
-
-    Args:
-        images: (m, c, h, w).
-        batch: Images unfolded at once.
-    """
+    """Return the second moments of all patches of images (m, c, h, w), (d, d) float64, on a CPU."""
     total, n = 0, 0
     for some in images.split(batch):
         patches = F.unfold(some, PATCH).transpose(1, 2).flatten(0, 1)
@@ -103,11 +92,7 @@ def patch_covariance(images: Tensor, batch: int = 256) -> Tensor:
 def make(name: str, n_classes: int, in_channels: int) -> Sprint | None:
     """Build the network, or return `None` where the name is not its own.
 
-    Args:
-        name: `sprint`, or `sprint-wN` with N channels in the first block (64 by default) and 4 N
-            in the others.
-        n_classes: Classes, at least 2.
-        in_channels: Channels of the images.
+    `sprint-wN` has N channels in the first block (64 by default) and 4 N in the others.
     """
     found = re.fullmatch(r"sprint(?:-w(\d+))?", name)
     if not found:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import StudyError
-from helpers.models.residual import checked_width
+from helpers.models.base import Network, checked_width
 
 NAMES = "fasttext (-dN: dimension, -bN: 2^N buckets), "
 NAMES += "vdcnn9, 17, 29, 49 (-wN: width, -shortcut, -tN: reads the first N bytes)"
@@ -35,13 +35,10 @@ def lowered(texts: Tensor) -> Tensor:
 
 
 def hashed_words(texts: Tensor) -> Tensor:
-    """Hash the words of texts.
+    """Hash the words of texts, uint8 (n, T), UTF-8 filled up with 0.
 
     A word is a run of ASCII letters, digits and bytes from 128 on (so letters outside ASCII
     stay whole); every other visible sign is a word of its own.
-
-    Args:
-        texts: uint8 (n, T), UTF-8 filled up with 0.
 
     Returns:
         int32 (n, WORDS), hashes 1..PRIME - 1 of the lower-cased words in their order, filled up
@@ -75,7 +72,7 @@ def looked_up(table: nn.Embedding, ids: Tensor) -> Tensor:
     return torch.where(flat > 0, rows, 0).view(*ids.shape, -1)
 
 
-class FastText(nn.Module):
+class FastText(Network):
     """A linear classifier on the mean embedding of a text's words and pairs of words.
 
     Note:
@@ -113,10 +110,6 @@ class FastText(nn.Module):
         n_ids = (ids > 0).sum(dim=1, keepdim=True).clamp_min(1)
         return looked_up(self.table, ids).sum(dim=1) / n_ids
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map word hashes (b, WORDS) or texts (b, T) to logits (b, n_classes)."""
-        return self.classifier(self.features(x))
-
 
 class ConvBlock(nn.Module):
     """Two temporal convolutions of size 3, each with batch norm and ReLU.
@@ -143,7 +136,7 @@ class ConvBlock(nn.Module):
         return F.relu(out if self.shortcut is None else out + self.shortcut(x))
 
 
-class VDCNN(nn.Module):
+class VDCNN(Network):
     """Very deep convolutional network on characters.
 
     Embedding of size 16, a convolution, blocks of widths w, 2w, 4w and 8w with max-pooling of
@@ -202,21 +195,14 @@ class VDCNN(nn.Module):
             out = F.relu(layer(out))
         return out
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map texts (b, T) in bytes to logits (b, n_classes)."""
-        return self.classifier(self.features(x))
-
 
 def make(name: str, n_classes: int, in_channels: int) -> FastText | VDCNN | None:
     """Build a network for texts by name, or return `None` where the name is none of `NAMES`.
 
-    Args:
-        name: `fasttext`, with `-dN` for the dimension (10) and `-bN` for 2^N buckets (18):
-            `fasttext-d20-b20`. `vdcnnD` with D one of 9, 17, 29, 49, with `-wN` for the width
-            of the first level (64), `-shortcut`, and `-tN` to read the first N bytes only
-            (all 1,024): `vdcnn9-w16-shortcut-t256`.
-        n_classes: Classes, at least 2.
-        in_channels: Of no meaning for texts.
+    `fasttext`, with `-dN` for the dimension (10) and `-bN` for 2^N buckets (18):
+    `fasttext-d20-b20`. `vdcnnD` with D one of 9, 17, 29, 49, with `-wN` for the width of the first
+    level (64), `-shortcut`, and `-tN` to read the first N bytes only (all 1,024):
+    `vdcnn9-w16-shortcut-t256`. `in_channels` is of no meaning for texts.
 
     Raises:
         StudyError: If a number is out of its range.

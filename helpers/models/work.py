@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import models
@@ -17,27 +16,17 @@ N_CLASSES, CHANNELS, PIXELS = 10, 3, 32
 
 @lru_cache
 def multiply_adds(name: str) -> int:
-    """Return the multiply-adds of one forward pass of one example.
+    """Return the multiply-adds of one forward pass of one example through a network.
 
-    Args:
-        name: Of a network, as `helpers.models.build` takes it.
-
-    Returns:
-        Multiplications with an addition in convolutions and matrix products, for an image of
-        3x32x32 and 10 classes, or a text that fills all bytes which the network reads. Looking up
-        embeddings counts as nothing, as it multiplies nothing.
-
-    Raises:
-        StudyError: If there is no such network.
+    They are the multiplications with an addition in convolutions and matrix products, for an image
+    of 3x32x32 and 10 classes, or a text that fills all bytes which the network reads. Looking up
+    embeddings counts as nothing, as it multiplies nothing.
     """
     with torch.random.fork_rng(devices=[]):  # what is drawn next must not depend on asking
         network = models.build(name, N_CLASSES, CHANNELS).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(_example(network))
+        if getattr(network, "reads_text", False):
+            network(torch.full((1, MOST_BYTES), ord("a"), dtype=torch.uint8))
+        else:
+            network(torch.zeros(1, CHANNELS, PIXELS, PIXELS))
     return counter.get_total_flops() // 2
-
-
-def _example(network: nn.Module) -> Tensor:
-    if getattr(network, "reads_text", False):
-        return torch.full((1, MOST_BYTES), ord("a"), dtype=torch.uint8)
-    return torch.zeros(1, CHANNELS, PIXELS, PIXELS)

@@ -14,9 +14,9 @@ from helpers.data import Dataset
 from helpers.training.checkpoint import Checkpoint
 from helpers.training.inputs import Inputs
 from helpers.training.loop import Loop
-from helpers.training.trace import RECORDED, Run, TraceRecorder, unpack
+from helpers.training.trace import Run, TraceRecorder
 
-__all__ = ["RECORDED", "Inputs", "Loop", "Run", "fit", "unpack"]
+__all__ = ["Inputs", "Loop", "Run", "fit"]
 
 
 def fit(
@@ -49,18 +49,16 @@ def fit(
         checkpoint: A file in which the run's state is kept while it lasts, and from which it
             goes on where it was cut short: on a CPU to the same bits. The caller removes it.
 
-    Returns:
-        The `Run`.
-
     Raises:
         StudyError: If a name is unknown, `record_at` lies outside 0..epochs, a row outside the
             training rows, the network reads another kind of input or has fewer outputs than
-            there are classes, the device runs out of memory, or training diverges to a loss
-            that is not finite.
+            there are classes, the device runs out of memory, or a loss is not finite.
     """
     recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
     where = devices.pick(device)
-    record_at = _checked_epochs(record_at, recipe.epochs)
+    if any(not 0 <= e <= recipe.epochs for e in record_at):
+        raise StudyError(f"record_at must lie in 0..{recipe.epochs} epochs, got {record_at}")
+    record_at = tuple(sorted(set(record_at)))
     sampler = _checked_sampler(sampler, recipe, dataset)
     threads = devices.threads_for(dataset.train_inputs[0].size // dataset.in_channels)
     what = model if isinstance(model, str) else type(model).__name__
@@ -94,12 +92,6 @@ def fit(
     return Run(loop.model, recorder.history, trace, metrics)
 
 
-def _checked_epochs(record_at: tuple[int, ...], epochs: int) -> tuple[int, ...]:
-    if any(not 0 <= e <= epochs for e in record_at):
-        raise StudyError(f"record_at must lie in 0..{epochs} epochs, got {record_at}")
-    return tuple(sorted(set(record_at)))
-
-
 def _checked_sampler(sampler: object, recipe: recipes.Recipe, dataset: Dataset) -> samplers.Sampler:
     if not isinstance(sampler, samplers.Sampler):
         sampler = samplers.Fixed(np.arange(dataset.n) if sampler is None else sampler)
@@ -118,14 +110,11 @@ def _loop(
     where: torch.device,
     weights: np.ndarray | None,
 ) -> Loop:
-    """Build the run as it is before its first step."""
     if isinstance(model, str):
         model = models.build(model, dataset.n_classes, dataset.in_channels)
-    kinds = ("images", "texts")
-    if (reads := bool(getattr(model, "reads_text", False))) != dataset.is_text:
-        raise StudyError(
-            f"{dataset.name} is {kinds[dataset.is_text]}, the network reads {kinds[reads]}"
-        )
+    if bool(getattr(model, "reads_text", False)) != dataset.is_text:
+        given, read = ("texts", "images") if dataset.is_text else ("images", "texts")
+        raise StudyError(f"{dataset.name} is {given}, the network reads {read}")
     outputs = getattr(model.classifier, "out_features", dataset.n_classes)
     if outputs < dataset.n_classes:
         raise StudyError(
@@ -162,7 +151,6 @@ def _drive(
 
 
 def _missing_classes(dataset: Dataset, recorder: TraceRecorder) -> dict[str, list[str]]:
-    """Name the classes of which no row was ever trained on, if there are any."""
     bits = np.bitwise_or.reduce(recorder.bits["visited"])
     rows = np.flatnonzero(np.unpackbits(bits, count=dataset.n))
     there = np.bincount(dataset.train_labels[rows], minlength=dataset.n_classes)

@@ -24,15 +24,10 @@ FORMAT = 2
 
 
 class Checkpoint:
-    """The file that holds a run's latest state.
+    """The file that holds a run's latest state; another process may write the same run there too.
 
-    Args:
-        path: The file, named by the run's key; another process may write the same run there at
-            the same time.
-        loop: The run as it is before its first step.
-        trace: Its trace, still empty.
-        about: Plain values of which each must be the same for a run to go on; `what` among them
-            is the run in words.
+    Loop and trace are those of a run before its first step. Each value `about` must be the same
+    for a run to go on; `what` among them is the run in words.
     """
 
     def __init__(self, path: Path, loop: Loop, trace: TraceRecorder, about: dict) -> None:

@@ -25,25 +25,16 @@ class Inputs:
 
     Rows lie on the device, and on a CPU where the data set has them, a memory map included. Rows
     of which a GPU cannot hold all stay on the host, and those of a minibatch are sent; the
-    numbers are the same.
-
-    Args:
-        dataset: The data.
-        device: Where the run computes.
-        model: A network whose `encode` turns texts (m, T) into what its `forward` takes; texts
-            are then encoded once, here, on the device.
+    numbers are the same. Where the model has an `encode`, texts (m, T) go through it once, here.
     """
 
     def __init__(
         self, dataset: Dataset, device: torch.device, model: nn.Module | None = None
     ) -> None:
         encode = getattr(model, "encode", None) if dataset.is_text else None
-        size = sum(array.nbytes for array in (dataset.train_inputs, dataset.test_inputs))
+        size = dataset.train_inputs.nbytes + dataset.test_inputs.nbytes
         self.device = device
         self.resident = encode is not None or has_room(device, size)
-
-        def put(array: np.ndarray) -> Tensor:
-            return torch.tensor(array, device=device)
 
         def read(rows: np.ndarray) -> Tensor:
             if encode is not None:
@@ -51,16 +42,14 @@ class Inputs:
             return shared(rows).to(device) if self.resident else shared(rows)
 
         self.train, self.test = read(dataset.train_inputs), read(dataset.test_inputs)
-        self.train_labels = put(dataset.train_labels)
-        self.test_labels = put(dataset.test_labels)
-        mean, std = probing.normalisation(dataset.train_inputs)
-        self.mean, self.std = put(mean), put(std)
+        small = (dataset.train_labels, dataset.test_labels)
+        small += probing.normalisation(dataset.train_inputs)
+        self.train_labels, self.test_labels, self.mean, self.std = (
+            torch.tensor(array, device=device) for array in small
+        )
 
     def sent(self, rows: Tensor) -> Tensor | None:
-        """Return training rows, by their numbers (b,) on the host, on the device.
-
-        `None` where the rows lie there anyway.
-        """
+        """Return training rows (b,) on the device; `None` where the data lie there anyway."""
         return None if self.resident else placed(self.train[rows], self.device)
 
     def shown(self, rows: Tensor, recipe: recipes.Recipe) -> Tensor:
@@ -88,8 +77,8 @@ def has_room(device: torch.device, n_bytes: int) -> bool:
 
 def placed(values: Tensor | None, device: torch.device) -> Tensor | None:
     """Move a tensor of the host without making the host wait for the copy."""
-    if values is None or device.type == "cpu":
-        return values
+    if values is None:
+        return None
     if device.type == "cuda":
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)

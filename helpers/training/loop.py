@@ -39,14 +39,7 @@ class Minibatch(NamedTuple):
 
 
 class BatchPlanner:
-    """Draws the order and the augmentation of a run on the host, both from generators of their own.
-
-    Args:
-        sampler: Which rows an epoch visits.
-        recipe: Gives the batch, the rates and what to draw.
-        seed: Of both generators.
-        data: The run's rows, and its device.
-    """
+    """Draws a run's order and augmentation on the host, both from generators of their own."""
 
     def __init__(
         self, sampler: samplers.Sampler, recipe: recipes.Recipe, seed: int, data: Inputs
@@ -156,13 +149,7 @@ class Loop:
         self.network: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
 
     def logits(self, rows: Tensor, draws: Draws, inputs: Tensor | None = None) -> Tensor:
-        """Augment the rows' images as drawn and return their logits (b, c) in float32.
-
-        Args:
-            rows: Training rows (b,).
-            draws: Their augmentation.
-            inputs: The images or texts themselves, where they do not lie on the device anyway.
-        """
+        """Augment the rows' (b,) images as drawn and return their logits (b, c) in float32."""
         images = self.data.train[rows] if inputs is None else inputs
         images = augment(images, draws, self.recipe)
         images = probing.prepare(images, self.data.mean, self.data.std)
@@ -227,15 +214,13 @@ class Loop:
 
     def outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (n, c) and features (n, d) of the network without augmentation."""
-        data = self.data
-        size = probing.eval_batch(max(inputs[0].numel(), len(data.mean) * self.recipe.crop**2))
+        mean, std = self.data.mean, self.data.std
+        size = probing.eval_batch(max(inputs[0].numel(), len(mean) * self.recipe.crop**2))
 
         def show(rows: Tensor) -> Tensor:
-            return data.shown(rows, self.recipe)
+            return self.data.shown(rows, self.recipe)
 
-        return probing.outputs(
-            self.model, inputs, data.mean, data.std, size, autocast=self.autocast, show=show
-        )
+        return probing.outputs(self.model, inputs, mean, std, size, self.autocast, show)
 
     def test_accuracy(self) -> float:
         """Return the share of test images classified correctly."""

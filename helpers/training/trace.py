@@ -40,17 +40,15 @@ class Run:
     @property
     def correct(self) -> np.ndarray:
         """Whether an example was right when its minibatch came, (epochs, n) bool."""
-        return unpack(self.trace["correct"], int(self.metrics["n"]))
+        return self._unpacked("correct")
 
     @property
     def visited(self) -> np.ndarray:
         """Whether an epoch trained on the example, (epochs, n) bool."""
-        return unpack(self.trace["visited"], int(self.metrics["n"]))
+        return self._unpacked("visited")
 
-
-def unpack(bits: np.ndarray, n: int) -> np.ndarray:
-    """Turn packed bits (epochs, ceil(n/8)) uint8 into (epochs, n) bool."""
-    return np.unpackbits(bits, axis=1, count=n).astype(bool)
+    def _unpacked(self, name: str) -> np.ndarray:
+        return np.unpackbits(self.trace[name], axis=1, count=self.metrics["n"]).astype(bool)
 
 
 class TraceRecorder:
