@@ -40,8 +40,7 @@ def main(argv: Sequence[str] | None = None, folders: Any = None) -> int:
 
     Args:
         argv: Arguments after the program's name; those of this process by default.
-        folders: `helpers.profiles.Folders`, where notebooks lie and outputs go; this repository
-            by default.
+        folders: `helpers.profiles.Folders`; this repository by default.
 
     Returns:
         Exit code: 0, 1 for a failing cell or damaged results, 2 for what the user can put
@@ -107,7 +106,6 @@ def _signals() -> Iterator[None]:
 
 
 def _dispatch(parser: Parser, argv: list[str], folders: Any) -> int:
-    """Parse the arguments and run the command that they name."""
     if argv[0] == "select":
         from helpers import select
 
@@ -133,7 +131,6 @@ def _one_line(error: Exception) -> str:
 
 
 def _study(options: argparse.Namespace, folders: Any) -> int:
-    """Run ``study``, ``figures`` or ``claims``."""
     from helpers import overview, profiles, run
 
     given = dict(vars(options), parameters=profiles.given(options.parameters))
@@ -158,12 +155,10 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
 
 
 def _near(path: Path) -> str:
-    """Write a path as seen from here, if it lies below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _results(options: argparse.Namespace, folders: Any) -> int:
-    """Run ``results list`` and the like."""
     from helpers import overview, profiles
 
     if options.action == "list":
@@ -179,7 +174,6 @@ def _results(options: argparse.Namespace, folders: Any) -> int:
 
 
 def _parser() -> Parser:
-    """Build the parser of all commands."""
     called = Path(sys.argv[0]).name
     prog = called if called.startswith("data-selection") else "python -m helpers"
     parser = Parser(prog=prog, description="A study of training-data selection.")

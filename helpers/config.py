@@ -101,7 +101,6 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        """Refuse values that do not go together, and names of recipes and methods."""
         if any(b <= a for a, b in pairwise((self.initial_share, *self.label_budgets))):
             raise StudyError(
                 f"label_budgets must rise from above initial_share {self.initial_share:g}, "
@@ -144,8 +143,7 @@ class Config(BaseModel):
     def check_data(self, known: Collection[str]) -> None:
         """Refuse data that are not there, or have fewer rows than a slice or batch asks for.
 
-        Args:
-            known: Parameters of the notebooks that will run.
+        `known` are the parameters of the notebooks that will run.
         """
         base, rows = parse(data.resolve(self.dataset))
         path = base.partition(":")[2]
@@ -158,9 +156,7 @@ class Config(BaseModel):
     def check_networks(self, number: str, known: Collection[str]) -> None:
         """Refuse networks that cannot be built here, or are for texts where there are images.
 
-        Args:
-            number: The notebook's ("03"): what it does not train may be for either.
-            known: Its parameters.
+        What notebook `number` ("03"), with parameters `known`, does not train may be for either.
         """
         usual = {model for _, model in Config()._named(MODELS)}  # there, and need no torch
         for parameter, model in self._named(MODELS):
@@ -171,13 +167,13 @@ class Config(BaseModel):
                 check_kind(self.dataset, parameter, name)
 
     def _named(self, parameters: tuple[str, ...]) -> list[tuple[str, str]]:
-        """Return every name that these parameters hold, with its parameter."""
+        """Return (parameter, name) for every name that these parameters hold."""
         values = [(name, getattr(self, name)) for name in parameters]
         return [(p, n) for p, v in values for n in ((v,) if isinstance(v, str) else v)]
 
 
 def check_model(parameter: str, model: str) -> None:
-    """Refuse a network that cannot be built here; a StudyError names it and the parameter."""
+    """Refuse a network that cannot be built here, with a StudyError."""
     try:
         _build(model)
     except StudyError as error:

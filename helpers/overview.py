@@ -24,10 +24,8 @@ BEGIN, END = "<!-- verdicts -->", "<!-- /verdicts -->"
 
 
 def wanted(chosen: Profile) -> dict[str, list[Spec]]:
-    """List what a profile's notebooks ask for, number ("03") to specs.
-
-    Data without a copy here are named as in the profile's published pack.
-    """
+    """List what a profile's notebooks ask for, number ("03") to specs."""
+    # data without a copy here are named as in the profile's published pack
     with variables_set({"STUDY_PROFILE": chosen.name}):
         return {
             number: experiments.ALL[number](chosen.config(number=number))
@@ -197,7 +195,7 @@ def prune(folders: Folders, sure: bool) -> int:
     if not sure:
         size = sum(store.size(key) for key in doomed) / GIB
         found = [store.look(key)[0] for key in doomed]
-        own = sum(_is_own(result) for result in found if result is not None)
+        own = sum(names.is_path(getattr(r.spec, "dataset", "")) for r in found if r is not None)
         told = f", {own} of them proxies and selections of your own files" if own else ""
         print(f"{len(doomed)} results ({size:.3f} GiB) serve no profile{told}; --yes deletes them")
         return 0
@@ -206,19 +204,10 @@ def prune(folders: Folders, sure: bool) -> int:
     return 0
 
 
-def _is_own(found: Result) -> bool:
-    """Tell whether a result is of data that the user gave by a path."""
-    return names.is_path(getattr(found.spec, "dataset", ""))
-
-
 def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = False) -> int:
     """Write a profile's stored results as a pack, by default where published packs lie.
 
-    Args:
-        chosen: The profile.
-        folder: Where the pack goes.
-        full: Keep every array, so that the pack can be imported as if computed.
-        shrink: Also replace a pack of more results.
+    `full` and `shrink` are those of `packs.export`.
     """
     store = Store()
     keys = with_needs(spec for part in wanted(chosen).values() for spec in part)
@@ -231,6 +220,5 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
 
 def import_pack(folder: Path) -> int:
     """Put a pack's results into the live store."""
-    new, there = Store().import_(folder)
-    print(f"{new} results imported, {there} stood there already")
+    print("{} results imported, {} stood there already".format(*Store().import_(folder)))
     return 0

@@ -75,11 +75,9 @@ class Profile(BaseModel):
         return absolute({**self.parameters, **self.notebooks.get(number, {})}, ROOT)
 
     def config(self, extra: dict[str, Any] | None = None, number: str = "") -> Config:
-        """Return what the experiments ask of a notebook's runs.
+        """Return what the experiments ask of all notebooks, or of one by `number` ("03").
 
-        Args:
-            extra: Parameters that win over the profile's; those that `Config` lacks are left out.
-            number: A notebook ("03") whose own block counts too.
+        `extra` wins over the profile's; parameters that `Config` lacks are left out.
         """
         values = self.values(number) | (extra or {})
         return Config(**{name: v for name, v in values.items() if name in Config.model_fields})
@@ -114,13 +112,8 @@ def profile(name: str, folders: Folders | None = None) -> Profile:
     return found[name]
 
 
-def parameters_of(notebook: Path) -> dict[str, Any]:
-    """Read a notebook's parameters cell: name to default, in its order."""
-    return {name: default for name, (_, default) in _declared(notebook).items()}
-
-
-def _declared(notebook: Path) -> dict[str, tuple[Any, Any]]:
-    """Return name -> (type, default) of the lines ``name: type = literal``.
+def declared(notebook: Path) -> dict[str, tuple[Any, Any]]:
+    """Read a notebook's parameters cell, ``name: type = literal``: name to (type, default).
 
     Raises:
         StudyError: If a default is not a plain literal, or of none of `TYPES`.
@@ -167,7 +160,7 @@ def settings(
         StudyError: For an unknown parameter (naming the valid ones), one that no notebook of the
             profile reads, or a value that the parameter does not take.
     """
-    known = {number: _declared(path) for number, path in notebooks.items()}
+    known = {number: declared(path) for number, path in notebooks.items()}
     where = f"profile {chosen.name}"
     _refuse(chosen.only, known, f"{where}, only: unknown notebook")
     _refuse(chosen.notebooks, known, f"{where}: unknown notebook")
@@ -190,7 +183,6 @@ def settings(
 
 
 def _taken(name: str, value: Any, kind: Any, config: Config) -> Any:
-    """Return a parameter's value as papermill passes it on."""
     if name in Config.model_fields:
         typed = getattr(config, name)
         return list(typed) if isinstance(typed, tuple) else typed
@@ -205,17 +197,12 @@ def _union(tables: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(names: Iterable[str], valid: Iterable[str], what: str) -> None:
-    """Refuse names that are not valid."""
     if unknown := sorted(set(names) - set(valid)):
         raise StudyError(f"{what} {', '.join(unknown)}; valid: {', '.join(sorted(valid))}")
 
 
 def given(pairs: list[str]) -> dict[str, Any]:
-    """Read ``name=value`` pairs from the command line; values are YAML.
-
-    Raises:
-        StudyError: If a pair has no ``=`` or its value is not YAML.
-    """
+    """Read ``name=value`` pairs from the command line; values are YAML, else StudyError."""
     values = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")

@@ -31,9 +31,8 @@ def report(total: int, label: str, stored: int | None = None) -> Iterator[Callab
     Args:
         total: Runs to do, >= 0.
         label: What is being done, such as "training".
-        stored: Results that are there in the end, computed now or found (``total`` if not
-            given). The closing line names only these, so that a notebook reads the same
-            whether its runs were computed or found.
+        stored: Results that are there in the end, computed or found; ``total`` by default. The
+            closing line names only these, so that a notebook reads the same either way.
 
     Yields:
         ``step(run)``, to be called after each run with a short name of it.
@@ -60,7 +59,6 @@ def report(total: int, label: str, stored: int | None = None) -> Iterator[Callab
 
 
 def _display(total: int) -> tuple[Callable[[str], None], Callable[[str], None]]:
-    """Choose how this process shows a line, and its last one."""
     if os.environ.get(PROGRESS_ENV):
         file = Path(os.environ[PROGRESS_ENV])
 

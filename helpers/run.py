@@ -1,8 +1,4 @@
-"""Running the study: what a profile asks for is read once, checked, run, and published.
-
-Everything that could be wrong with a profile or a parameter is found before the first kernel
-starts.
-"""
+"""Running the study: a profile is read once, all of it checked before any kernel starts."""
 
 from __future__ import annotations
 
@@ -127,14 +123,7 @@ def environment(what: Plan) -> dict[str, str]:
 
 
 def study(options: Options, folders: Folders | None = None) -> Plan:
-    """Run the notebooks of a profile, first to last.
-
-    Args:
-        options: What to run.
-        folders: Where notebooks lie and outputs go; this repository by default.
-
-    Returns:
-        The plan that was carried out.
+    """Run the notebooks of a profile, first to last, and return the plan carried out.
 
     Raises:
         StudyError: If something asked for does not exist; nothing has run then.
@@ -160,16 +149,13 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
 
 
 def _run_one(what: Plan, number: str, before: dict[str, tuple], title: str) -> None:
-    """Run one notebook; where it lacks results, its undrawn figures become empty places.
-
-    A copy to be published must have ended.
-    """
+    """Run one notebook; where it lacks results, its undrawn figures become empty places."""
     notebook = what.notebooks[number]
     output = what.executed / notebook.name
     try:
         execute(notebook, output, what.settings[number].passed, environment(what), title)
     except NotebookFailed as error:
-        if error.kind != "NotRun" or what.options.publish:
+        if error.kind != "NotRun" or what.options.publish:  # half a copy is not published
             raise
         os.replace(error.copy, output)
         print(f"{title} {str(error).partition('NotRun: ')[2]}", flush=True)
@@ -188,7 +174,6 @@ def _stamps(folder: Path) -> dict[str, tuple]:
 
 
 def _drawn(folder: Path, before: dict[str, tuple]) -> set[str]:
-    """Return the names of the figures drawn since."""
     return {name for name, stamp in _stamps(folder).items() if before.get(name) != stamp}
 
 
@@ -215,5 +200,4 @@ def publish(what: Plan, before: dict[str, tuple]) -> None:
 
 
 def _shown(notebook: dict[str, Any]) -> list[tuple]:
-    """Return what a reader sees of a notebook."""
     return [(cell["source"], cell.get("outputs")) for cell in notebook["cells"]]

@@ -49,13 +49,12 @@ def execute(
 ) -> None:
     """Run a notebook in a kernel of this interpreter and put its executed copy in place.
 
-    The copy holds nothing that differs between equal runs. The terminal shows the cell and the
-    runs of `helpers.progress.report`.
+    The copy holds nothing that differs between equal runs; a failing notebook's copy is
+    `NAME.failed.ipynb`. The terminal shows the cell and the runs of `helpers.progress.report`.
 
     Args:
         notebook: A clean notebook; its folder is the kernel's working folder.
-        output: Where the copy goes; its folder is made. A failing notebook's copy is
-            `NAME.failed.ipynb` beside it.
+        output: Where the copy goes; its folder is made.
         parameters: What papermill sets; it only warns about one that the notebook lacks.
         environment: Variables of the kernel, over those of this process.
         title: What the terminal calls it; the notebook's name by default.
@@ -103,7 +102,6 @@ class _Run:
         self.failure: tuple[str, str] | None = None  # name of the error's class, report
 
     def watched(self, show: Any) -> None:
-        """Execute in a thread, and show a line about it until it ends."""
         raised: list[BaseException] = []
 
         def work() -> None:
@@ -180,7 +178,6 @@ class _Run:
 
 @contextlib.contextmanager
 def _scratch(output: Path) -> Iterator[Path]:
-    """Make a folder beside the output for as long as it runs."""
     output.parent.mkdir(parents=True, exist_ok=True)
     clear(output.parent, r"\.running-(\d+)-.*")
     made = output.with_name(f".running-{os.getpid()}-{output.stem}")
@@ -253,13 +250,9 @@ def _report(error: Any) -> str:
     if error.ename in BRIEF and not os.environ.get("STUDY_DEBUG"):
         return last
     lines = "\n".join(error.traceback).rstrip()
-    lines = lines if plain(lines).endswith(last) else f"{lines}\n{last}"
-    return lines if sys.stderr.isatty() else plain(lines)
-
-
-def plain(text: str) -> str:
-    """Take terminal colours out of a text."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", lines)  # without colours
+    shown = lines if sys.stderr.isatty() else plain
+    return shown if plain.endswith(last) else f"{shown}\n{last}"
 
 
 def _text(path: Path) -> str:
@@ -267,10 +260,9 @@ def _text(path: Path) -> str:
 
 
 def _manager_class(run: _Run) -> type:
-    """Build the kernel manager for one run.
+    """Build a kernel manager whose "python3" is this interpreter.
 
-    Its "python3" is always this interpreter: a user's kernel of that name would otherwise
-    come first and lack our packages.
+    A user's kernel of that name would otherwise come first and lack our packages.
     """
     from ipykernel.kernelspec import RESOURCES, get_kernel_dict
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager

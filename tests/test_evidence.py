@@ -38,10 +38,7 @@ def _no_pack(monkeypatch):
 
 
 USED = ("random", "entropy", "forgetting", "k-centers")
-QUICK = (
-    Measure("linearisation"),
-    Measure("geda-end-term"),
-)
+QUICK = (Measure("linearisation"), Measure("geda-end-term"))
 
 
 def tiny_specs():

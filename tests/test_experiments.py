@@ -53,6 +53,8 @@ def test_every_question_asks_valid_runs_and_each_seed(name):
                   own_batch=64, paid_share=0.6, quick_proxy="sprint-w8")  # fmt: skip
     asked = getattr(experiments, name)(scale)
     assert asked
+    if name not in ("extra_runs", "online_runs", "sweep_runs"):
+        assert len({specs.key(spec) for spec in asked}) == len(asked)  # nothing twice
     seeds = {spec.seed for spec in asked if isinstance(spec, Train)}
     assert seeds in (set(), {10, 11})
     for spec in everything(asked):
@@ -73,15 +75,6 @@ def test_every_question_asks_valid_runs_and_each_seed(name):
             assert spec.init.keep_weights
         if spec.sampler is not None and spec.sampler.of:
             assert spec.sampler.of[0].record_at
-
-
-@pytest.mark.parametrize(
-    "name", sorted(set(QUESTIONS) - {"extra_runs", "online_runs", "sweep_runs"})
-)
-def test_a_question_asks_nothing_twice(name):
-    more = {"recipe": "svp", "own_batch": 64, "paid_share": 0.6, "quick_proxy": "sprint-w8"}
-    asked = getattr(experiments, name)(Config(more_proxies=("resnet20-w8",), **more))
-    assert len({specs.key(spec) for spec in asked}) == len(asked)
 
 
 def test_questions_are_the_same_lists_in_each_call():
@@ -113,27 +106,21 @@ def test_the_ladder_climbs_from_random_to_geda():
     assert len(rungs) == 5
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 6, 8, 13, 100, 181])
-def test_recorded_epochs_start_untrained_and_end_trained(epochs):
-    found = experiments.recorded(epochs)
-    assert found[0] == 0
-    assert found[-1] == epochs
-    assert list(found) == sorted(set(found))
-
-
 def test_recorded_epochs_double_and_long_runs_add_where_svp_stops_its_proxies():
+    for epochs in (1, 2, 6, 8, 13, 100, 181):
+        found = experiments.recorded(epochs)
+        assert (found[0], found[-1]) == (0, epochs)
+        assert list(found) == sorted(set(found))
     assert experiments.recorded(6) == (0, 1, 2, 4, 6)  # stored runs hang on it
     assert experiments.recorded(12) == (0, 1, 2, 4, 8, 12)
     assert {50, 100} <= set(experiments.recorded(181))
     assert experiments.recorded(6, (3, 6)) == (0, 1, 2, 3, 4, 6)
 
 
-@pytest.mark.parametrize("name", sorted(PROFILES))
-def test_every_profile_has_runs_for_its_notebooks(name):
-    profile = PROFILES[name]
-    for number in profile.only or experiments.ALL:
-        given = profile.parameters | profile.notebooks.get(number, {})
-        assert experiments.ALL[number](Config(**given))
+def test_every_profile_has_runs_for_its_notebooks():
+    for profile in PROFILES.values():
+        for number in profile.only or experiments.ALL:
+            assert experiments.ALL[number](profile.config(number=number))
 
 
 def test_config_gives_lists_and_numbers_the_types_specs_are_hashed_with():

@@ -34,17 +34,13 @@ def chosen_by(spec, runs, start=None):
     return metrics, arrays["indices"]
 
 
-def probs_of(run):
-    return readings.probs_of(run)
-
-
-@pytest.mark.parametrize("method", ["least-confidence", "margin", "entropy"])
-def test_the_end_is_scored_from_logits_and_nearly_as_recorded(proxies, method):
+def test_the_end_is_scored_from_logits_and_nearly_as_recorded(proxies):
     run = proxies[0]
-    of_probs = getattr(scores, method.replace("-", "_"))(probs_of(run))
-    np.testing.assert_array_equal(readings.score(method, run, N), of_probs)
-    recorded = readings.score(method, run, N, SCALE.epochs)
-    np.testing.assert_allclose(recorded, of_probs, atol=3e-3)  # float16
+    for method in ("least-confidence", "margin", "entropy"):
+        of_probs = getattr(scores, method.replace("-", "_"))(readings.probs_of(run))
+        np.testing.assert_array_equal(readings.score(method, run, N), of_probs)
+        recorded = readings.score(method, run, N, SCALE.epochs)
+        np.testing.assert_allclose(recorded, of_probs, atol=3e-3)  # float16
 
 
 WHOLE = recipes.get(SCALE.recipe, SCALE.epochs)
@@ -63,30 +59,24 @@ def test_the_start_of_a_trace_is_what_a_run_broken_off_there_leaves(proxies):
     run = training.fit(dataset, SCALE.proxy, recipe, None, 0, "cpu", record_at=(0, 1, 2))
     short = dataclasses.replace(proxies[0], arrays=run.trace)
     np.testing.assert_array_equal(
-        readings.score("forgetting", proxies[0], N, after=2),
-        readings.score("forgetting", short, N),
+        readings.score("forgetting", proxies[0], N, after=2), readings.score("forgetting", short, N)
     )
-    for method, name in (("entropy", "entropy"), ("margin", "margin")):
+    for method in ("entropy", "margin"):
         np.testing.assert_array_equal(
             readings.score(method, proxies[0], N, after=2),
-            readings.OF_RECORD[method][1](run.trace[name][-1].astype(float)),
+            readings.OF_RECORD[method][1](run.trace[method][-1].astype(float)),
         )
 
 
-@pytest.mark.parametrize(
-    ("method", "after", "message"),
-    [
+def test_an_epoch_or_method_without_scores_is_refused(proxies):
+    for method, after, message in (
         ("entropy", 3, r"epochs must be among \[0, 1, 2, 4\]"),
         ("forgetting", 5, r"among 1\.\.4 "),
         ("forgetting", 0, r"among 1\.\.4 "),
-        ("entropy", "2", "got '2'"),
-        ("k-centers", 2, "rank by a score: forgetting, .*; not k-centers"),
-    ],
-)
-def test_an_epoch_or_method_without_scores_is_one_line(proxies, method, after, message):
-    with pytest.raises(StudyError, match=message) as error:
-        readings.score(method, proxies[0], N, after)
-    assert "\n" not in str(error.value)
+        ("k-centers", 2, "not k-centers"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            readings.score(method, proxies[0], N, after)
 
 
 def test_a_brief_choice_takes_the_first_rows_by_the_score_at_that_epoch(proxies):
@@ -111,23 +101,22 @@ def test_an_ensemble_ranks_by_the_mean_rank_of_its_proxies(proxies, method, size
     assert indices.tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("method", ["entropy", "forgetting", "least-confidence", "margin"])
-def test_an_ensemble_of_one_chooses_as_the_proxy_alone(proxies, method):
-    alone = experiments.choice(SCALE, method, 0.3, 1)
-    ranked = experiments.ensemble_choice(SCALE, method, 0.3, 1, 1)
-    assert chosen_by(ranked, proxies)[1].tolist() == chosen_by(alone, proxies)[1].tolist()
+def test_an_ensemble_of_one_chooses_as_the_proxy_alone(proxies):
+    for method in ("entropy", "forgetting", "least-confidence", "margin"):
+        alone = experiments.choice(SCALE, method, 0.3, 1)
+        ranked = experiments.ensemble_choice(SCALE, method, 0.3, 1, 1)
+        assert chosen_by(ranked, proxies)[1].tolist() == chosen_by(alone, proxies)[1].tolist()
 
 
 def test_several_runs_are_not_ranked_together_unasked(proxies):
     spec = experiments.ensemble_choice(SCALE, "entropy", 0.3, 0, 2)
-    wanted = {"after": (("after", 2),), "mean": (("combine", "mean"),)}
-    with pytest.raises(StudyError, match="2 runs are ranked together with combine=rank only"):
-        chosen_by(dataclasses.replace(spec, options=wanted["after"]), proxies)
-    with pytest.raises(StudyError, match="combine must be rank, got 'mean'"):
-        chosen_by(dataclasses.replace(spec, options=wanted["mean"]), proxies)
-    both = (("after", 2), ("correct_only", True))
-    with pytest.raises(StudyError, match="no other option, got correct_only"):
-        chosen_by(dataclasses.replace(spec, options=both), proxies)
+    for options, message in (
+        ((("after", 2),), "combine=rank only"),
+        ((("combine", "mean"),), "combine must be rank"),
+        ((("after", 2), ("correct_only", True)), "correct_only"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            chosen_by(dataclasses.replace(spec, options=options), proxies)
 
 
 def planted_start():
@@ -151,13 +140,11 @@ def test_k_centers_of_a_round_starts_from_the_rows_labelled_before(proxies):
     assert beside.tolist() != indices.tolist()
 
 
-@pytest.mark.parametrize(
-    ("method", "value"), [("entropy", "start"), ("k-centers", "end"), ("k-centers", True)]
-)
-def test_centres_that_mean_nothing_are_refused(proxies, method, value):
+def test_centres_that_mean_nothing_are_refused(proxies):
     start = results.compute([planted_start()], device="cpu")[0]
-    with pytest.raises(StudyError, match="centres must be start, for k-centers"):
-        chosen_by(round_of(method, (("centres", value),)), proxies, start)
+    for method, value in (("entropy", "start"), ("k-centers", "end")):
+        with pytest.raises(StudyError, match="centres must be start"):
+            chosen_by(round_of(method, (("centres", value),)), proxies, start)
     whole = dataclasses.replace(round_of("k-centers", (("centres", "start"),)), start=None)
     with pytest.raises(StudyError, match="centres must be start"):
         chosen_by(whole, proxies)
@@ -171,12 +158,6 @@ def test_a_repeated_run_trains_on_another_subset_every_epoch():
     assert len({row.tobytes() for row in visited}) == SCALE.epochs
     again, _ = steps.run_train(spec, None, "cpu")
     assert again["history"]["loss"] == run.metrics["history"]["loss"]
-
-
-def test_an_unknown_sampler_names_those_there_are():
-    spec = Train(SCALE.data_name, SCALE.proxy, SCALE.recipe, 1, 0, sampler=specs.Sampler("none"))
-    with pytest.raises(StudyError, match="there are ids, repeated-random, adonis"):
-        steps.run_train(spec, None, "cpu")
 
 
 def test_centres_outside_the_pool_cover_what_is_near_them():
@@ -220,11 +201,6 @@ def test_scores_of_a_run():
 
 
 def test_scores_that_were_not_recorded():
-    with pytest.raises(ValueError, match=r"among \[0, 3\]"):
-        readings.entropy_of(RUN, 2)
-    for epochs in (0, 4):
-        with pytest.raises(ValueError, match=r"1\.\.3"):
-            readings.forgetting(RUN, epochs)
     for ask in (readings.entropy_of, readings.forgetting):
         with pytest.raises(ValueError, match="record_at"):
             ask(a_run([[1, 0]]))
@@ -317,14 +293,8 @@ def test_components_are_those_of_the_singular_value_decomposition(pool):
     assert np.allclose(np.abs(found), np.abs(u * s)[:, :2])
     assert found[:, 0].var() > found[:, 1].var()
 
-
-def test_signs_do_not_depend_on_the_order_of_rows(pool):
-    features, _ = pool
     turned = readings.principal_components(features[::-1])
-    assert np.allclose(turned[::-1], readings.principal_components(features))
-
-
-def test_one_feature_leaves_the_second_coordinate_at_zero():
+    assert np.allclose(turned[::-1], found)  # signs do not depend on the order of rows
     found = readings.principal_components(np.arange(4.0)[:, None])
     assert found.shape == (4, 2)
     assert not found[:, 1].any()

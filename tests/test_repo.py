@@ -61,7 +61,7 @@ def test_parameters_are_flat_literals_that_papermill_sees_with_the_defaults_of_c
         source = parameters_cell(path).source
         lines = [line for line in source.splitlines() if line.strip() and not line.startswith("#")]
         assert all(line.count("=") == 1 for line in lines)
-        declared = profiles.parameters_of(path)
+        declared = {name: default for name, (_, default) in profiles.declared(path).items()}
         assert len(declared) == len(lines)
         seen = papermill.inspect_notebook(runner.read(path))
         assert {name: ast.literal_eval(row["default"]) for name, row in seen.items()} == declared

@@ -5,6 +5,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,9 +96,7 @@ def test_offline_says_what_is_missing_in_one_line(ran, monkeypatch):
     results.compute(RANDOM[:1])
     monkeypatch.setenv("STUDY_OFFLINE", "1")
     assert len(results.compute(RANDOM[:1])) == 1
-    with pytest.raises(
-        StudyError, match="^1 of 2 results are neither.*python -m helpers"
-    ) as caught:
+    with pytest.raises(StudyError, match="^1 of 2 .*python -m helpers") as caught:
         results.compute([RANDOM[0], LAST])
     assert "\n" not in str(caught.value)
     assert len(ran) == 1
@@ -117,19 +116,17 @@ def test_fresh_computes_all_that_lacks_its_token(ran, monkeypatch):
     assert ran == [*RANDOM[:2], RANDOM[0]]
 
 
-@pytest.mark.parametrize("value", ["two", "-1"])
-def test_senseless_settings_are_refused(ran, monkeypatch, value):
-    monkeypatch.setenv("STUDY_WORKERS", value)
-    with pytest.raises(StudyError, match="STUDY_WORKERS"):
-        results.compute(RANDOM[:1])
+def test_senseless_settings_are_refused(ran, monkeypatch):
+    for value in ("two", "-1"):
+        monkeypatch.setenv("STUDY_WORKERS", value)
+        with pytest.raises(StudyError, match="STUDY_WORKERS"):
+            results.compute(RANDOM[:1])
 
 
 def test_a_failing_run_costs_itself_and_what_needs_it(ran):
     bad = Train(DATA, "resnet8-w8", "digits", 1, 99, record_at=(0, 1))
     needs_bad = Select(DATA, "entropy", 0.5, 1, (bad,))
-    with pytest.raises(
-        StudyError, match="2 of 4 runs failed, the first: train .* seed 99"
-    ) as caught:
+    with pytest.raises(StudyError, match="2 of 4 runs failed, .*seed 99") as caught:
         results.compute([RANDOM[0], needs_bad, RANDOM[1]])
     assert "RuntimeError: broken 99" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -220,29 +217,19 @@ def test_a_run_without_its_needs_is_refused():
         results.execute(CHOSEN)
 
 
-@pytest.mark.parametrize(
-    ("spec", "text"),
-    [
+def test_bad_specs_are_refused_in_one_line():
+    plain = Train(DATA, "resnet8-w8", "digits", 1, 0)
+    for spec, text in (
         (Measure("nothing"), "unknown measurement 'nothing'"),
-        (Train(DATA, "resnet8-w8", "digits", 1, 0, sampler=Sampler("luck")), "unknown sampler"),
-        (Train(DATA, "resnet8-w8", "digits", 1, 0, sampler=Sampler("ids")), "needs a run"),
-        (Train("moon", "resnet8-w8", "digits", 1, 0), "moon"),
-        (
-            Train(
-                DATA, "resnet8-w8", "digits", 1, 0, init=Train(DATA, "resnet8-w8", "digits", 1, 0)
-            ),
-            "kept no weights: give it keep_weights=True",
-        ),
-        (
-            Select(DATA, "entropy", 0.1, 0, (Train(DATA, "resnet8-w8", "digits", 1, 0),)),
-            "kept no features: give it record_at",
-        ),
-    ],
-)
-def test_bad_specs_are_refused_in_one_line(spec, text):
-    with pytest.raises(StudyError, match=text) as caught:
-        results.compute([spec])
-    assert "\n" not in str(caught.value)
+        (replace(plain, sampler=Sampler("luck")), "there are ids, repeated-random, adonis"),
+        (replace(plain, sampler=Sampler("ids")), "needs a run"),
+        (replace(plain, dataset="moon"), "moon"),
+        (replace(plain, init=plain), "kept no weights: give it keep_weights=True"),
+        (Select(DATA, "entropy", 0.1, 0, (plain,)), "kept no features: give it record_at"),
+    ):
+        with pytest.raises(StudyError, match=text) as caught:
+            results.compute([spec])
+        assert "\n" not in str(caught.value)
 
 
 def test_results_of_other_data_under_the_same_name_are_refused():
@@ -278,9 +265,7 @@ def test_two_workers_give_the_bits_of_one_and_a_failure_costs_itself(tmp_path, m
     monkeypatch.setenv("STUDY_THREADS", "1")
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "two"))
     broken = Measure("nothing")
-    with pytest.raises(
-        StudyError, match="^1 of 5 runs failed, the first: measure nothing"
-    ) as caught:
+    with pytest.raises(StudyError, match="^1 of 5 runs failed, .*nothing") as caught:
         results.compute([LAST, broken], workers=2, device="cpu")
     assert "\n" not in str(caught.value)
     two = results.compute([LAST, RUN, CHOSEN])

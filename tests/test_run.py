@@ -77,14 +77,12 @@ def refused(naming, call, *args, **kwargs):
 
 
 def test_profile_then_notebook_then_command_line(folders):
-    found = profiles.parameters_of(folders.notebooks / "01-one.ipynb")
-    assert list(found.items()) == [("n", 2), ("keep", 0.3), ("dataset", "digits")]
+    found = profiles.declared(folders.notebooks / "01-one.ipynb")
+    assert list(found.items()) == [("n", (int, 2)), ("keep", (float, 0.3)),
+                                   ("dataset", (str, "digits"))]  # fmt: skip
     what = plan(folders, profile="small", parameters={"fast": True, "keep": 1})
     passed = {number: one.passed for number, one in what.settings.items()}
-    assert passed == {
-        "01": {"n": 1, "keep": 1.0},
-        "02": {"n": 1, "seeds": [5], "fast": True},
-    }
+    assert passed == {"01": {"n": 1, "keep": 1.0}, "02": {"n": 1, "seeds": [5], "fast": True}}
     assert isinstance(passed["01"]["keep"], float)
     assert what.settings["01"].config.keep == what.config.keep == 1.0
     assert plan(folders, profile="small", parameters={"n": 7}).settings["01"].passed == {"n": 7}

@@ -27,11 +27,7 @@ def _workers() -> int:
 
 
 def get(spec: specs.Spec) -> Result:
-    """Return a stored or published result.
-
-    Raises:
-        Missing: If there is none.
-    """
+    """Return a stored or published result, or raise `Missing`."""
     found = load(spec)
     if found is None:
         raise Missing(f"{specs.describe(spec)} is neither stored nor published")

@@ -115,11 +115,7 @@ def _machine() -> str:
 
 
 def entry_of(result: Result) -> dict[str, object]:
-    """Return all of a result but its arrays as plain values.
-
-    Raises:
-        ValueError: If a metric is not finite.
-    """
+    """Return all of a result but its arrays as plain values; ValueError if one is not finite."""
     entry = {
         "spec": specs.to_plain(result.spec),
         "metrics": result.metrics,
@@ -179,11 +175,7 @@ def beside(path: Path) -> Iterator[BinaryIO]:
 
 
 def write(path: Path, text_name: str, value: object, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays and one JSON text as a zip file; a full disk harms nothing that is there.
-
-    Raises:
-        OSError: If that fails.
-    """
+    """Write arrays and one JSON text as a zip file; an OSError harms nothing that is there."""
     text = json.dumps(value, sort_keys=True, allow_nan=False)
     with beside(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
@@ -246,11 +238,7 @@ def open_(path: Path, text_name: str) -> tuple[zipfile.ZipFile, object, list[str
 
 
 def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Read one array.
-
-    Raises:
-        Damaged: If it is broken, or its header does not fit its size.
-    """
+    """Read one array; `Damaged` if it is broken, or its header does not fit its size."""
     with _member(archive, name) as (file, shape, in_columns, dtype):
         # to the end, where the checksum is compared
         values = np.frombuffer(bytearray(file.read()), dtype)
@@ -258,11 +246,7 @@ def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def check_arrays(archive: zipfile.ZipFile, names: Iterable[str]) -> None:
-    """Look at every array and its checksum, a piece at a time.
-
-    Raises:
-        Damaged: At the first that `read_array` would not read.
-    """
+    """Look at every array and its checksum by pieces; `Damaged` as `read_array` would be."""
     for name in names:
         with _member(archive, name) as (file, *_):
             while file.read(2**20):

@@ -44,9 +44,8 @@ def run(
 ) -> dict[str, BaseException]:
     """Compute specs in several processes.
 
-    A crashed process costs its own run and what needs it; the rest finishes. Where this machine
-    has several GPUs, each slot sees one; with one GPU the slots share it, which is how several
-    runs of a small network fill it. Their seconds are marked as not alone.
+    A crashed process costs its own run and what needs it; the rest finishes. Of several GPUs each
+    slot sees one; a single GPU is shared. Their seconds are marked as not alone.
 
     Args:
         todo: Specs that are missing, by key, dependencies first.
@@ -95,8 +94,7 @@ def run(
 @contextlib.contextmanager
 def _scheduler(workers: int) -> Iterator[str]:
     """Give a scheduler's address: the lab's, or that of a local cluster for the time being."""
-    asked = os.environ.get("DASK_SCHEDULER_ADDRESS")
-    if asked:
+    if asked := os.environ.get("DASK_SCHEDULER_ADDRESS"):
         yield asked
         return
     import dask
@@ -104,10 +102,6 @@ def _scheduler(workers: int) -> Iterator[str]:
 
     # Workers may start processes of their own (data loaders, solvers).
     dask.config.set({"distributed.worker.daemon": False})
-    with LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        memory_limit=0,
-        dashboard_address="127.0.0.1:0",
-    ) as cluster:
+    shape = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
+    with LocalCluster(**shape, dashboard_address="127.0.0.1:0") as cluster:
         yield cluster.scheduler_address

@@ -11,15 +11,8 @@ from helpers.results.readings import bits
 from helpers.specs import Train
 
 # The defaults of `helpers.samplers.Adonis`, which is not imported here because it needs torch.
-DEFAULTS: dict[str, object] = {
-    "theta": 0.12,
-    "sigma": 1.0,
-    "alpha": 0.3,
-    "history": 512,
-    "eta": 1,
-    "warm_up": 1,
-    "bins": "sturges",
-}
+DEFAULTS: dict[str, object] = {"theta": 0.12, "sigma": 1.0, "alpha": 0.3, "history": 512}
+DEFAULTS |= {"eta": 1, "warm_up": 1, "bins": "sturges"}
 
 
 def settings_of(spec: Train) -> dict[str, object]:
@@ -50,28 +43,18 @@ def boost_bound(eta: float, acceptance: float) -> float:
 
 
 def counted_boost(full: Mapping[str, Sequence], ours: Mapping[str, Sequence]) -> float:
-    """Return the speed-up that the counts of whole runs promise, in times.
+    """Return the speed-up that counts promise: forward + 2 backward passes, full over ours.
 
-    Args:
-        full: History of training on everything, with cumulative `forward` and `backward`.
-        ours: History of the run compared.
-
-    Returns:
-        Forward passes plus twice the backward passes, of the full run over ours.
+    Both are histories of runs, with cumulative `forward` and `backward`.
     """
     cost = [h["forward"][-1] + 2 * h["backward"][-1] for h in (full, ours)]
     return cost[0] / cost[1]
 
 
 def seconds_to(history: Mapping[str, Sequence], threshold: float) -> float:
-    """Return the training seconds at the first epoch that ends at `threshold` or above.
+    """Return the training seconds at the first epoch whose `test_acc` reaches a fraction.
 
-    Args:
-        history: Of a run, with cumulative `seconds` and `test_acc` (fractions) an epoch.
-        threshold: Test accuracy, a fraction.
-
-    Returns:
-        Seconds; infinite if no epoch gets there.
+    Cumulative `seconds` of a run's history; infinite if no epoch gets there.
     """
     reached = np.flatnonzero(np.asarray(history["test_acc"]) >= threshold)
     return float(history["seconds"][reached[0]]) if len(reached) else np.inf
@@ -99,12 +82,8 @@ def acceptance(events: np.ndarray, n_epochs: int) -> tuple[np.ndarray, np.ndarra
 def share_without_bin(events: np.ndarray, length: int) -> float:
     """Return the share of forward batches in which no bin passes, once the history is full.
 
-    Args:
-        events: As for `acceptance`.
-        length: Losses that the history holds.
-
-    Returns:
-        Share in 0..1; NaN if the history never filled.
+    `events` are those of `acceptance`, `length` the losses that the history holds; NaN if it
+    never filled.
     """
     events = np.asarray(events)
     is_full = np.cumsum(events[:, 1]) >= length
@@ -112,28 +91,17 @@ def share_without_bin(events: np.ndarray, length: int) -> float:
 
 
 def never_chosen(visited: np.ndarray, n: int, warm_up: int = 1) -> np.ndarray:
-    """Tell which rows no epoch after the warm-up trained on.
+    """Tell which of n rows no epoch after the warm-up trained on.
 
-    Args:
-        visited: Packed bits of a run (epochs, ceil(n/8)).
-        n: Training rows.
-        warm_up: Epochs at the start that train on everything.
-
-    Returns:
-        Mask (n,) bool.
+    `visited` are a run's packed bits (epochs, ceil(n/8)); a mask (n,) bool comes back.
     """
     return ~bits(visited[warm_up:], n).any(axis=0)
 
 
 def share_by_tenth(mask: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Return the share of rows in a mask, by tenth of a score.
+    """Return the share of rows in a mask (n,) bool, by tenth of a score (n,), n >= 10.
 
-    Args:
-        mask: Rows counted (n,) bool.
-        score: Numbers to order rows by (n,), at least ten; ties keep row order.
-
-    Returns:
-        Shares (10,), 0..1, from the lowest tenth to the highest.
+    Shares (10,), 0..1, from the lowest tenth to the highest; ties keep row order.
     """
     if len(score) < 10 or len(score) != len(mask):
         raise StudyError(f"tenths need 10 or more rows, got {len(score)} and {len(mask)}")

@@ -46,8 +46,7 @@ def export(
         shrink: Also replace a pack of more results.
 
     Raises:
-        StudyError: If there is nothing to write, less than there is, or the folder cannot be
-            written.
+        StudyError: If there is nothing to write, less than there is, or no writing there.
     """
     entries, arrays = {}, {}
     for result in sorted(results, key=lambda result: result.key):
@@ -83,14 +82,9 @@ def _count(path: Path) -> int:
 
 
 def read(folder: Path, whole: bool = False) -> dict[str, Result]:
-    """Return a pack's results by key; empty if there is no pack.
+    """Return a pack's results by key; empty if there is no pack, StudyError if it is damaged.
 
-    Args:
-        folder: Where `pack.npz` lies.
-        whole: Check every array at once; else each is checked when it is read.
-
-    Raises:
-        StudyError: If the pack is damaged.
+    Every array is checked at once if `whole`, else when it is read.
     """
     path = Path(folder) / FILE
     try:

@@ -47,32 +47,22 @@ def probs_of(run: Result) -> np.ndarray:
 
 
 def entropy_of(run: Result, epoch: int = -1) -> np.ndarray:
-    """Return the entropy of every training row at a recorded epoch.
+    """Return the entropy of every training row at a recorded epoch, 0 = untrained, -1 the last.
 
-    Args:
-        run: With its trace (`Train.record_at`).
-        epoch: 0 = untrained, as in `recorded_epochs`; -1 is the last recorded one.
-
-    Returns:
-        Nats, shape (n,), float64; stored in float16, so that those below 6e-8 tie at 0.
-
-    Raises:
-        StudyError: If the run recorded nothing, or nothing at this epoch.
+    Nats, shape (n,), float64; stored in float16, so that those below 6e-8 tie at 0. StudyError
+    if the run recorded nothing, or nothing at this epoch.
     """
     last = int(traced(run, "recorded_epochs")[-1])
     return score("entropy", run, 0, last if epoch == -1 else epoch)
 
 
 def forgetting(run: Result, epochs: int | None = None, n: int | None = None) -> np.ndarray:
-    """Return how often every training row was forgotten.
+    """Return how often every training row was forgotten, counts (n,) float64.
 
     Args:
         run: With its trace.
         epochs: Count only the first so many epochs, 1 or more; None counts all.
         n: Training rows; by default those that were scored.
-
-    Returns:
-        Counts, shape (n,), float64.
 
     Raises:
         StudyError: If the run recorded nothing, or epochs is not among those it trained.
@@ -91,16 +81,13 @@ def seconds_of(run: Result, after: int | None = None) -> float:
 
 
 def score(method: str, run: Result, n: int, after: int | None = None) -> np.ndarray:
-    """Return by what a method ranks the rows, as one run sees them.
+    """Return by what a method ranks the rows, as one run sees them, shape (n,) float64.
 
     Args:
         method: `forgetting`, `least-confidence`, `margin` or `entropy`.
         run: A run with its trace.
         n: Training rows of the data set; forgetting alone needs them.
         after: Take the run as it stood after so many epochs; None takes its end.
-
-    Returns:
-        Shape (n,), float64.
 
     Raises:
         StudyError: If the method ranks by something else, or the trace lacks the epoch.
@@ -139,18 +126,10 @@ def combined(
     after: int | None = None,
     combine: str | None = None,
 ) -> np.ndarray:
-    """Return by what a method ranks a pool, from one run or several, as `score` does.
+    """Return by what a method ranks the pool `rows` (m,), from one run or several, (m,) float64.
 
-    Args:
-        method: As for `score`, and so are `n` and `after`.
-        runs: Runs with their traces.
-        n: Training rows.
-        rows: The pool's row numbers, shape (m,).
-        after: Epochs.
-        combine: `"rank"` takes the mean rank over the runs; None takes a single run's score.
-
-    Returns:
-        Shape (m,), float64.
+    `method`, `n` and `after` are those of `score`; `combine` = `"rank"` takes the mean rank over
+    the runs, None a single run's score.
 
     Source: `svp-slides`, ensembles of small proxies.
     """
@@ -172,14 +151,11 @@ def similarity_matrix(
     Args:
         rankings: m vectors of shape (n,); +inf ranks first.
         coefficient: `"spearman"` or `"pearson"`.
-        infinite: What stands for +inf under Pearson; for forgetting events the epochs trained.
+        infinite: What stands for +inf under Pearson, which refuses it otherwise; for forgetting
+            events the epochs trained.
 
     Returns:
         Shape (m, m), symmetric, diagonal 1; NaN for constant scores.
-
-    Raises:
-        StudyError: If the coefficient is unknown, lengths differ, a score is NaN or -inf, or
-            Pearson meets +inf without `infinite`.
 
     Source: `svp` Figs 3, 9 (Spearman) and 13 (Pearson).
     """
@@ -190,15 +166,12 @@ def similarity_matrix(
 
 
 def centre_order_matrix(orders: Sequence[np.ndarray], n_initial: int) -> np.ndarray:
-    """Return Spearman's correlation between all pairs of k-centers orders.
+    """Return Spearman's correlation between all pairs of m k-centers orders, shape (m, m).
 
     Args:
-        orders: m orders of all rows 0..n-1, shape (n,), first chosen first; the first
-            n_initial of each were drawn at random.
-        n_initial: Initial rows of an order; rows initial in either run of a pair are left out.
-
-    Returns:
-        Shape (m, m), symmetric, diagonal 1.
+        orders: Each of all rows 0..n-1, shape (n,), first chosen first.
+        n_initial: Rows at the start of each that were drawn at random; rows initial in either
+            of a pair are left out.
 
     Source: `svp` section 3.4, Figs 3c and 10.
     """
@@ -266,14 +239,9 @@ def block_means(
 
 
 def agreement(rankings: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> np.ndarray:
-    """Return each ranking's mean Spearman correlation with some reference rankings.
+    """Return the mean Spearman correlation of e rankings (n,) with reference rankings (n,).
 
-    Args:
-        rankings: Such as a run's after every epoch, e vectors of shape (n,).
-        references: Rankings by finished runs, at least one of shape (n,).
-
-    Returns:
-        Shape (e,); NaN where a ranking is constant.
+    Shape (e,), such as a run's after every epoch; NaN where a ranking is constant.
 
     Source: `svp` Figs 11 and 12.
     """
@@ -285,15 +253,9 @@ def agreement(rankings: Sequence[np.ndarray], references: Sequence[np.ndarray]) 
 def settled_at(
     epochs: Sequence[float], correlations: Sequence[float], share: float = 0.95
 ) -> float:
-    """Return the first epoch at which a correlation reaches a share of its last value.
+    """Return the first of epochs (e,) at which correlations (e,) reach a share of the last one.
 
-    Args:
-        epochs: Recorded epochs, shape (e,).
-        correlations: Correlation at each, shape (e,); NaN never counts as reached.
-        share: Of the last value.
-
-    Returns:
-        The epoch; NaN where the last value is NaN or not above 0.
+    NaN never counts as reached, and is the answer where the last value is NaN or not above 0.
     """
     values = np.asarray(correlations, dtype=float)
     if values.shape != np.shape(epochs) or not values.size:
@@ -335,11 +297,7 @@ def shared_choice(
 
 
 def summary(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what a run keeps of its features (n, d) when these are dropped.
-
-    Returns:
-        `projection` (n, 2) and `class_rank` (n,), both float16.
-    """
+    """Return `projection` (n, 2) and `class_rank` (n,), float16, of features (n, d)."""
     return {
         "projection": principal_components(features).astype(np.float16),
         "class_rank": class_rank(features, labels).astype(np.float16),
@@ -347,15 +305,10 @@ def summary(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def principal_components(features: np.ndarray, n_components: int = 2) -> np.ndarray:
-    """Project features on their directions of largest variance.
+    """Project features (n, d) on their directions of largest variance.
 
-    Args:
-        features: Embedding (n, d), finite.
-        n_components: Directions; those beyond d are zero.
-
-    Returns:
-        Coordinates (n, n_components) around the mean, float64; the largest weight of each
-        direction is positive, so that a picture does not flip from run to run.
+    Coordinates (n, n_components) around the mean, float64, zero beyond d. The largest weight of
+    each direction is positive, so that a picture does not flip from run to run.
     """
     points = check_features(features).astype(np.float64)
     points = points - points.mean(axis=0)
@@ -386,16 +339,13 @@ def class_rank(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def ids_mask(rank: np.ndarray, labels: np.ndarray, keep: float, mode: str) -> np.ndarray:
-    """Say which rows IDS keeps, from ranks alone.
+    """Say which rows IDS keeps, from ranks alone, as a mask (n,) bool.
 
     Args:
         rank: What `class_rank` returned (n,); float16 will do.
         labels: Classes (n,).
-        keep: Share kept of each class, in (0, 1].
+        keep: Share in (0, 1]: ceil(keep * L) rows of a class of L, and the last of its order.
         mode: "easy" keeps the nearest, "hard" the farthest.
-
-    Returns:
-        Mask (n,) bool: ceil(keep * L) rows of a class of L, and the last row of its order.
 
     Source: `adonis` Algorithm 2; the same rows as `helpers.selection.prototypes.ids`.
     """
@@ -411,11 +361,7 @@ def ids_mask(rank: np.ndarray, labels: np.ndarray, keep: float, mode: str) -> np
 
 
 def summary_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-    """Return a run's `summary`, made from its features if it was stored without one.
-
-    Returns:
-        `projection` (n, 2) and `class_rank` (n,), or `None` where the run holds neither.
-    """
+    """Return a run's `summary`, from its features if stored without; None without either."""
     if "projection" in arrays and "class_rank" in arrays:
         return {name: arrays[name] for name in ("projection", "class_rank")}
     if "features" in arrays and "labels" in arrays:

@@ -176,15 +176,9 @@ def run_select(spec: specs.Select, get: Get, device: str) -> Outcome:
     chosen, weights = registry.pick(method, pool, k, spec.seed, **options)
     seconds = time.perf_counter() - start
     indices = np.concatenate([first, rows[chosen]])
-    metrics = {
-        "seconds": seconds,
-        "n_pool": len(rows),
-        "n_selected": len(chosen),
-        "per_class": np.bincount(
-            dataset.train_labels[indices], minlength=dataset.n_classes
-        ).tolist(),
-        "data_fingerprint": dataset.fingerprint,
-    }
+    counts = np.bincount(dataset.train_labels[indices], minlength=dataset.n_classes)
+    metrics = {"seconds": seconds, "n_pool": len(rows), "n_selected": len(chosen)}
+    metrics |= {"per_class": counts.tolist(), "data_fingerprint": dataset.fingerprint}
     arrays = {"indices": indices.astype(np.int32)}
     if weights is not None:  # rows of the start set count as an average row of the choice
         arrays["example_weights"] = np.concatenate([np.ones(len(first)), weights / weights.mean()])
@@ -227,12 +221,8 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
         arrays |= readings.summary(arrays["features"], dataset.train_labels)
     if spec.keep_weights:
         arrays["weights"] = models.flat_state(result.model)
-    facts = {
-        "history": result.history,
-        "data_name": dataset.name,
-        "data_fingerprint": dataset.fingerprint,
-    }
-    return result.metrics | facts, arrays
+    facts = {"data_name": dataset.name, "data_fingerprint": dataset.fingerprint}
+    return result.metrics | facts | {"history": result.history}, arrays
 
 
 def sampler(

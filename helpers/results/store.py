@@ -62,27 +62,21 @@ class Part(NamedTuple):
     when: float
 
 
-def default_path() -> Path:
-    """Return the live store: `$STUDY_STORE`, else `data/store` of this checkout."""
-    return Path(os.environ.get("STUDY_STORE") or ROOT / "data" / "store")
-
-
 class Store:
-    """A folder of results, safe against kills, full disks and several processes at once."""
+    """A folder of results, safe against kills, full disks and several processes at once.
+
+    `$STUDY_STORE` by default, else `data/store` of this checkout.
+    """
 
     def __init__(self, path: Path | str | None = None) -> None:
-        self.path = Path(path) if path is not None else default_path()
+        self.path = Path(path or os.environ.get("STUDY_STORE") or ROOT / "data" / "store")
 
     def path_of(self, key: str) -> Path:
         """Return where a result lies or would lie."""
         return self.path / f"{key}.npz"
 
     def keys(self) -> list[str]:
-        """List the keys stored, sorted.
-
-        Raises:
-            StudyError: If the store is no folder, or may not be read.
-        """
+        """List the keys stored, sorted; StudyError if the store is no folder to be read."""
         try:
             found = [RESULT.fullmatch(name) for name in os.listdir(self.path)]
         except FileNotFoundError:
@@ -185,11 +179,7 @@ class Store:
         }
 
     def import_(self, folder: Path) -> tuple[int, int]:
-        """Put a pack's results in; return how many were new and how many stood there.
-
-        Raises:
-            StudyError: If there is no pack or it is damaged.
-        """
+        """Put a pack's results in; return how many were new and how many stood there."""
         found = packs.read(folder, whole=True)
         if not found:
             raise StudyError(f"no pack in {folder}: it needs {packs.FILE}")
@@ -223,10 +213,8 @@ class Store:
     def lock(self, key: str) -> Iterator[None]:
         """Keep a run to this process: others that want it wait here until it ends or is killed.
 
-        A process holds one lock at a time, so that none waits for another in a circle.
-
-        Raises:
-            NotStored: If the store cannot be written.
+        A process holds one lock at a time, so that none waits for another in a circle. Raises
+        `NotStored` if the store cannot be written.
         """
         path = self.path / LOCKS / f"{key}.lock"
         try:
@@ -292,7 +280,7 @@ def _is_abandoned(path: Path) -> bool:
 
 @lru_cache(maxsize=4096)
 def _checked(path: Path, key: str, stamp: tuple[int, ...]) -> tuple[Result, list[str]]:
-    """Return a result without arrays and their names, all of the file being intact."""
+    """Return a result without arrays, and their names; all of the file is checked."""
     opened, entry, names = archive.open_(path, TEXT)
     with opened:
         archive.check_arrays(opened, names)
