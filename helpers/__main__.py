@@ -149,7 +149,7 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
     if options.command == "claims" or getattr(options, "dry_run", False):
         return 0
     if asked.publish and folders.root == profiles.ROOT:
-        overview.refresh_readme(folders)
+        overview.refresh_readme(folders, what.profile)
     print(f"\nnotebooks: {_near(what.executed)}\nfigures:   {_near(what.figures)}")
     return 0
 

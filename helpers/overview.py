@@ -13,7 +13,7 @@ from helpers import StudyError, experiments, results, specs
 from helpers.claims import evidence, ledger, verdicts
 from helpers.config import Config
 from helpers.data import names
-from helpers.profiles import Folders, Profile, profile, profiles, variables_set
+from helpers.profiles import Folders, Profile, profiles, variables_set
 from helpers.results import packs
 from helpers.results.store import Result, Store
 from helpers.run import Plan
@@ -127,30 +127,36 @@ def claims(chosen: Profile, config: Config | None = None) -> str:
     return "\n".join([*lines, f"{len(rows)} claims, profile {chosen.name}: {counts}"])
 
 
-def verdict_table(names: Iterable[str]) -> str:
-    """Write how many claims of each document got which verdict, a profile a row, in Markdown."""
-    head = ["profile", "document", "claims", *verdicts.VERDICTS]
-    rows = [head, ["---"] * len(head)]
-    for name in names:
-        with variables_set({"STUDY_PROFILE": name}):
-            judged = decided(profile(name))
-        for document in ledger.DOCUMENTS:
-            given = Counter(r.answer.verdict for r in judged if r.claim.document == document)
-            counts = [given.total(), *(given[verdict] for verdict in verdicts.VERDICTS)]
-            rows.append([f"`{name}`", f"`{document}`", *map(str, counts)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def verdict_rows(chosen: Profile) -> list[str]:
+    """Write how many claims of each document got which verdict, as rows of a Markdown table."""
+    with variables_set({"STUDY_PROFILE": chosen.name}):
+        judged = decided(chosen)
+    rows = []
+    for document in ledger.DOCUMENTS:
+        given = Counter(r.answer.verdict for r in judged if r.claim.document == document)
+        counts = [given.total(), *(given[verdict] for verdict in verdicts.VERDICTS)]
+        rows.append(f"| `{chosen.name}` | `{document}` | {' | '.join(map(str, counts))} |")
+    return rows
 
 
-def refresh_readme(folders: Folders) -> None:
-    """Put the table of every published profile between the README's two markers."""
+def refresh_readme(folders: Folders, chosen: Profile) -> None:
+    """Put a profile's rows into the README's table of verdicts; those of others stay.
+
+    Raises:
+        StudyError: If the README lacks the lines around the table.
+    """
     path = folders.root / "README.md"
     before, *rest = re.split(f"(?<={BEGIN}).*(?={END})", path.read_text("utf-8"), flags=re.DOTALL)
     if len(rest) != 1:
         raise StudyError(f"{path} needs the lines {BEGIN} and {END}")
-    published = [p.name for p in (folders.root / "notebooks" / "published").glob("*") if p.is_dir()]
-    judging = [name for name in published if profile(name).tier != "none"]
-    names = sorted(judging, key=lambda name: (name != "digits", name))
-    path.write_text(f"{before}\n{verdict_table(names)}\n{rest[0]}", "utf-8")
+    if chosen.tier == "none":
+        return
+    old = path.read_text("utf-8")[len(before) : -len(rest[0])].split("\n")
+    rows = [row for row in old if row.startswith("| `") and f"`{chosen.name}`" not in row]
+    rows = sorted([*rows, *verdict_rows(chosen)], key=lambda row: "`digits`" not in row)
+    head = " | ".join(["profile", "document", "claims", *verdicts.VERDICTS])
+    table = "\n".join([f"| {head} |", "|---" * (3 + len(verdicts.VERDICTS)) + "|", *rows])
+    path.write_text(f"{before}\n{table}\n{rest[0]}", "utf-8")
 
 
 def list_results() -> int:

@@ -285,19 +285,20 @@ def test_the_command_works_where_another_helpers_lies(tmp_path):
 
 
 def test_the_table_counts_every_claim_of_every_document_once(tmp_path):
-    for name in ("digits", "amazon-small"):  # the second judges no claim
-        (tmp_path / "notebooks" / "published" / name).mkdir(parents=True)
     readme = tmp_path / "README.md"
     readme.write_text("nothing here")
     with pytest.raises(StudyError, match="needs the lines"):
-        overview.refresh_readme(Folders(tmp_path))
-    readme.write_text(f"above\n{overview.BEGIN}\nstale text\n{overview.END}\nbelow\n")
-    overview.refresh_readme(Folders(tmp_path))
+        overview.refresh_readme(Folders(tmp_path), profiles.profile("digits"))
+    old = "| `digits` | stale |\n| `other` | `svp` | 1 | 1 |"
+    readme.write_text(f"above\n{overview.BEGIN}\n{old}\n{overview.END}\nbelow\n")
+    for name in ("digits", "amazon-small"):  # the second judges no claim
+        overview.refresh_readme(Folders(tmp_path), profiles.profile(name))
     above, begin, *table, end, below = readme.read_text().splitlines()
     assert (above, begin, end, below) == ("above", overview.BEGIN, overview.END, "below")
     cells = [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in table[2:]]
-    assert [row[:2] for row in cells] == [["digits", name] for name in ledger.DOCUMENTS]
-    assert sum(int(row[2]) for row in cells) == 136
+    asked = [["digits", name] for name in ledger.DOCUMENTS]
+    assert [row[:2] for row in cells] == [*asked, ["other", "svp"]]  # another's rows stay
+    assert sum(int(row[2]) for row in cells[:-1]) == 136
     for row in cells:
         assert sum(map(int, row[3:])) == int(row[2])
     assert table[0].count("|") == table[1].count("|") == table[2].count("|")
