@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]-*.ipynb)
 # e.g. make study PROFILE=cifar10-small OPTIONS="--only 03 -p n_seeds=5"
 OPTIONS ?=
+# tests to run: kills, clusters and whole studies are marked slow
+MARK ?= not slow
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study figures claims test bench speed lab clean
@@ -33,11 +35,11 @@ figures: $(STAMP)  ## redraw from stored or published results, training nothing
 claims: $(STAMP)  ## print the ledger of claims with verdicts
 	@$(BIN)/python -m helpers claims --profile $(PROFILE)
 
-test: $(STAMP)  ## ruff, clean notebooks, every test
+test: $(STAMP)  ## ruff, clean notebooks, the tests; MARK= runs the slow ones too, as CI does
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS))
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 -m "$(MARK)"
 
 bench: $(STAMP)  ## time our methods against their peers, alone on the machine (OPTIONS=--quick: small sizes)
 	$(BIN)/python tests/benchmarks/run.py --install $(OPTIONS)

@@ -21,7 +21,9 @@ Share = Annotated[float, Field(gt=0, le=1)]
 # Lists are given, tuples kept: specs are hashed.
 Names = Annotated[tuple[str, ...], Field(strict=False, max_length=100)]
 SomeNames = Annotated[tuple[str, ...], Field(strict=False, min_length=1, max_length=100)]
-Numbers = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=100)]
+Weight, Threshold = Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0, lt=1)]
+Weights = Annotated[tuple[Weight, ...], Field(strict=False, min_length=1, max_length=100)]
+Thresholds = Annotated[tuple[Threshold, ...], Field(strict=False, min_length=1, max_length=100)]
 Shares = Annotated[tuple[Share, ...], Field(strict=False, min_length=1, max_length=100)]
 Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1, max_length=100)]
 
@@ -72,12 +74,12 @@ class Config(BaseModel):
     panel_models: SomeNames = ("resnet8-w8", "resnet14-w8", "resnet20-w8")  # of `budgeted`
     panel_budgets: Shares = (0.1, 0.2)  # of the remaining pool, that it adds
     panel_methods: SomeNames = ("random", "iqp", "dpp", "submodular")  # compared there
-    weights: Numbers = (0.0, 0.1, 0.3, 1.0, 3.0)  # lambda, with both readings of the kernel term
+    weights: Weights = (0.0, 0.1, 0.3, 1.0, 3.0)  # lambda, with both readings of the kernel term
     keep: Share = 0.8  # IDS's alpha
     switch: Share = 0.9  # of training, after which IDS turns from EASY to HARD
     etas: Counts = (1, 2, 3)  # epochs for which ADONIS reuses a loss
-    thetas: Numbers = (0.05, 0.1, 0.12, 0.3, 0.7)  # acceptance thresholds tried
-    alphas: Numbers = (0.1, 0.3, 1.0)  # shares of accepted candidates tried
+    thetas: Thresholds = (0.05, 0.1, 0.12, 0.3, 0.7)  # acceptance thresholds tried
+    alphas: Shares = (0.1, 0.3, 1.0)  # shares of accepted candidates tried
     initial_share: Share = 0.02  # labelled at random before active learning's first round
     # labelled, initial rows included, at which its rounds end; rising
     label_budgets: Shares = (0.1, 0.2, 0.3)
