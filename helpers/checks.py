@@ -4,7 +4,7 @@ What a check refuses is a StudyError, a ValueError, that names the argument.
 """
 
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -20,6 +20,25 @@ def check_k(k: int, n: int) -> int:
     if not is_whole or not 1 <= k <= n:
         raise StudyError(f"k must lie in 1..{n} and be whole, got {k!r}")
     return int(k)
+
+
+def check_number(
+    value: float, name: str, least: float = 0, most: float = np.inf, whole: bool = False
+) -> None:
+    """Raise unless a number, whole where that is asked for, is finite and in least..most."""
+    is_number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    if not is_number or not least <= value <= most or value == np.inf:
+        kind = "whole number" if whole else "number"
+        raise StudyError(f"{name} must be a finite {kind} in {least}..{most}, got {value!r}")
+
+
+def check_rows(rows: np.ndarray, n: int, name: str) -> np.ndarray:
+    """Return row numbers (k,), k >= 1, as int64 where they lie in 0..n-1 and do not repeat."""
+    rows = np.asarray(rows)
+    whole = rows.ndim == 1 and rows.size > 0 and np.issubdtype(rows.dtype, np.integer)
+    if not whole or rows.min() < 0 or rows.max() >= n or len(np.unique(rows)) < len(rows):
+        raise StudyError(f"{name} must hold different row numbers in 0..{n - 1}, shape (k,)")
+    return rows.astype(np.int64)
 
 
 def check_scores(scores: np.ndarray, finite: bool = False) -> np.ndarray:

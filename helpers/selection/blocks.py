@@ -4,10 +4,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral
 from typing import TypeVar
 
-from helpers import StudyError
+from helpers.checks import check_number
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,8 +15,7 @@ Result = TypeVar("Result")
 def thread_count(asked: int | None = None) -> int:
     """Return the threads to use: as asked, >= 1, else $OMP_NUM_THREADS, else one a core."""
     if asked is not None:
-        if isinstance(asked, bool) or not isinstance(asked, Integral) or asked < 1:
-            raise StudyError(f"threads must be a whole number from 1 upwards, got {asked!r}")
+        check_number(asked, "threads", 1, whole=True)
         return int(asked)
     wished = os.environ.get("OMP_NUM_THREADS", "")
     if wished.isdigit() and int(wished) >= 1:

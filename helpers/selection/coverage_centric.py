@@ -1,11 +1,11 @@
 """Coverage-centric selection (CCS): the same number from every stretch of the scores."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_k, check_rng, check_scores
+from helpers.checks import check_k, check_number, check_rng, check_scores
 from helpers.scores import el2n
 from helpers.selection.registry import Pool, method
 from helpers.selection.stratify import interleave
@@ -40,8 +40,7 @@ def coverage_centric(
     """
     scores = check_scores(scores, finite=True)
     k = check_k(k, len(scores))
-    if isinstance(n_strata, bool) or not isinstance(n_strata, Integral) or n_strata < 1:
-        raise StudyError(f"n_strata must be a whole number from 1 upwards, got {n_strata!r}")
+    check_number(n_strata, "n_strata", 1, whole=True)
     if not isinstance(hard_cutoff, Real) or not 0 <= hard_cutoff < 1:
         raise StudyError(f"hard_cutoff must lie in [0, 1), got {hard_cutoff!r}")
     # The small step up keeps 0.29 * 100 = 28.999999999999996 at 29.

@@ -19,10 +19,7 @@ from helpers import StudyError
 from helpers.checks import check_choice, check_k, check_scores
 from helpers.scores import order
 from helpers.selection import geda
-from helpers.selection.iqp import (
-    check_program,
-    relative_gap,
-)
+from helpers.selection.iqp import check_program, relative_gap
 
 SOLVERS = ("highs", "cbc")
 N_MILP = 200  # rows `exact_milp` takes: pairs as variables, and far too slow long before

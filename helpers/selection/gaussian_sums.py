@@ -6,12 +6,12 @@ Features are read by blocks and may be memory-mapped; only `gaussian_similarity`
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_features, check_squares
+from helpers.checks import check_choice, check_features, check_number, check_squares
 from helpers.selection.blocks import in_order, spans, thread_count
 
 DIVERSITIES = ("kernel", "distance")
@@ -82,8 +82,7 @@ def read(
     if project is None:
         return plain
     d = source.shape[1]
-    if isinstance(project, bool) or not isinstance(project, Integral) or not 1 <= project <= d:
-        raise StudyError(f"project must be None or a whole number in 1..{d}, got {project!r}")
+    check_number(project, "project", 1, d, whole=True)
     directions = rng.standard_normal((d, int(project))) / np.sqrt(project)
     directions = directions.astype(plain.dtype)
     return Rows(source, directions, plain.centre @ directions)
@@ -310,9 +309,7 @@ def frequencies(d: int, n_frequencies: int, rng: np.random.Generator) -> np.ndar
 
     Source: random Fourier features, Rahimi & Recht (2007); orthogonal ones, Yu et al. (2016).
     """
-    whole = isinstance(n_frequencies, Integral) and not isinstance(n_frequencies, bool)
-    if not whole or n_frequencies < 1:
-        raise StudyError(f"n_frequencies must be a whole number >= 1, got {n_frequencies!r}")
+    check_number(n_frequencies, "n_frequencies", 1, whole=True)
     groups = []
     for start, stop in spans(n_frequencies, d):
         basis, _ = np.linalg.qr(rng.standard_normal((d, stop - start)))

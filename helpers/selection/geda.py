@@ -7,14 +7,14 @@ the best counts per interval solve it; which points of an interval is left open.
 import heapq
 import math
 import time
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 from scipy.special import ndtr
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_k, check_rng, check_scores
+from helpers.checks import check_choice, check_k, check_number, check_rng, check_rows, check_scores
 from helpers.selection.registry import Pool, method
 from helpers.selection.stratify import allocate, interleave, per_class
 
@@ -192,11 +192,9 @@ def w1(norms: np.ndarray, selected: np.ndarray) -> float:
 
     Source: `geda` section 4.1, the integral before any quadrature rule.
     """
-    norms, rows = check_scores(norms, finite=True), np.asarray(selected)
+    norms = check_scores(norms, finite=True)
     n = len(norms)
-    whole = rows.ndim == 1 and rows.size > 0 and np.issubdtype(rows.dtype, np.integer)
-    if not whole or rows.min() < 0 or rows.max() >= n or len(np.unique(rows)) < len(rows):
-        raise StudyError(f"selected must hold different row numbers in 0..{n - 1}, shape (k,)")
+    rows = check_rows(selected, n, "selected")
     is_selected = np.zeros(n, dtype=bool)
     is_selected[rows] = True
     order, k = ranking(norms), len(rows)
@@ -249,8 +247,7 @@ def check_rule(
     check_choice(rule, ("trapezoid", "simpson"), "rule")
     check_choice(nodes, ("equal", "quantile"), "nodes")
     check_choice(ecdf, ("step", "smoothed"), "ecdf")
-    if not isinstance(n_nodes, Integral) or n_nodes < 2:
-        raise StudyError(f"n_nodes must be a whole number from 2 upwards, got {n_nodes!r}")
+    check_number(n_nodes, "n_nodes", 2, whole=True)
     if rule == "simpson" and n_nodes % 2:
         raise StudyError(f"n_nodes must be even for Simpson's rule, got {n_nodes}")
     if rule == "simpson" and nodes == "quantile":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers import StudyError
+from helpers.checks import check_number
 
 MEMORY = 512 * 2**20  # bytes; half may hold similarities
 N_WIDE = 1024  # pools up to this size are computed in float64 from the start
@@ -155,9 +156,8 @@ def rows_at_once(n: int, most: int) -> int:
 
 
 def check_memory(memory: int) -> int:
-    """Return a number of bytes, or raise."""
-    if not (np.isfinite(memory) and memory >= 0):
-        raise StudyError(f"memory must be a number of bytes from 0 upwards, got {memory!r}")
+    """Return a number of bytes as an int."""
+    check_number(memory, "memory")
     return int(memory)
 
 

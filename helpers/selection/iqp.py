@@ -10,13 +10,20 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_k, check_rng, check_scores, check_similarity
+from helpers.checks import (
+    check_choice,
+    check_k,
+    check_number,
+    check_rng,
+    check_rows,
+    check_scores,
+    check_similarity,
+)
 from helpers.scores import entropy, order
 from helpers.selection import gaussian_sums
 from helpers.selection.gaussian_sums import (  # noqa: PLC0414  public here too
@@ -148,7 +155,7 @@ def power_steps(
     """
     began = time.perf_counter()
     utility, similarity, sums = check_program(utility, similarity, weight)
-    chosen = check_start(start, len(utility))
+    chosen = np.sort(check_rows(start, len(utility), "start"))
     shift = find_shift(utility, similarity, weight) if shift == "auto" else _check_shift(shift)
     program = Program(utility, weight, sums, partial(gaussian_sums.matrix_sums_over, similarity))
     return reported(_iterate(program, chosen, shift, max_steps), began)
@@ -231,7 +238,7 @@ def solve(
     check_choice(diversity, gaussian_sums.DIVERSITIES, "diversity")
     check_choice(method, ("auto", "exact", "fourier"), "method")
     check_number(memory, "memory")
-    check_number(max_steps, "max_steps", Integral)
+    check_number(max_steps, "max_steps", whole=True)
     shift = shift if isinstance(shift, str) and shift == "auto" else _check_shift(shift)
     rng = check_rng(rng)
     utility, rows = check_utility(utility, weight), gaussian_sums.read(features, project, rng)
@@ -392,24 +399,6 @@ def check_utility(utility: np.ndarray, weight: float) -> np.ndarray:
     check_number(utility.min(), "utility")
     check_number(weight, "weight")
     return utility
-
-
-def check_start(start: np.ndarray, n: int) -> np.ndarray:
-    """Return the start set sorted, shape (k,), int64."""
-    start = np.asarray(start)
-    chosen = np.unique(start)
-    whole = start.ndim == 1 and start.size > 0 and np.issubdtype(start.dtype, np.integer)
-    if not whole or len(chosen) != len(start) or chosen[0] < 0 or chosen[-1] >= n:
-        raise StudyError(f"start must be different row numbers in 0..{n - 1}, shape (k,)")
-    return chosen.astype(np.int64)
-
-
-def check_number(value: float, name: str, kind: type = Real) -> None:
-    """Raise unless a number is finite and not negative, and whole where kind is Integral."""
-    is_number = isinstance(value, kind) and not isinstance(value, bool)
-    if not is_number or not (np.isfinite(value) and value >= 0):
-        whole = "whole " if kind is Integral else ""
-        raise StudyError(f"{name} must be a {whole}number from 0 upwards, got {value!r}")
 
 
 def _check_shift(shift: float | None) -> float:

@@ -2,14 +2,13 @@
 
 import time
 import warnings
-from numbers import Real
 
 import numpy as np
 from scipy import linalg
 from scipy.optimize import OptimizeResult
 
 from helpers import StudyError
-from helpers.checks import check_features, check_k
+from helpers.checks import check_features, check_k, check_number
 
 TOLERANCE = 1e-7  # relative residual: float32 gradients know their sum no better
 LEAST_COSINE = 1e-7  # of the angle between a row that may help and the residual
@@ -95,9 +94,8 @@ def match(
     start = time.perf_counter()
     space = _Space(gradients)
     k = check_k(k, len(space.points))
-    for name, value in (("ridge", ridge), ("tolerance", tolerance)):
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < np.inf:
-            raise StudyError(f"{name} must be a finite number >= 0, got {value!r}")
+    check_number(ridge, "ridge")
+    check_number(tolerance, "tolerance")
     chosen, length = _Weighted(space.target, ridge), float(np.linalg.norm(space.target))
     most = k if ridge else min(k, len(space.target))  # without a ridge, d are independent
     residuals, n_removed, barred = [1.0 if length else 0.0], 0, []

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from numbers import Integral
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from helpers.checks import (
     check_features,
     check_k,
     check_labels,
+    check_number,
     check_rng,
     check_squares,
 )
@@ -100,10 +100,7 @@ def ssp(
     k = check_k(k, len(features))
     check_choice(mode, ("hard", "easy"), "mode")
     check_choice(metric, ("cosine", "euclidean"), "metric")
-    if isinstance(n_clusters, bool) or not isinstance(n_clusters, Integral):
-        raise StudyError(f"n_clusters must be a whole number, got {n_clusters!r}")
-    if not 1 <= n_clusters <= len(features):
-        raise StudyError(f"n_clusters must lie in 1..{len(features)}, got {n_clusters}")
+    check_number(n_clusters, "n_clusters", 1, len(features), whole=True)
     if metric == "cosine":
         features = _unit_rows(features)
     seed = 0 if rng is None else int(check_rng(rng).integers(2**31))

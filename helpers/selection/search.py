@@ -1,14 +1,13 @@
 """Greedy choice and swap search for the quadratic program of `budgeted`, on a stored matrix."""
 
 import time
-from numbers import Integral
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from helpers.checks import check_k
+from helpers.checks import check_k, check_number, check_rows
 from helpers.scores import order
-from helpers.selection.iqp import check_number, check_program, check_start, reported, top
+from helpers.selection.iqp import check_program, reported, top
 
 N_BLOCK = 64  # rows that may leave, weighed at once against all that may enter
 LEAST_GAIN = 1e-12  # a swap must gain more than this share of x'Qx: less may be rounding
@@ -61,8 +60,8 @@ def swap_search(
     """
     began = time.perf_counter()
     utility, similarity, sums = check_program(utility, similarity, weight)
-    check_number(max_swaps, "max_swaps", Integral)
-    chosen = check_start(start, len(utility))
+    check_number(max_swaps, "max_swaps", whole=True)
+    chosen = np.sort(check_rows(start, len(utility), "start"))
 
     def terms(row: int) -> np.ndarray:  # lambda D_row, without the row itself
         added = weight * similarity[row].astype(np.float64)

@@ -1,11 +1,9 @@
 """Submodular functions and their greedy maximisers: facility location, graph cut, coverage."""
 
-from numbers import Integral
-
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_choice, check_features, check_k
+from helpers.checks import check_choice, check_features, check_k, check_number
 from helpers.selection.gaussian_sums import check_bandwidth
 from helpers.selection.greedy_cover import (
     MEMORY,
@@ -70,8 +68,7 @@ def graph_cut(
     features = check_features(features)
     n = len(features)
     k = check_k(k, n)
-    if not (np.isfinite(trade_off) and trade_off >= 0):
-        raise StudyError(f"trade_off must be a number from 0 upwards, got {trade_off!r}")
+    check_number(trade_off, "trade_off")
     similarity = _wide(features, bandwidth)
     step = rows_at_once(n, 2 * N_BLOCK)
     sums = np.concatenate([similarity(part).sum(axis=1) for part in blocks(n, step)])
@@ -109,12 +106,10 @@ class CoverageDiversity:
     ):
         """Prepare similarities, groups and caps."""
         features = check_features(features)
-        if not (np.isfinite(weight) and weight >= 0):
-            raise StudyError(f"weight must be a number from 0 upwards, got {weight!r}")
+        check_number(weight, "weight")
         if not 0 < alpha <= 1:
             raise StudyError(f"alpha must lie above 0 and at most at 1, got {alpha!r}")
-        if isinstance(n_groups, bool) or not isinstance(n_groups, Integral) or n_groups < 1:
-            raise StudyError(f"n_groups must be a whole number from 1 upwards, got {n_groups!r}")
+        check_number(n_groups, "n_groups", 1, whole=True)
         self.n = n = len(features)
         self.similarity, self.kept = _wide(features, bandwidth), None
         if 8 * n**2 <= check_memory(memory):
