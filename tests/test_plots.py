@@ -157,6 +157,7 @@ def examples(seeds):
     points = 6 * np.stack([np.cos(labels * 0.628), np.sin(labels * 0.628)], 1)
     points += rng.normal(0, 0.8, (600, 2))
     latent = {"EASY": rng.random(600) < 0.8, "HARD": rng.random(600) < 0.8}
+    stars = dict.fromkeys(latent, np.arange(10))
     picks = {key: rng.permutation(600)[:8] for key in METHODS[:7]}
     norms = rng.gamma(3, 1, 140)
     parts = {"kernel": np.full(5, 0.35), "truncated power": np.linspace(0.1, 0.2, 5)}
@@ -180,8 +181,8 @@ def examples(seeds):
         "heatmaps": lambda: p.spearman_heatmaps(agreement, MODELS),
         "one heatmap": lambda: p.spearman_heatmaps({"entropy": np.eye(2)}, MODELS[:2]),
         "gaps": lambda: p.gap_heatmap(gaps(["LP", "swaps"]), gaps(["SDP"])),
-        "budgets": lambda: p.accuracy_against_budget(all_runs, [98.1] * seeds),
-        "shares": lambda: p.accuracy_against_budget(five, full, pool=1437, bottom=90),
+        "budgets": lambda: p.accuracy_against_budget(all_runs, full),
+        "shares": lambda: p.accuracy_against_budget(five, full, pool=1437),
         "families": lambda: p.accuracy_by_family(all_runs, full, FAMILIES),
         "panels": lambda: p.accuracy_panels(by_model, by_model[by_model["budget"] < 0.3]),
         "one panel": lambda: p.accuracy_panels(by_model[by_model["model"] == "resnet8"]),
@@ -198,13 +199,12 @@ def examples(seeds):
         "closeness": lambda: p.distance_and_accuracy(choices(seeds), "Random per class", "gain"),
         "ecdf": lambda: p.ecdf_panels(norms, {"random": range(28), "geda": range(28, 56)}),
         "four ecdf": lambda: p.ecdf_panels(norms, dict.fromkeys(METHODS[:4], range(20))),
-        "latent": lambda: p.latent_space(points, labels, latent, np.arange(10), names),
+        "latent": lambda: p.latent_space(points, labels, latent, stars, names),
         "toy": lambda: p.toy_selection(points, picks),
         "gallery": lambda: p.gallery(points, labels, picks, {"random": np.arange(8.0)}),
         "connected": lambda: p.best_connected(points[:30], np.arange(30.0), 12),
         "solvers": lambda: p.solver_times(pd.DataFrame(solvers)),
         "selection": lambda: p.selection_time_against_budget(k, parts),
-        "selection, log": lambda: p.selection_time_against_budget(k, parts, log=True),
         "table 1": lambda: p.selection_times_beside(dict.fromkeys("ab", selection_times())),
         "worth": lambda: p.worth_of_choosing(pd.concat([all_runs, opponents]), FAMILIES, "seconds"),
         "claims": lambda: p.claims_overview(verdicts),
@@ -338,9 +338,9 @@ NOTHING = [
     lambda: plots.sweep(EMPTY, "seed", EMPTY),
     lambda: plots.spearman_heatmaps({}, ["a"]),
     lambda: plots.gap_heatmap(gaps([]), gaps(["LP"])),
-    lambda: plots.accuracy_against_budget(EMPTY, [98.0]),
-    lambda: plots.accuracy_against_budget(SOME, []),
-    lambda: plots.accuracy_by_family(SOME, [98.0], {"a": ["entropy"]}),
+    lambda: plots.accuracy_against_budget(EMPTY, SOME),
+    lambda: plots.accuracy_against_budget(SOME, EMPTY),
+    lambda: plots.accuracy_by_family(SOME, SOME, {"a": ["entropy"]}),
     lambda: plots.accuracy_panels(EMPTY),
     lambda: plots.label_curves(labelled(1), SOME, (), "large"),
     lambda: plots.difference_to_random(EMPTY),
@@ -352,9 +352,9 @@ NOTHING = [
     lambda: plots.distance_and_accuracy(choices(1).head(0), "", ""),
     lambda: plots.ecdf_panels(np.array([]), {"geda": [0]}),
     lambda: plots.ecdf_panels(np.ones(3), {"geda": []}),
-    lambda: plots.latent_space(np.empty((0, 2)), [], {"EASY": []}),
+    lambda: plots.latent_space(np.empty((0, 2)), [], {"EASY": []}, {}, []),
     lambda: plots.toy_selection(np.empty((0, 2)), {"random": [0]}),
-    lambda: plots.gallery(np.ones((2, 2)), [0, 1], {}),
+    lambda: plots.gallery(np.ones((2, 2)), [0, 1], {}, {}),
     lambda: plots.solver_times(pd.DataFrame(columns=["n", "solver", "seconds"])),
     lambda: plots.selection_time_against_budget([1], {}),
     lambda: plots.selection_times_beside({}),
@@ -374,7 +374,7 @@ def test_nothing_to_draw_is_one_clear_line():
 
 MISFITS = [
     (lambda: plots.error_against_depth(pd.DataFrame({"model": ["a"]})), "seed, test_error"),
-    (lambda: plots.accuracy_against_budget(SOME.drop(columns="kept"), [98]), "kept"),
+    (lambda: plots.accuracy_against_budget(SOME.drop(columns="kept"), SOME), "kept"),
     (lambda: plots.label_curves(labelled(1).drop(columns="share"), SOME, "a", "b"), "share"),
     (lambda: plots.paired_differences(SOME, "x"), "panel, name, difference"),
     (lambda: plots.worth_of_choosing(SOME.drop(columns="cost"), FAMILIES, "x"), "cost"),
@@ -389,7 +389,7 @@ MISFITS = [
     (lambda: plots.selection_time_against_budget([1], {"iqp": [1, 1]}), "'iqp'"),
     (lambda: plots.claims_overview({"svp": {"maybe": 1}}), "maybe"),
     (lambda: plots.adonis_mechanism([1], [0, 1], [1, 0], 0.1, [True], (0, 1)), "edges"),
-    (lambda: plots.latent_space(np.ones((2, 2)), [0, 1], {"EASY": [True]}), "EASY"),
+    (lambda: plots.latent_space(np.ones((2, 2)), [0, 1], {"EASY": [True]}, {}, []), "EASY"),
     (lambda: plots.solver_times(pd.DataFrame({"n": [1], "solver": "a", "seconds": 0})), "pos"),
     (lambda: plots.difference_to_random(runs(["geda"], [0.5], 1)), "random"),
     (lambda: plots.sweep(SOME, "label", SOME, default="x"), "'x'"),
@@ -436,7 +436,7 @@ def test_a_method_has_one_colour_in_every_figure(key):
     pairs = frame.assign(panel="a", name="b", difference=1.0)[frame["method"] == key]
     errors = {key: [[3.0, 2.0]], "full": [[2.0, 1.0]]}
     figures = [
-        plots.accuracy_against_budget(frame, [98.0]),
+        plots.accuracy_against_budget(frame, frame),
         plots.accuracy_panels(frame),
         plots.difference_to_random(frame),
         plots.paired_differences(pairs, "x"),
@@ -488,7 +488,7 @@ def test_curves_draw_means_and_name_labels_apart():
     frame = pd.DataFrame({"method": "entropy", "label": ["a", "a", "b", "a"],
                           "budget": [1, 1, 1, 2], "kept": [10, 12, 10, 20], "seed": [0, 1, 0, 0],
                           "test_error": [10.0, 14.0, 20.0, 5.0]})  # fmt: skip
-    ax = plots.accuracy_against_budget(frame, [97.0, 99.0]).axes[0]
+    ax = plots.accuracy_against_budget(frame, pd.DataFrame({"test_error": [3.0, 1.0]})).axes[0]
     assert [[11, 88], [20, 95]] in ends_at(ax)
     assert [[10, 80]] in ends_at(ax)
     assert [98, 98] in [list(line.get_ydata()) for line in ax.lines]

@@ -39,7 +39,7 @@ IN_EVERY_PANEL = ("random", "random-per-class")
 
 
 def accuracy_against_budget(
-    frame: pd.DataFrame, full, pool: int | None = None, bottom: float | None = None
+    frame: pd.DataFrame, full: pd.DataFrame, pool: int | None = None
 ) -> Figure:
     """Draw the target's accuracy against the examples it was trained on, every method.
 
@@ -47,9 +47,8 @@ def accuracy_against_budget(
         frame: Tidy runs with columns method, budget (as asked), kept (rows trained on), seed,
             test_error (percent) and, optionally, label: series of one method are told apart by
             it (one colour, different dashes).
-        full: Training on everything: tidy runs, or test accuracies in percent, shape (seeds,).
+        full: Runs on everything, test_error.
         pool: Pool size; given, the x axis is the share of it in percent, else the count.
-        bottom: Lowest accuracy shown (percent), where one bad method would flatten the others.
 
     Returns:
         One panel: mean and standard deviation over seeds; random thick and grey with a band,
@@ -65,25 +64,16 @@ def accuracy_against_budget(
     ends.append((ax.get_xlim()[1], level(ax, full, COLOURS["full"]), "Full set", COLOURS["full"]))
     ax.set_xlabel("share of the pool trained on (%)" if pool else "examples trained on")
     ax.set(ylabel="test accuracy (%)", title=_seeds(frame).capitalize())
-    ax.set_ylim(bottom=bottom)
     direct_labels(ax, ends)
     return fig
 
 
 def accuracy_by_family(
-    frame: pd.DataFrame, full, families: Mapping[str, Sequence[str]], bottom: float | None = None
+    frame: pd.DataFrame, full: pd.DataFrame, families: Mapping[str, Sequence[str]]
 ) -> Figure:
-    """Draw the target's accuracy against budget, one panel a family of methods.
+    """Draw `accuracy_against_budget`, one panel a family of methods, all on one scale.
 
-    Args:
-        frame: Tidy runs with columns method, budget, kept, seed, test_error (percent).
-        full: Training on everything: tidy runs, or test accuracies in percent, shape (seeds,).
-        families: Panel title -> keys of methods; random choices are in every panel.
-        bottom: Lowest accuracy shown (percent), where one bad method would flatten the others.
-
-    Returns:
-        Panels on one scale: mean and standard deviation over seeds, random thick and grey with
-        a band, the full set as a black line with a band.
+    `families` has panel title -> keys of methods; random choices are in every panel.
     """
     need(frame, "the frame of runs", RUNS)
     run = set(frame["method"])
@@ -97,22 +87,16 @@ def accuracy_by_family(
         ax.set_title(title)
         ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
-    axes[0, 0].set_ylim(bottom=bottom)
     axes[0, 0].set_ylabel("test accuracy (%)")
     fig.suptitle(f"Accuracy against examples trained on, {_seeds(frame)}", fontsize=10.5)
     return fig
 
 
 def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> Figure:
-    """Draw accuracy against the examples trained on, one small panel a model.
+    """Draw `accuracy_against_budget`, one small panel a model, all on one scale.
 
-    Args:
-        frame: Tidy runs with columns model, method, budget, kept, seed, test_error (percent).
-        start: Runs of the network before it was tuned on what was selected, columns model and
-            test_error; their mean is a dotted line.
-
-    Returns:
-        Panels on one scale: mean and standard deviation over seeds, random thick and grey.
+    The frame has a column model as well. `start` has runs of the network before it was tuned on
+    what was selected, columns model and test_error; their mean is a dotted line.
 
     Source: Banerjee and Chakraborty, figure 1.
     """
@@ -139,15 +123,13 @@ def label_curves(
 
     Args:
         frame: Tidy runs of the target with columns method, selector (the network that chose),
-            share (0..1, of all rows), seed, test_error (percent); method `random` is in every
-            panel.
+            share (0..1, of all rows), seed, test_error (percent); `random` is in every panel.
         full: Runs on all labels, test_error (percent).
         methods: Keys of the methods, a panel each; one without runs keeps an empty place.
         target: The network that is trained in the end; its own choice is the solid line.
 
     Returns:
-        Panels on one logarithmic scale of the error: means with standard deviations over
-        seeds, random thick and grey, all labels as a black line.
+        Panels on one logarithmic scale: means with standard deviations over seeds.
 
     Source: arXiv:1906.11829, figure 6.
     """
@@ -173,7 +155,6 @@ def label_curves(
 
 
 def _by_selector(ax: Axes, frame: pd.DataFrame, method: str, target: str) -> list[End]:
-    """Draw random, then a line for each network that chose by the method."""
     by = dict(list(frame[frame["method"] == method].groupby("selector", sort=False)))
     order = [name for name in (target, *(n for n in by if n != target)) if name in by]
     dashes = DASHES if target in by else DASHES[1:] + DASHES[:1]
@@ -192,15 +173,11 @@ def _by_selector(ax: Axes, frame: pd.DataFrame, method: str, target: str) -> lis
 
 
 def difference_to_random(frame: pd.DataFrame) -> Figure:
-    """Draw each method's accuracy less random's at the same budget and seed.
+    """Draw each method's accuracy less random's at the same budget and seed, a panel a budget.
 
-    Args:
-        frame: As for `accuracy_against_budget`; must hold method `random`. Runs are paired by
-            budget and seed and, where the columns are there, by model and epochs.
-
-    Returns:
-        One panel a budget, one dot a method: mean difference in points; thick, its 95 % bootstrap
-        interval; thin, Student's (hollow and without them: a single pair).
+    The frame is that of `accuracy_against_budget` with method `random`. Runs are paired by budget
+    and seed and, where the columns are there, by model and epochs. Dots are mean differences in
+    points as in `paired_differences`.
     """
     need(frame, "the frame of runs", "method budget seed test_error")
     pairs = pair_with(frame, "random")
@@ -216,16 +193,11 @@ def difference_to_random(frame: pd.DataFrame) -> Figure:
 
 
 def paired_differences(pairs: pd.DataFrame, x_label: str) -> Figure:
-    """Draw mean differences of pairs that share a seed, a panel a group.
+    """Draw mean differences of pairs that share a seed, a panel a group, a row a name.
 
-    Args:
-        pairs: One pair a row, columns panel (heading), name (of the row in the figure), method
-            (key, for the colour) and difference (in the unit of the axis; NaN: not run).
-        x_label: What the differences are, with their unit.
-
-    Returns:
-        Panels with scales of their own, a row a name: mean; thick, its 95 % bootstrap interval;
-        thin, Student's, which with few seeds is the one to trust. A row without runs says so.
+    `pairs` has columns panel (heading), name (of the row in the figure), method (key, for the
+    colour) and difference (in the unit of the axis; NaN: not run). Thick is the mean's 95 %
+    bootstrap interval, thin Student's, which with few seeds is the one to trust.
     """
     need(pairs, "the frame of pairs", "panel name method difference")
     known = pairs.dropna(subset="difference").groupby(["panel", "name"]).size()
@@ -240,7 +212,6 @@ def _differences(
     counts: Iterable[int],
     width: float,
 ) -> Figure:
-    """Draw the figure of both functions above: a panel a title, a row a name."""
     names = list(pairs["name"].unique())
     rows = -(-len(titles) // 5)
     columns = -(-len(titles) // rows)
@@ -268,14 +239,7 @@ def _differences(
 
 
 def pair_with(frame: pd.DataFrame, base: str) -> pd.DataFrame:
-    """Add to every run the accuracy difference to method `base` at equal budget and seed.
-
-    Returns:
-        Rows of `frame` that found a partner, with a column `difference` (points).
-
-    Raises:
-        StudyError: If no run finds a partner.
-    """
+    """Return the runs that have a partner of method `base`, with their `difference` (points)."""
     keys = [name for name in ("budget", "seed", "model", "epochs") if name in frame.columns]
     partner = frame[frame["method"] == base].groupby(keys, dropna=False)["test_error"].mean()
     pairs = frame.merge(partner.rename("base_error").reset_index(), on=keys)
@@ -304,14 +268,9 @@ def _curves(ax: Axes, frame: pd.DataFrame, scale: float = 1.0) -> list[End]:
     return ends
 
 
-def _accuracies(full) -> np.ndarray:
-    """Return the full set's accuracies (percent), shape (seeds,), from runs or numbers."""
-    if isinstance(full, pd.DataFrame):
-        need(full, "the frame of full runs", "test_error")
-        full = 100 - full["test_error"]
-    values = np.atleast_1d(np.asarray(full, dtype=float))
-    need(values, "the list of full accuracies")
-    return values
+def _accuracies(full: pd.DataFrame) -> pd.Series:
+    need(full, "the frame of full runs", "test_error")
+    return 100 - full["test_error"]
 
 
 def _seeds(frame: pd.DataFrame, *columns: str) -> str:

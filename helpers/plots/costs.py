@@ -32,15 +32,11 @@ BESIDE = ("three-proxies", "own-batch", "quick-proxy")
 
 
 def solver_times(frame: pd.DataFrame) -> Figure:
-    """Draw seconds against pool size, both logarithmic, the programme as written and closed form.
+    """Draw seconds against pool size n, both logarithmic, one line a solver.
 
-    Args:
-        frame: Columns n (pool size), solver (`highs`, `cbc`, `closed-form` or any name) and
-            seconds; several rows of one n and solver are drawn as their median.
-
-    Returns:
-        One panel; each name carries the fitted exponent p of seconds ~ n^p, through the sizes that
-        took `SHORT_S` at least, where these are three or more.
+    The frame has columns n, solver (`highs`, `cbc`, `closed-form` or any name) and seconds, of
+    which the median is drawn. Each name carries the fitted exponent p of seconds ~ n^p, through
+    the sizes that took `SHORT_S` at least, where these are three or more.
     """
     _positive(frame, "the frame of solver times", "n solver seconds")
     fig, axes = new_figure(1, 1, (8, 4.2))
@@ -59,18 +55,10 @@ def solver_times(frame: pd.DataFrame) -> Figure:
     return fig
 
 
-def selection_time_against_budget(
-    k: Sequence[int], seconds: Mapping[str, np.ndarray], log: bool = False
-) -> Figure:
-    """Draw the seconds of the whole selection, or of its parts, against the budget.
+def selection_time_against_budget(k: Sequence[int], seconds: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the seconds of the whole selection, or of its parts, against the budgets k (b,).
 
-    Args:
-        k: Budgets, shape (b,).
-        seconds: Method key or part -> seconds, shape (b,) or (repeats, b); median drawn.
-        log: Logarithmic seconds, where methods differ by orders of magnitude.
-
-    Returns:
-        One panel with the names at the line ends.
+    `seconds` has method key or part -> shape (b,) or (repeats, b), of which the median is drawn.
 
     Source: Banerjee and Chakraborty, table I.
     """
@@ -88,7 +76,7 @@ def selection_time_against_budget(
         for name, values in rows.items()
     ]  # fmt: skip
     ax.set(xlabel="budget k (examples)", ylabel="selection time (s)")
-    ax.set(yscale="log") if log else ax.set_ylim(bottom=0)
+    ax.set_ylim(bottom=0)
     direct_labels(ax, ends)
     return fig
 
@@ -96,13 +84,8 @@ def selection_time_against_budget(
 def selection_times_beside(panels: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw seconds of selection against the budget, one panel a source, on one scale of seconds.
 
-    Args:
-        panels: Title -> rows with columns method (key, for the colour), name (the series, as
-            shown), share (k / N) and seconds; several rows of one name and share are drawn as
-            their median, with their range shaded.
-
-    Returns:
-        One panel a title, seconds logarithmic, names at the line ends.
+    `panels` has title -> rows with columns method (key, for the colour), name (the series, as
+    shown), share (k / N) and seconds, drawn as median with the range shaded.
 
     Source: Banerjee and Chakraborty, table I.
     """
@@ -133,15 +116,7 @@ def _positive(frame: pd.DataFrame, what: str, columns: str) -> None:
 
 
 def cheapest_front(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Return which points no other one beats in both, the cheapest first.
-
-    Args:
-        cost: Shape (m,), less is better.
-        error: Shape (m,), less is better.
-
-    Returns:
-        Row numbers; along them cost rises and error falls.
-    """
+    """Return which points (m,) none beats in both, as row numbers; along them cost rises."""
     order = np.lexsort((error, cost))
     lowest = np.minimum.accumulate(np.append(np.inf, error[order])[:-1])
     return order[error[order] < lowest]
@@ -157,8 +132,7 @@ def worth_of_choosing(
 
     Args:
         frame: Tidy runs of the target with columns method, budget, seed, test_error (percent)
-            and cost (above 0); the opponents are the methods `random`, `random-longer`,
-            `repeated-random` and `full`.
+            and cost (above 0), `OPPONENTS` among the methods.
         families: Panel title -> keys of the methods drawn there.
         x_label: What cost is, with its unit.
         awaited: Those of `BESIDE` that are named though the frame has none of them.
@@ -210,7 +184,6 @@ def _staircase(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
 
 
 def _front(ax: Axes, points: pd.DataFrame, front: pd.DataFrame, named: Sequence[str]) -> None:
-    """Draw all points in grey, the named methods in colour, and name the points of the front."""
     ax.plot(points["cost"], points["error"], "o", color="#c9c9c9", markersize=4, zorder=2)
     for key in named:
         rows = points[points["method"] == key]
@@ -234,7 +207,6 @@ def _front(ax: Axes, points: pd.DataFrame, front: pd.DataFrame, named: Sequence[
 
 
 def _family(ax: Axes, points: pd.DataFrame, title: str, methods: Sequence[str]) -> None:
-    """Draw one family's methods through their budgets, beside the opponents."""
     for key in (*OPPONENTS, *methods):
         rows = points[points["method"] == key].sort_values("budget")
         name = None if key in OPPONENTS else label_of(key)
@@ -249,7 +221,6 @@ def _family(ax: Axes, points: pd.DataFrame, title: str, methods: Sequence[str]) 
 
 
 def _look(key: str) -> dict[str, object]:
-    """Return how a series is drawn: opponents thick or dashed, the full set as a star."""
     look = {"color": colour_of(key), "marker": marker_of(key), "markersize": 5, "zorder": 3}
     if key == "full":
         return look | {"marker": "*", "markersize": 13, "linestyle": "none"}

@@ -19,10 +19,7 @@ COLUMNS = 6
 
 
 def ecdf_panels(
-    norms: np.ndarray,
-    selections: Mapping[str, np.ndarray],
-    n_nodes: int = 5,
-    nodes: np.ndarray | None = None,
+    norms: np.ndarray, selections: Mapping[str, np.ndarray], n_nodes: int = 5
 ) -> Figure:
     """Draw the ECDF of gradient norms, full pool against what each method selected.
 
@@ -31,7 +28,6 @@ def ecdf_panels(
         selections: Method key -> row numbers selected, shape (k,).
         n_nodes: GEDA's N; its N - 1 interior nodes, equally spaced from the least norm to the
             largest, are marked.
-        nodes: Nodes to mark instead, shape (m,).
 
     Returns:
         One panel a method, with the area between the curves (L1 distance) in its title.
@@ -43,8 +39,7 @@ def ecdf_panels(
     need(selections, "selections")
     for name, selected in selections.items():
         need(selected, f"the selection of {name!r}")
-    if nodes is None:
-        nodes = np.linspace(norms.min(), norms.max(), n_nodes + 1)[1:-1]
+    nodes = np.linspace(norms.min(), norms.max(), n_nodes + 1)[1:-1]
     fig, axes = panel_grid(len(selections), 3, (3.5, 2.9))
     colours = colours_for(selections)
     for ax, (name, selected) in zip(axes, selections.items(), strict=True):
@@ -70,8 +65,8 @@ def latent_space(
     points: np.ndarray,
     labels: np.ndarray,
     masks: Mapping[str, np.ndarray],
-    prototypes: Mapping[str, np.ndarray] | np.ndarray | None = None,
-    class_names: Sequence[str] | None = None,
+    prototypes: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
 ) -> Figure:
     """Draw a selection in latent space: what is kept and what is dropped.
 
@@ -79,8 +74,8 @@ def latent_space(
         points: Embedding in two dimensions, shape (n, 2).
         labels: Classes, shape (n,).
         masks: Panel title (EASY, HARD) -> is_kept, shape (n,) bool.
-        prototypes: Row numbers of prototypes, shape (p,), for all panels or by panel title.
-        class_names: Names of the classes, written over the classes if at most 12.
+        prototypes: Panel title -> row numbers, shape (p,).
+        class_names: Written over the classes if at most 12.
 
     Returns:
         One panel a mask; classes by light colour, dots kept, crosses dropped, stars prototypes.
@@ -96,8 +91,7 @@ def latent_space(
             raise StudyError(f"mask {title!r} has {len(mask)} rows, expected {len(points)}")
     fig, axes = new_figure(1, len(masks), (min(11.0, 1 + 4.6 * len(masks)), 5.2))
     for ax, (title, mask) in zip(axes[0], masks.items(), strict=True):
-        stars = prototypes.get(title) if isinstance(prototypes, Mapping) else prototypes
-        _latent(ax, points, labels, mask, stars)
+        _latent(ax, points, labels, mask, np.asarray(prototypes[title]))
         _class_names(ax, points, labels, class_names)
         ax.set_title(f"{title}: {mask.sum()} of {len(mask)} kept")
     handles, names = axes[0, 0].get_legend_handles_labels()
@@ -116,17 +110,15 @@ def _latent(ax: Axes, points, labels, mask, stars) -> None:
     ax.scatter([], [], s=16, c="#999999", label="kept")  # the legend's dot is of no class
     cross = {"c": "#333333", "marker": "x", "linewidths": 0.8 * size, "label": "dropped"}
     ax.scatter(*points[~mask].T, s=22 * size, **cross)
-    if stars is not None and len(stars):
-        edge = {"edgecolors": "black", "linewidths": 0.9, "zorder": 4, "label": "prototype"}
-        ax.scatter(*points[np.asarray(stars)].T, s=120, c="#ffd92f", marker="*", **edge)
+    edge = {"edgecolors": "black", "linewidths": 0.9, "zorder": 4, "label": "prototype"}
+    ax.scatter(*points[stars].T, s=120, c="#ffd92f", marker="*", **edge)
     ax.set(xticks=[], yticks=[], xlabel="first component", ylabel="second component")
     ax.grid(False)
 
 
-def _class_names(ax: Axes, points, labels, names: Sequence[str] | None) -> None:
-    """Write each class's name over it, unless there are too many to read."""
+def _class_names(ax: Axes, points, labels, names: Sequence[str]) -> None:
     classes = np.unique(labels)
-    if names is None or len(classes) > 12:
+    if len(classes) > 12:  # too many to read
         return
     halo = [withStroke(linewidth=3, foreground="white")]
     longest = max(len(str(names[int(one)])) for one in classes)
@@ -146,16 +138,10 @@ def _class_names(ax: Axes, points, labels, names: Sequence[str] | None) -> None:
 def toy_selection(
     points: np.ndarray, selections: Mapping[str, np.ndarray], numbers: bool = True
 ) -> Figure:
-    """Draw what each method takes from a toy pool of two dimensions.
+    """Draw what each method takes from a toy pool (n, 2), small panels on one scale.
 
-    Args:
-        points: Pool, shape (n, 2).
-        selections: Method key -> row numbers in keep-first order, shape (k,).
-        numbers: Write the order of picks into the points, for k up to 20; a pick almost on top
-            of an earlier one goes without.
-
-    Returns:
-        Small panels, at most four a row, on one scale.
+    `selections` has method key -> row numbers (k,), keep-first. `numbers` writes the order into
+    the picks, for k up to 20; a pick almost on top of an earlier one goes without.
     """
     points = np.asarray(points, dtype=float)
     need(points, "points")
@@ -174,7 +160,6 @@ def toy_selection(
 
 
 def _number(ax: Axes, picks: np.ndarray, near: np.ndarray, colour: str) -> None:
-    """Write the order of picks (k, 2) into those that have room for it."""
     written: list[np.ndarray] = []
     for place, pick in enumerate(picks, start=1):
         if all((abs(pick - other) > near).any() for other in written):
@@ -183,15 +168,9 @@ def _number(ax: Axes, picks: np.ndarray, near: np.ndarray, colour: str) -> None:
 
 
 def best_connected(points: np.ndarray, row_sums: np.ndarray, k: int) -> Figure:
-    """Draw what rounding the linear program picks: the k points with the largest row sums.
+    """Draw what rounding the linear program picks: the k points with the largest row sums of Q.
 
-    Args:
-        points: Pool in the plane, shape (n, 2).
-        row_sums: Of Q, shape (n,).
-        k: Points picked, 1 <= k <= n.
-
-    Returns:
-        Left the pool, coloured by row sum, picks ringed; right the row sums in order, cut at k.
+    Left the pool (n, 2), coloured by row sum (n,), picks ringed; right the sums, cut at k.
     """
     points, sums = np.asarray(points, dtype=float), np.asarray(row_sums, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2 or sums.shape != points.shape[:1]:
@@ -218,21 +197,17 @@ def gallery(
     points: np.ndarray,
     labels: np.ndarray,
     picks: Mapping[str, np.ndarray],
-    weights: Mapping[str, np.ndarray] | None = None,
+    weights: Mapping[str, np.ndarray],
 ) -> Figure:
-    """Draw one panel a method: its picks on the same pool.
+    """Draw one panel a method: its picks on the same pool, which has the first panel.
 
     Args:
         points: The pool, shape (n, 2).
         labels: Its classes, shape (n,); they tint the points that were not picked.
         picks: Method key -> row numbers, shape (k,).
         weights: Method key -> weights (k,) >= 0 of methods that give them: areas of the picks.
-
-    Returns:
-        Panels in the order of `picks` on one scale, the pool itself first.
     """
     need(picks, "picks")
-    weights = weights or {}
     n_rows = -(-(len(picks) + 1) // COLUMNS)
     size = (2.05 * COLUMNS, 1.95 * n_rows + 0.2)
     fig, axes = new_figure(n_rows, COLUMNS, size, sharex=True, sharey=True)
