@@ -51,9 +51,9 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
             layout, labels are unusable, or a download fails. Broken images are all named at once.
     """
     resolved = names.resolve(name)
-    base, _ = names.parse(resolved)
+    base = names.parse(resolved)[0]
     path = names.path_of(base)
-    files = _reader(base).files(base, path, names.options(resolved)) if path else ()
+    files = _reader(base).files(base, path) if path else ()
     folder = Path(root or names.DEFAULT_ROOT).expanduser().absolute()
     return _load(resolved, folder, path, cache.stamp(files))
 

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import numpy as np
 
 from helpers import StudyError
@@ -94,7 +95,8 @@ def _parts(base: str, root: Path) -> list:
         return [_open(base, root, is_train, False) for is_train in (True, False)]
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _alone(root), _quiet(base, root), _timeout():
+        # one process at a time; the others wait and then find the files
+        with filelock.FileLock(root / ".download.lock"), _quiet(base, root), _timeout():
             return [_open(base, root, is_train, True) for is_train in (True, False)]
     except _FAILED as error:
         raise StudyError(_advice(base, root, error)) from error
@@ -131,22 +133,9 @@ def _arrays(part) -> Part:
 
 
 @contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Let one process download at a time; the others wait and then find the files."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(root / ".download.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
 def _quiet(base: str, root: Path) -> Iterator[None]:
     """Show torchvision's bar on a terminal only: in a notebook its flushes would be stored."""
-    if sys.stderr is not None and sys.stderr.isatty():
+    if sys.stderr.isatty():
         yield
         return
     print(f"downloading {base} to {os.fspath(root)}", file=sys.stderr)

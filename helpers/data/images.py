@@ -37,7 +37,7 @@ BATCH = 256
 Parts = tuple[str, ...]  # of a path inside the data set's folder
 
 
-def files(name: str, path: Path, options: dict[str, str]) -> list[Path]:
+def files(name: str, path: Path) -> list[Path]:
     """List every file that decides what is loaded."""
     if name.startswith("folder:"):
         return [path.joinpath(*parts) for parts in _walk(name, path)[0]]

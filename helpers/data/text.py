@@ -57,7 +57,7 @@ class Layout:
     columns: tuple[str, ...] = ()  # of a CSV file; empty without a header
 
 
-def files(name: str, path: Path, options: dict[str, str]) -> list[Path]:
+def files(name: str, path: Path) -> list[Path]:
     """List every file that decides what is loaded."""
     return sum(tables.find(name, path, ENDINGS)[0].values(), [])
 
