@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from helpers import StudyError
 from helpers.scores import el2n
 from helpers.selection import prototypes
 from helpers.selection.coverage_centric import coverage_centric, level_shares
@@ -84,21 +85,6 @@ def test_ssp_on_mini_batches(monkeypatch):
     np.testing.assert_array_equal(ssp(features, 30, 3, metric="euclidean"), batches)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"n_clusters": 0}, "n_clusters"),
-        ({"n_clusters": 5}, "n_clusters"),
-        ({"n_clusters": 2.5}, "n_clusters"),
-        ({"mode": "soft"}, "mode must be one of hard, easy"),
-        ({"metric": "manhattan"}, "metric must be one of cosine, euclidean"),
-    ],
-)
-def test_bad_ssp(change, message):
-    with pytest.raises(ValueError, match=message):
-        ssp(**{"features": np.eye(4), "k": 2, "n_clusters": 2} | change)
-
-
 def test_moderate_by_hand():
     # Class 0 at 0 2 4 10 14 (mean 6): distances 6 4 2 4 8, median 4: rows 1 and 3, then 0 and 2.
     # Class 1 at 0 1 (mean 0.5): both at the median.
@@ -125,18 +111,6 @@ def test_moderate_leaves_both_ends_and_keeps_shares():
 def test_moderate_on_constant_features_keeps_row_order():
     labels = np.arange(10) % 2
     assert sorted(moderate(np.ones((10, 2)), labels, 4).tolist()) == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("features", "labels", "k", "message"),
-    [
-        (np.eye(2), [0, 1, 1], 1, "differ in length: 2, 3"),
-        (np.eye(2), [1, 1], 1, "at least 2 classes"),
-    ],
-)
-def test_bad_moderate(features, labels, k, message):
-    with pytest.raises(ValueError, match=message):
-        moderate(features, np.array(labels), k)
 
 
 def test_level_shares_by_hand():
@@ -214,22 +188,6 @@ def test_coverage_of_el2n():
     assert scores[chosen].mean() < scores.mean()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"scores": [np.inf, 1, 2]}, "scores"),
-        ({"n_strata": 0}, "n_strata"),
-        ({"n_strata": 2.5}, "n_strata"),
-        ({"hard_cutoff": 1}, "hard_cutoff"),
-        ({"hard_cutoff": "a"}, "hard_cutoff"),
-    ],
-)
-def test_bad_coverage(change, message):
-    arguments = {"scores": [0.0, 1, 2], "k": 1, "rng": np.random.default_rng(0)} | change
-    with pytest.raises(ValueError, match=message):
-        coverage_centric(**arguments)
-
-
 def test_ids_by_hand():
     features = np.array([0.0, 1, 2, 3, 10, 0, 0, 0, 0, 5])[:, None]
     labels = np.repeat([0, 1], 5)
@@ -248,16 +206,23 @@ def test_ids_counts_shares_without_float_noise():
     assert len(prototypes.ids(features, labels, 0.11)) == 2 * (4 + 1)
 
 
-@pytest.mark.parametrize(
-    ("keep", "mode", "labels", "message"),
-    [
-        (0, "hard", [0, 1], "keep"),
-        (1.1, "hard", [0, 1], "keep"),
-        (0.5, "soft", [0, 1], "mode must be one of hard, easy"),
-        (0.5, "hard", [1, 1], "at least 2 classes"),
-        (0.5, "hard", [0, 1, 1], "differ in length"),
-    ],
-)
-def test_bad_ids(keep, mode, labels, message):
-    with pytest.raises(ValueError, match=message):
-        prototypes.ids(np.eye(2), np.array(labels), keep, mode)
+def test_wrong_arguments_are_named():
+    x, two = np.eye(4), np.array([0, 0, 1, 1])
+    good = {
+        ssp: {"features": x, "k": 2, "n_clusters": 2},
+        moderate: {"features": x, "labels": two, "k": 1},
+        coverage_centric: {"scores": [0.0, 1, 2], "k": 1, "rng": 0},
+        prototypes.ids: {"features": x, "labels": two, "keep": 0.5},
+    }
+    bad = {
+        ssp: {"n_clusters": (0, 5, 2.5), "mode": ("soft",), "metric": ("manhattan",)},
+        moderate: {"labels": (two[:3], two * 0)},
+        coverage_centric: {
+            "scores": ([np.inf, 1, 2],), "n_strata": (0, 2.5), "hard_cutoff": (1, "a"),
+        },
+        prototypes.ids: {"keep": (0, 1.1), "mode": ("soft",), "labels": (two[:3], two * 0)},
+    }  # fmt: skip
+    for call, cases in bad.items():
+        for name, value in ((name, value) for name, values in cases.items() for value in values):
+            with pytest.raises(StudyError, match=name):
+                call(**good[call] | {name: value})
