@@ -51,9 +51,11 @@ def test_a_task_sees_its_own_gpu_and_is_not_alone(monkeypatch):
     monkeypatch.setattr("dask.distributed.get_worker", lambda: SimpleNamespace(name=3))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.setenv("STUDY_THREADS", "1")
-    assert cluster._task(RUN, "auto", ("4", "7"), "waited for") == "key"
+    monkeypatch.setenv("STUDY_FRESH", "")
+    assert cluster._task(RUN, "auto", ("4", "7"), "token", "waited for") == "key"
+    assert os.environ["STUDY_FRESH"] == "token"  # a lab's workers were started without it
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
-    cluster._task(RUN, "cpu", ())
+    cluster._task(RUN, "cpu", (), "")
     assert seen == [(RUN, "auto", False, "7"), (RUN, "cpu", False, "4")]
 
 

@@ -51,6 +51,10 @@ def study(store: Path, **environment: str) -> dict:
 def test_verdicts_are_those_of_another_instruction_set(tmp_path):
     here, avx2 = study(tmp_path / "here"), study(tmp_path / "avx2", **AVX2)
     decided = [v for v in here["verdicts"].values() if v in ("holds", "does not hold")]
-    assert len(here["verdicts"]) > 10
+    # whether seconds can be compared depends on what else the machine did
+    both = here["verdicts"].keys() & avx2["verdicts"].keys()
+    assert len(both) > 10
     assert len(decided) > 2  # else equal verdicts would say nothing
-    assert here["verdicts"] == avx2["verdicts"]
+    assert {key: here["verdicts"][key] for key in both} == {
+        key: avx2["verdicts"][key] for key in both
+    }

@@ -146,7 +146,7 @@ def check_page(page, found):
 def test_the_notebook_runs_on_its_defaults(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "store"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    line = "study --profile smoke --only 07 -p n_seeds=1 -p k=40"
+    line = "study --profile smoke --only 07 -p n_trainings=1 -p k=40"
     assert main(line.split()) == 0, capfd.readouterr().err
     assert next(tmp_path.glob("study-smoke-*/figures/07-share-by-difficulty.png"))
 
