@@ -207,7 +207,7 @@ def examples(seeds):
         "selection": lambda: p.selection_time_against_budget(k, parts),
         "table 1": lambda: p.selection_times_beside(dict.fromkeys("ab", selection_times())),
         "worth": lambda: p.worth_of_choosing(pd.concat([all_runs, opponents]), FAMILIES, "seconds"),
-        "claims": lambda: p.claims_overview(verdicts),
+        "claims": lambda: p.claims_overview(pd.DataFrame(verdicts).T),
         "paper": lambda: p.ours_against_paper(against_paper()),
         "placeholder": lambda: p.empty_place("not run yet in this profile"),
     }  # fmt: skip
@@ -359,7 +359,7 @@ NOTHING = [
     lambda: plots.selection_time_against_budget([1], {}),
     lambda: plots.selection_times_beside({}),
     lambda: plots.worth_of_choosing(EMPTY, FAMILIES, "x"),
-    lambda: plots.claims_overview({}),
+    lambda: plots.claims_overview(EMPTY),
     lambda: plots.ours_against_paper(against_paper().head(0)),
 ]  # fmt: skip
 
@@ -387,7 +387,7 @@ MISFITS = [
     (lambda: plots.correlation_during_training([0], {"entropy": [1, 1]}), "'entropy'"),
     (lambda: plots.acceptance_over_training([0], [1, 1]), "'adonis'"),
     (lambda: plots.selection_time_against_budget([1], {"iqp": [1, 1]}), "'iqp'"),
-    (lambda: plots.claims_overview({"svp": {"maybe": 1}}), "maybe"),
+    (lambda: plots.claims_overview(pd.DataFrame({"maybe": [1]})), "maybe"),
     (lambda: plots.adonis_mechanism([1], [0, 1], [1, 0], 0.1, [True], (0, 1)), "edges"),
     (lambda: plots.latent_space(np.ones((2, 2)), [0, 1], {"EASY": [True]}, {}, []), "EASY"),
     (lambda: plots.solver_times(pd.DataFrame({"n": [1], "solver": "a", "seconds": 0})), "pos"),

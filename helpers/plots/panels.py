@@ -72,12 +72,8 @@ def seed_curves(
 ) -> list[End]:
     """Draw the mean of each series with its seeds, and return the lines' ends.
 
-    Args:
-        ax: Where to draw.
-        x: Shape (e,).
-        rows: Key -> values of each seed, shape (seeds, e), NaN left out.
-        seeds: "band" of one standard deviation, thin "lines" or "dots".
-        **look: Passed to the line of the mean.
+    `rows` has key -> shape (seeds, e), NaN left out; `seeds` are a "band" of one standard
+    deviation, thin "lines" or "dots"; `look` goes to the line of the mean.
     """
     ends, colours = [], colours_for(rows)
     for key, values in rows.items():
@@ -156,14 +152,9 @@ def zero_line(ax: Axes, upright: bool = True) -> None:
 
 
 def heatmap(ax: Axes, values: np.ndarray, texts: np.ndarray, size: float = 9, **shade) -> None:
-    """Draw a matrix as coloured cells with a text in each.
+    """Draw values (r, c) as coloured cells with a text in each; NaN leaves a hatched cell.
 
-    Args:
-        ax: Where to draw.
-        values: Shape (r, c); NaN leaves a hatched cell.
-        texts: Shape (r, c), str.
-        size: Of the texts in points.
-        **shade: cmap, vmin and vmax, as for `seaborn.heatmap`.
+    `size` is that of the texts (r, c) in points; `shade` goes to `seaborn.heatmap`.
     """
     missing = np.isnan(values)
     sns.heatmap(values, mask=missing, annot=texts, fmt="", annot_kws={"size": size}, cbar=False,
@@ -204,10 +195,7 @@ def direct_labels(ax: Axes, ends: Sequence[End], size: float = 9.0) -> None:
 
     Call it last: it fixes the limits the labels are placed by.
 
-    Args:
-        ax: Axes whose lines are drawn.
-        ends: One (x, y, name, colour) a line, in data coordinates.
-        size: Font size in points.
+    `ends` has one (x, y, name, colour) a line, in data coordinates.
     """
     if not ends:
         return
@@ -258,10 +246,7 @@ def legend_above(fig: Figure, ax: Axes, **options: object) -> Legend:
     The figure grows taller by the rows after the first, so that the panels keep their height, and
     wider where a single name needs it.
 
-    Args:
-        fig: Figure with constrained layout.
-        ax: The panel whose labelled artists are named, at least one.
-        **options: Passed to `Figure.legend`, as its title.
+    The figure has constrained layout, the panel at least one labelled artist.
     """
     handles, names = ax.get_legend_handles_labels()
     tallest, renderer = [], fig.canvas.get_renderer()
@@ -280,11 +265,7 @@ def legend_above(fig: Figure, ax: Axes, **options: object) -> Legend:
 
 
 def empty_place(reason: str) -> Figure:
-    """Draw the placeholder of a figure that has nothing to show yet.
-
-    Args:
-        reason: Why, in one or two short lines.
-    """
+    """Draw the placeholder of a figure that has nothing to show yet, with the reason."""
     fig, axes = new_figure(1, 1, (7.5, 2.4))
     write_reason(axes[0, 0], reason)
     axes[0, 0].set(xticks=[], yticks=[])

@@ -1,7 +1,5 @@
 """Figures of the papers' claims: verdicts by document, and their numbers beside ours."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,22 +11,16 @@ from helpers.plots.base import VERDICT_COLOURS, colour_of, need, new_figure
 from helpers.plots.panels import name_rows
 
 
-def claims_overview(counts: Mapping[str, Mapping[str, int]] | pd.DataFrame) -> Figure:
-    """Draw how many claims of each document hold.
+def claims_overview(counts: pd.DataFrame) -> Figure:
+    """Draw how many claims of each document hold, as bars in the verdicts' fixed colours.
 
-    Args:
-        counts: Document key -> verdict -> number of claims; or a table with documents as index
-            and verdicts as columns.
-
-    Returns:
-        Stacked horizontal bars in the verdicts' fixed colours, numbers inside where they fit.
+    `counts` has a row a document and a column a verdict; numbers stand where they fit.
     """
-    table = counts if isinstance(counts, pd.DataFrame) else pd.DataFrame(dict(counts)).T
-    need(table, "counts")
-    unknown = sorted(set(table.columns) - set(VERDICT_COLOURS))
+    need(counts, "counts")
+    unknown = sorted(set(counts.columns) - set(VERDICT_COLOURS))
     if unknown:
         raise StudyError(f"unknown verdicts {unknown}: expected {list(VERDICT_COLOURS)}")
-    table = table.reindex(columns=list(VERDICT_COLOURS)).fillna(0).astype(int)
+    table = counts.reindex(columns=list(VERDICT_COLOURS)).fillna(0).astype(int)
     totals = table.sum(axis=1)
     fig, axes = new_figure(1, 1, (10, 1.4 + 0.45 * len(table)))
     ax, left = axes[0, 0], np.zeros(len(table))
@@ -94,7 +86,6 @@ def ours_against_paper(table: pd.DataFrame, x_label: str = "test error (%)") -> 
 
 
 def _pair(ax: Axes, place: int, row: dict) -> None:
-    """Draw one dumbbell: link, interval, the paper's diamond, our dot."""
     colour = colour_of(row["method"]) if row.get("method") else "#0072b2"
     ax.plot([row["paper"], row["ours"]], [place, place], color="#c4c4c4", linewidth=2.5, zorder=1)
     if np.isfinite(row.get("low", np.nan)) and np.isfinite(row.get("high", np.nan)):

@@ -45,13 +45,8 @@ VARIANTS = {"quantile": "Quantile nodes", "smoothed": "Smoothed ECDF", "limit": 
 def ladder(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
     """Draw the ladder to GEDA: accuracy by rung and share, and the gain of each rung.
 
-    Args:
-        frame: Tidy runs with columns method, budget, seed, test_error (percent).
-        order: Method keys from the lowest rung to the highest; rungs without runs stay empty.
-
-    Returns:
-        Two panels that share the rungs (lowest at the bottom): mean accuracy, and the paired
-        difference to the rung below in points, each with its 95 % t interval over seeds.
+    The frame has columns method, budget, seed, test_error (percent); `order` are method keys from
+    the lowest rung to the highest. Intervals are 95 % t intervals over seeds.
 
     Source: GEDA, section 5 (random per class, per quartile, evenly spaced, GEDA).
     """
@@ -242,9 +237,6 @@ def variant_distances(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
             share, area (any unit that is the same for all rows of a class).
         order: Variants from top to bottom; "limit" must be in the frame.
 
-    Returns:
-        A panel a share: mean area over classes divided by that of the exact optimum, log scale.
-
     Source: GEDA, section 6.1 (smoothing and other rules, left open).
     """
     need(frame, "the frame of distances", "variant within share area")
@@ -280,15 +272,9 @@ def variant_name(key: str) -> str:
 def distance_and_accuracy(frame: pd.DataFrame, reference: str, x_label: str) -> Figure:
     """Draw choices by their distance to the class beside what training on them gains.
 
-    Args:
-        frame: One row a choice and seed, with columns name (for people), key (its colour), area
-            (percent of the class's range of norms), gain (points of accuracy).
-        reference: Name of the choice that the gain is counted from, drawn hollow at 0.
-        x_label: Name of the gain at its axis.
-
-    Returns:
-        Two panels that share their rows, the closest choice at the top: mean area with seeds as
-        small dots, and the gain with its 95 % t interval over seeds.
+    The frame has a row a choice and seed, with columns name (for people), key (its colour), area
+    (percent of the class's range of norms) and gain (points of accuracy) over the choice named
+    `reference`. The closest choice is at the top; intervals are 95 % t intervals over seeds.
     """
     need(frame, "the frame of choices", "name key area gain")
     by_name = frame.groupby("name", sort=False)

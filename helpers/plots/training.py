@@ -28,12 +28,8 @@ REFUSED = "#b4bcc6"
 def error_against_depth(frame: pd.DataFrame) -> Figure:
     """Draw test error and training seconds of models on all data, shallow to deep.
 
-    Args:
-        frame: Tidy runs with columns model, seed, test_error (percent), seconds and, if known,
-            alone (hollow points: the run shared the machine, so its seconds prove little).
-
-    Returns:
-        Two panels: mean and standard deviation over seeds, and every seed as a point.
+    The frame has columns model, seed, test_error (percent), seconds and, if known, alone (hollow
+    points: the run shared the machine, so its seconds prove little).
 
     Source: arXiv:1906.11829, figure 4.
     """
@@ -139,24 +135,18 @@ def _seeds_and_means(curves, size, x_label: str, y_label: str, y_limits: tuple) 
 
 
 def correlation_during_training(
-    epochs: Sequence[float], correlations: Mapping[str, np.ndarray], coefficient: str = "Spearman"
+    epochs: Sequence[float], correlations: Mapping[str, np.ndarray]
 ) -> Figure:
     """Draw how soon a proxy's ranking settles: its correlation with the final ranking.
 
-    Args:
-        epochs: Epochs at which rankings were recorded, shape (e,).
-        correlations: Metric key -> correlations, shape (seeds, e); NaN = undefined, left out.
-        coefficient: Name at the y axis.
-
-    Returns:
-        One panel: mean over seeds, with a band of one standard deviation.
+    `correlations` has metric key -> shape (seeds, e) at the epochs (e,); NaN is left out.
 
     Source: arXiv:1906.11829, figures 11 and 12.
     """
     rows = _by_seed(correlations, epochs, "correlations")
     fig, axes = new_figure(1, 1, (7.5, 4))
     ax = axes[0, 0]
-    ax.set(xlabel="epoch", ylabel=f"{coefficient} correlation with the final ranking")
+    ax.set(xlabel="epoch", ylabel="Spearman correlation with the final ranking")
     ax.set_title(seeds_text(map(len, rows.values()), MEAN_SD).capitalize())
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ends = seed_curves(ax, epochs, rows, "band", marker="o", markersize=4)
@@ -195,13 +185,8 @@ def acceptance_over_training(
 def share_by_difficulty(shares: Mapping[str, np.ndarray], label: str, score: str) -> Figure:
     """Draw a share of the examples in each tenth of a difficulty score.
 
-    Args:
-        shares: Method key -> shares 0..1, shape (seeds, 10), easiest tenth first.
-        label: What the share is of, with its unit, at the y axis.
-        score: Name of the score that orders the examples.
-
-    Returns:
-        One panel: every seed a small dot, the mean a line.
+    `shares` has method key -> 0..1, shape (seeds, 10), easiest tenth first; `label` says what it
+    is the share of, with its unit.
     """
     tenths = np.arange(1, 11)
     rows = _by_seed(shares, tenths, "shares", 100)
@@ -217,7 +202,6 @@ def share_by_difficulty(shares: Mapping[str, np.ndarray], label: str, score: str
 def _by_seed(
     series: Mapping[str, np.ndarray], epochs: Sequence[float], what: str, scale: float = 1
 ) -> dict[str, np.ndarray]:
-    """Return each series as (seeds, e) float64, or raise where one does not fit or is empty."""
     need(series, what)
     need(epochs, "epochs")
     rows = {}
@@ -274,7 +258,6 @@ def adonis_mechanism(
 
 
 def _history(ax: Axes, losses, edges, accepted, clipped) -> None:
-    """Draw the losses as they came, accepted and refused, over the range kept."""
     bins = np.clip(np.searchsorted(edges, losses, side="right") - 1, 0, len(accepted) - 1)
     inside = (losses >= max(clipped[0], edges[0])) & (losses <= min(clipped[1], edges[-1]))
     chosen = inside & accepted[bins]
