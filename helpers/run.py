@@ -16,6 +16,7 @@ from helpers.config import Config
 from helpers.pictures import quantised, quantised_outputs
 from helpers.profiles import Folders, Profile, Setting, profile, settings, variables_set
 from helpers.progress import duration
+from helpers.results.store import Store
 from helpers.runner import NotebookFailed, clear, execute, saved_figures
 
 TEMPORARY_PROFILE = "smoke"
@@ -131,6 +132,7 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
         KeyboardInterrupt: As it came; the kernel is gone, finished runs are stored.
     """
     what, began = plan(options, folders), time.monotonic()
+    Store(what.folders.store()).keys()  # refuses what is no folder before anything runs
     if what.profile.name == TEMPORARY_PROFILE:
         clear(what.executed.parents[1], rf"study-{TEMPORARY_PROFILE}-(\d+)")
     what.executed.mkdir(parents=True, exist_ok=True)

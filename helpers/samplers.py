@@ -344,4 +344,7 @@ def build(name: str, run: Setting, **options: object) -> Sampler:
     """Build a sampler by name; StudyError where there is no such one."""
     if name not in SAMPLERS:
         raise StudyError(f"unknown sampler {name!r}; there are {', '.join(SAMPLERS)}")
-    return SAMPLERS[name](run, **options)
+    try:
+        return SAMPLERS[name](run, **options)
+    except TypeError as error:
+        raise StudyError(f"sampler {name}: {error}") from error

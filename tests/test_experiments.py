@@ -11,6 +11,7 @@ from helpers import (
     profiles,
     recipes,
     results,
+    samplers,
     specs,
 )
 from helpers.experiments import Config, bills
@@ -23,7 +24,6 @@ COLUMNS = [
     *("seconds", "select_seconds", "total_seconds", "forward", "backward", "alone"),
 ]
 PROFILES = profiles.profiles(profiles.Folders().notebooks / "profiles.yml")
-SAMPLERS = {"ids", "adonis", "ids+adonis", "selective-backprop", "repeated-random"}
 QUESTIONS = sorted(n for n in vars(experiments) if n.endswith(("_runs", "_measures")))
 
 
@@ -69,7 +69,7 @@ def test_every_question_asks_valid_runs_and_each_seed(name):
             continue
         models.build(spec.model, 10, 1)
         recipes.get(spec.recipe, spec.epochs)
-        assert spec.sampler is None or spec.sampler.name in SAMPLERS
+        assert spec.sampler is None or spec.sampler.name in samplers.SAMPLERS
         assert set(spec.record_at) <= set(range(spec.epochs + 1))
         if spec.init is not None:
             assert spec.init.keep_weights

@@ -322,7 +322,7 @@ def test_a_seed_does_where_a_generator_does():
 
 def test_the_registry_names_what_the_study_compares():
     assert tuple(METHODS)[: len(registry.ORDER)] == registry.ORDER
-    assert [key for key, method in METHODS.items() if method.compare] == [
+    assert [key for key in registry.ORDER if METHODS[key].compare] == [
         *("random", "random-per-class", "least-confidence", "margin", "entropy"),
         *("forgetting", "el2n", "ccs", "k-centers", "facility-location", "dpp", "moderate"),
         *("ids", "ssp", "iqp", "geda", "craig", "grad-match"),
@@ -336,13 +336,14 @@ def test_the_registry_names_what_the_study_compares():
 
 def test_a_method_is_one_file(monkeypatch, tmp_path, capsys):
     example = registry.__doc__.split("::\n", 1)[1]
-    assert len(example.strip().splitlines()) <= 10
+    lines = [line.strip() for line in example.splitlines()]
+    assert len([line for line in lines if line and line[0] != "#"]) <= 10
     (tmp_path / "mistakes.py").write_text(textwrap.dedent(example))
     folders = [*selection.__path__, str(tmp_path)]
     monkeypatch.setattr(selection, "__path__", folders)
     try:
         registry.discover(folders, "helpers.selection")
-        assert list(METHODS) == [*registry.ORDER, "mistakes"]
+        assert [*METHODS][len(registry.ORDER) :].count("mistakes") == 1
         pool = pool_of(30, 0)
         right = pool.probs[np.arange(30), pool.labels]
         assert check("mistakes", pool, 4).tolist() == np.argsort(right)[:4].tolist()

@@ -6,12 +6,14 @@ first::
     # helpers/selection/mistakes.py
     """Selection of what the proxy gets wrong."""
     import numpy as np
+    from helpers.checks import check_probs
     from helpers.selection.registry import method
 
     @method("mistakes", "Mistakes first", needs=("probs", "labels"), family="scores")
     def mistakes(pool, k, rng):
         """Pick k rows of a Pool, those with the least probable label first."""
-        return np.argsort(pool.probs[np.arange(pool.n), pool.labels], kind="stable")[:k]
+        right = check_probs(pool.probs)[np.arange(pool.n), pool.labels]
+        return np.argsort(right, kind="stable")[:k]
 '''
 
 import importlib
@@ -185,7 +187,11 @@ def method(
 def discover(folders: Iterable[str], package: str) -> None:
     """Import every module in the folders, then sort METHODS by ORDER, other keys last."""
     for module in pkgutil.iter_modules(folders):
-        importlib.import_module(f"{package}.{module.name}")
+        try:
+            importlib.import_module(f"{package}.{module.name}")
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            raise StudyError(f"{package}.{module.name} cannot be imported: {text}") from error
     place = {key: number for number, key in enumerate(ORDER)}
     entries = sorted(METHODS.items(), key=lambda entry: place.get(entry[0], len(ORDER)))
     METHODS.clear()
