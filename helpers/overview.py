@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -10,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from helpers import StudyError, experiments, results, specs
-from helpers.claims import evidence, ledger, verdicts
+from helpers.claims import ledger, verdicts
 from helpers.config import Config
 from helpers.data import names
 from helpers.profiles import Folders, Profile, profiles, variables_set
@@ -108,23 +107,23 @@ def decided(chosen: Profile, config: Config | None = None) -> list[ledger.Row]:
     """Return every claim of the ledger with its verdict under a profile."""
     config = config or chosen.config()
     claims = ledger.load_ledger()
-    return ledger.decide_all(claims, config, chosen.tier, evidence.EVIDENCE, chosen.claims)
+    return ledger.decide_all(claims, config, chosen.regime, chosen.claims)
 
 
 def claims(chosen: Profile, config: Config | None = None) -> str:
     """Write the ledger with verdicts, one claim a line, and how many of each verdict last.
 
-    A profile of tier none judges no claim: only those stand there that have a number.
+    A profile of no regime judges no claim.
     """
     rows = decided(chosen, config)
-    if chosen.tier == "none":
-        lines = [ledger.format_line(row) for row in rows if not math.isnan(row.answer.value)]
-        told = f"none of the {len(rows)} claims is judged by it (tier none)"
-        return "\n".join([*lines, f"profile {chosen.name}: {told}, {len(lines)} have a number"])
+    if chosen.regime == "none":
+        return f"profile {chosen.name} judges none of the {len(rows)} claims (regime none)"
     given = [row.answer.verdict for row in rows]
     counts = ", ".join(f"{given.count(v)} {v}" for v in verdicts.VERDICTS if v in given)
     lines = [ledger.format_line(row) for row in rows]
-    return "\n".join([*lines, f"{len(rows)} claims, profile {chosen.name}: {counts}"])
+    tests = sum(row.answer.tests for row in rows)
+    told = f"{len(rows)} claims, profile {chosen.name}: {counts}; {tests} interval tests"
+    return "\n".join([*lines, told])
 
 
 def verdict_rows(chosen: Profile) -> list[str]:
@@ -149,7 +148,7 @@ def refresh_readme(folders: Folders, chosen: Profile) -> None:
     before, *rest = re.split(f"(?<={BEGIN}).*(?={END})", path.read_text("utf-8"), flags=re.DOTALL)
     if len(rest) != 1:
         raise StudyError(f"{path} needs the lines {BEGIN} and {END}")
-    if chosen.tier == "none":
+    if chosen.regime == "none":
         return
     old = path.read_text("utf-8")[len(before) : -len(rest[0])].split("\n")
     rows = [row for row in old if row.startswith("| `") and f"`{chosen.name}`" not in row]

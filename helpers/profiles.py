@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -61,7 +61,8 @@ class Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]  # names folders
-    tier: Literal["digits", "cifar10-small", "paper", "none"] = "digits"  # of claims decided
+    # the regime of its runs, in which claims are judged; "none": they judge no claim
+    regime: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = "none"
     about: str = ""  # one line on what it is
     parameters: dict[str, Any] = {}  # for every notebook that has the parameter
     notebooks: dict[Number, dict[str, Any]] = {}  # for one notebook alone

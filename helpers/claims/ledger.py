@@ -1,184 +1,400 @@
-"""The ledger: one row a claim, and the verdict its rule gives on our evidence."""
+"""The ledger: claims as rows of data, and the verdict that stored results give each of them."""
 
+from __future__ import annotations
+
+import itertools
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandas as pd
 import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from helpers import StudyError
-from helpers.claims.rules import apply, check_numbers
-from helpers.claims.verdicts import NOT_DECIDABLE, NOT_MEASURED, Verdict
+from helpers.claims import evidence, papers, preconditions
+from helpers.claims.quantities import QUANTITIES, UNITS, Unfit
+from helpers.claims.verdicts import (
+    NOT_BUILT,
+    NOT_DECIDABLE,
+    NOT_MEASURED,
+    Evidence,
+    Rule,
+    Verdict,
+    combine,
+    judge,
+    robustness,
+)
+from helpers.config import Config, refusal
+from helpers.experiments import Cell, from_plain, selectors, stops
+from helpers.results import Missing
 
 LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims.yml"
 DOCUMENTS = ("svp", "svp-slides", "budgeted", "geda", "adonis")
-# Rising. A claim of scale "none" is reached by no profile, a profile of scale "none" reaches none.
-SCALES = ("digits", "cifar10-small", "paper")
+KINDS = ("finding", "theorem", "existence", "recount", "ours")
 # What a quantity can be at all, by its unit; a t interval does not know and may lie beyond.
 POSSIBLE = {"rho": (-1.0, 1.0), "r": (-1.0, 1.0), "share of training": (0.0, 1.0)}
+# Lists that a row names instead of writing them out; any field of `Config` is one too.
+SETS: dict[str, Callable[[Config], list]] = {
+    "selectors": selectors,
+    "proxies": lambda config: selectors(config)[:-1],
+    "stops": stops,
+    "stale etas": lambda config: [eta for eta in config.etas if eta > 1],
+}
 
 
-@dataclass(frozen=True)
-class Claim:
+def _listed(value: Any) -> dict[str, Any]:
+    """Read needs: names, or one-entry mappings to a limit."""
+    rows = value if isinstance(value, list) else [value]
+    pairs = [row if isinstance(row, dict) else {row: None} for row in rows]
+    return {name: limit for pair in pairs for name, limit in pair.items()}
+
+
+class Part(BaseModel):
+    """One judged comparison of a claim: cells or a function, a rule, its preconditions.
+
+    Attributes:
+        quantity: Of cells: a key of `QUANTITIES`.
+        of, less, over: Cells as mappings of `Cell`'s fields; `of` less or over the other.
+        each: Field -> values (a list, or the name of one) that both cells take in turn;
+            `options.eta` is an option.
+        along: Field -> values that the trend runs over.
+        pooled: Whether the cells of `each` are averaged within a seed rather than judged apart.
+        evidence, given: A function of `helpers.claims.evidence` and its arguments, in place of
+            cells.
+        above, below, within, rising, never, ever: The rule, as in `verdicts.Rule`; within m is
+            above -m and below m. alike: correlations agree within this margin.
+        unit: Of the quantity; points, or "x" for a ratio, by default.
+        needs: Preconditions -> limit.
+        why: Why these bounds.
+        optional: Whether the claim is judged without this part while it is not measured.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantity: str = "error"
+    of: dict[str, Any] = {}
+    less: dict[str, Any] | None = None
+    over: dict[str, Any] | None = None
+    each: dict[str, Any] = {}
+    along: dict[str, Any] = {}
+    pooled: bool = False
+    evidence: str = ""
+    given: dict[str, Any] = {}
+    above: float = -math.inf
+    below: float = math.inf
+    within: float | None = None
+    alike: float | None = None
+    rising: Literal[-1, 0, 1] = 0
+    never: int = 0
+    ever: bool = False
+    unit: str = ""
+    needs: Annotated[dict[str, Any], BeforeValidator(_listed)] = {}
+    why: str = ""
+    optional: bool = False
+
+    @model_validator(mode="after")
+    def _known(self) -> Part:
+        if self.quantity not in QUANTITIES:
+            raise ValueError(f"unknown quantity {self.quantity!r}")
+        if self.evidence and not hasattr(evidence, self.evidence):
+            raise ValueError(f"no function {self.evidence} in helpers.claims.evidence")
+        if unknown := set(self.needs) - set(preconditions.CHECKS):
+            raise ValueError(f"unknown precondition {', '.join(map(str, unknown))}")
+        rule = self.rule()
+        if rule == Rule() and self.alike is None:
+            raise ValueError("a part needs a rule: above, below, within, rising, never or ever")
+        for cell in (self.of, self.less, self.over):
+            from_plain({k: v for k, v in (cell or {}).items() if k not in self.each})
+        return self
+
+    def rule(self) -> Rule:
+        """Return where the quantity must lie."""
+        above, below = self.above, self.below
+        if self.within is not None:
+            above, below = -self.within, self.within
+        return Rule(above, below, self.rising, self.never, self.ever)
+
+
+class Claim(BaseModel):
     """One checkable statement of a document and how this study decides it.
 
     Attributes:
         id: Key of the document and a number, such as "svp-01".
-        document: One of `DOCUMENTS`.
         where: Section, table or figure.
         statement: What is claimed, in our words.
-        paper: The document's own number.
+        kind: `finding`; `theorem` or `existence` (checked, cannot be refuted by runs); `recount`
+            (of the document's own tables); `ours` (a question that the document does not answer).
+        paper: The document's own numbers: text with references to cells of `data/papers`.
         measure: What we measure.
-        scale: Smallest scale that carries meaning: one of `SCALES`, or "none".
-        rule: Name of a function of `helpers.claims.rules`.
-        numbers: Its margins and bounds.
-        evidence: Name of a function of `helpers.claims.evidence`, None where none is written yet.
+        at: Regimes at which it may be judged.
+        parts: Name -> part; all must hold. Without any the claim is not built.
+        printed: Table and data set whose printed cells the rule is fed with in a test.
+        replication: Why an exact replication of the document would not be told "holds".
+        changed: Date -> what was changed in rule or measure after runs existed, and why.
+        headline: Short title where the claim is among the fifteen of notebook 06.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     id: str
-    document: str
     where: str
     statement: str
-    paper: str
+    kind: Literal["finding", "theorem", "existence", "recount", "ours"] = "finding"
+    paper: str = ""
     measure: str
-    scale: str
-    rule: str
-    numbers: dict = field(hash=False)
-    evidence: str | None
+    at: tuple[str, ...] = ()
+    parts: dict[str, Part] = Field(default={}, repr=False)
+    printed: dict[str, Any] = {}
+    replication: str = ""
+    changed: dict[str, str] = {}
+    headline: str = ""
+
+    @property
+    def document(self) -> str:
+        """The key of the document."""
+        return self.id.rpartition("-")[0]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A claim with the answer its rule gave."""
+    """A claim with its answer, and the answer of each of its parts."""
 
     claim: Claim
     answer: Verdict
+    parts: dict[str, Verdict]
 
 
 def load_ledger(path: Path = LEDGER) -> list[Claim]:
     """Read every claim, refusing rows that could not be decided.
 
     Raises:
-        StudyError: If a row lacks a field, repeats an id, or names an unknown rule or number.
+        StudyError: If a row lacks a field, repeats an id, or names what there is not.
     """
-    rows = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    claims = [_claim(row) for row in rows]
+    claims = [_claim(row) for row in yaml.safe_load(Path(path).read_text(encoding="utf-8"))]
     ids = [claim.id for claim in claims]
     if repeated := sorted({name for name in ids if ids.count(name) > 1}):
         raise StudyError(f"claims ledger: ids must be unique, repeated: {', '.join(repeated)}")
     return claims
 
 
-def _claim(row: dict) -> Claim:
-    """One checked row of the ledger."""
-    name = row.get("id", "a row without id") if isinstance(row, dict) else repr(row)
+def _claim(row: Any) -> Claim:
+    name = row.get("id", "a row without id") if isinstance(row, dict) else repr(row)[:60]
     try:
-        claim = Claim(**row)
-        check_numbers(claim.rule, claim.numbers)
-    except (TypeError, ValueError, KeyError, AttributeError) as problem:
-        raise StudyError(f"claims ledger, {name}: {problem}") from problem
-    if claim.document not in DOCUMENTS or not claim.id.startswith(f"{claim.document}-"):
+        claim = Claim(**{**row, "changed": {str(k): v for k, v in row.get("changed", {}).items()}})
+    except ValidationError as problem:
+        raise StudyError(f"claims ledger, {name}: {refusal(problem)}") from None
+    except (TypeError, AttributeError, StudyError) as problem:
+        raise StudyError(f"claims ledger, {name}: {problem}") from None
+    if claim.document not in DOCUMENTS:
         raise StudyError(f"claims ledger, {name}: document must be one of {', '.join(DOCUMENTS)}")
-    if claim.scale not in (*SCALES, "none"):
-        raise StudyError(f"claims ledger, {name}: scale must be one of {', '.join(SCALES)} or none")
+    if unknown := set(claim.at) - set(preconditions.REGIMES):
+        raise StudyError(f"claims ledger, {name}: no regime {', '.join(unknown)}")
     return claim
 
 
-def decide(claim: Claim, evidence: dict | None, profile_scale: str) -> Row:
-    """Apply a claim's rule to its evidence.
+def resolved(config: Config, value: Any) -> Any:
+    """Return what a row's value stands for: a list by name, "min NAME" or "max NAME" of one."""
+    if isinstance(value, dict):
+        return {k: resolved(config, v) for k, v in value.items()}
+    if not isinstance(value, str):
+        return value
+    end, _, name = value.rpartition(" ") if value[:4] in ("min ", "max ") else ("", "", value)
+    if name not in SETS and (name not in Config.model_fields or name in ("proxy", "target")):
+        return value
+    found = SETS[name](config) if name in SETS else getattr(config, name)
+    if not end:
+        return list(found) if isinstance(found, tuple) else found
+    if not found:
+        raise Missing(f"the study has no {name}")
+    return (min if end == "min" else max)(found)
+
+
+def settings(config: Config, axes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the product of the values of `each` or `along`, one mapping a cell."""
+    values = [resolved(config, v) for v in axes.values()]
+    found = itertools.product(*(v if isinstance(v, list) else [v] for v in values))
+    return [dict(zip(axes, one, strict=True)) for one in found]
+
+
+def cell(config: Config, plain: dict[str, Any], setting: dict[str, Any]) -> Cell:
+    """Return a row's cell under a setting; what the row itself gives wins.
+
+    A setting named `options.eta` is the method's or the sampler's option eta.
+    """
+    merged = resolved(config, {**setting, **plain})
+    options = {k.partition(".")[2]: merged.pop(k) for k in list(merged) if k.startswith("options.")}
+    return from_plain(merged | {"options": {**options, **merged.get("options", {})}})
+
+
+def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
+    """Return a part's numbers, (cells, seeds) or (cells, seeds, settings), and its cells."""
+    apart, along = settings(config, part.each), settings(config, part.along)
+    if not apart:
+        raise Missing(f"the study has none of {', '.join(map(str, part.each.values()))}")
+    other = part.over if part.over is not None else part.less
+    read, used = QUANTITIES[part.quantity], []
+
+    def values(setting: dict[str, Any]) -> np.ndarray:
+        used.append(cell(config, part.of, setting))
+        found = read(config, used[-1])
+        if other is None:
+            return found
+        used.append(cell(config, other, setting))
+        beside = read(config, used[-1])
+        return found / beside if part.over is not None else found - beside
+
+    found = np.array([[values(one | x) for x in along] for one in apart])
+    found = found.transpose(0, 2, 1) if part.along else found[:, 0]
+    if part.pooled:
+        found = found.mean(axis=0, keepdims=True)
+    labels = [", ".join(_shown_value(v) for v in one.values()) for one in apart]
+    unit = part.unit or ("x" if part.over is not None else UNITS.get(part.quantity, "s"))
+    x = [next(iter(one.values())) for one in along] if part.along else ()
+    return Evidence(found, labels, unit, settings=x), used
+
+
+def _shown_value(value: Any) -> str:
+    return f"{value:.0%}" if isinstance(value, float) and value <= 1 else str(value)
+
+
+def _answer(config: Config, regime: str, part: Part, level: float) -> Verdict:
+    """Judge one part, its preconditions first."""
+    try:
+        if part.evidence:
+            given = part.given if part.alike is None else {**part.given, "margin": part.alike}
+            found, cells = getattr(evidence, part.evidence)(config, **given), []
+            if isinstance(found, Verdict):
+                return found
+        else:
+            found, cells = compared(config, part)
+        is_error = part.quantity in ("error", "accuracy") and not part.evidence
+        asked = preconditions.Asked(config, regime, tuple(dict.fromkeys(cells)), part.above)
+        reason = preconditions.failed(asked, part.needs, is_error)
+    except Missing:
+        return Verdict(NOT_MEASURED, unit=part.unit)
+    except Unfit as problem:
+        return Verdict(NOT_DECIDABLE, unit=part.unit, note=str(problem))
+    if part.unit:
+        found = replace(found, unit=part.unit)
+    rule = replace(part.rule(), level=level)
+    answer = judge(found, rule)
+    if reason:
+        note = "; ".join(filter(None, (reason, answer.note)))
+        return replace(answer, verdict=NOT_DECIDABLE, note=note, robust="")
+    return replace(answer, robust=robustness(found, rule, answer))
+
+
+def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Row:
+    """Judge a claim on stored results.
 
     Args:
         claim: The row of the ledger.
-        evidence: What its evidence function returned; None or {} = not measured.
-        profile_scale: Tier of the runs, one of `SCALES`, or "none" (other data).
+        config: Parameters of the study.
+        regime: Of its runs, a key of `preconditions.REGIMES`, or "none".
+        level: Coverage of the intervals.
 
     Returns:
-        The row. Below the claim's smallest scale the verdict is "not decidable at this scale"; our
-        number still shows, and the note says what the rule would have answered.
+        The row; the answer shows the number of the part that decides.
+    """
+    if not claim.parts:
+        return Row(claim, Verdict(NOT_BUILT, note=claim.replication), {})
+    if regime not in claim.at:
+        told = f"made at {', '.join(claim.at) or 'data that we do not hold'}"
+        return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
+    answers = {name: _answer(config, regime, p, level) for name, p in claim.parts.items()}
+    counted = {
+        name: answer
+        for name, answer in answers.items()
+        if not (claim.parts[name].optional and answer.verdict == NOT_MEASURED)
+    } or answers
+    verdict = combine([answer.verdict for answer in counted.values()])
+    name = next(name for name, answer in counted.items() if answer.verdict == verdict)
+    deciding = answers[name]
+    label = ", ".join(filter(None, (name if len(claim.parts) > 1 else "", deciding.part)))
+    tests = sum(answer.tests for answer in answers.values())
+    return Row(claim, replace(deciding, part=label, tests=tests), answers)
+
+
+def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:
+    """Judge a claim on the document's own printed means, spreads and numbers of runs.
+
+    Args:
+        claim: The row of the ledger; without `printed` nothing is judged.
+        config: The document's parameters: its budgets, epochs and stops.
+
+    Returns:
+        Part -> answer, for the parts that compare cells. Both sides count as independent, since
+        the documents pair no seeds. Preconditions are not asked.
 
     Raises:
-        StudyError: If profile_scale is unknown.
-        ValueError: If the evidence does not fit the rule.
+        StudyError: If the table does not print a cell.
     """
-    if profile_scale not in (*SCALES, "none"):
-        raise StudyError(f"scale must be one of {', '.join(SCALES)} or none, got {profile_scale!r}")
-    answer = apply(claim.rule, evidence, claim.numbers)
-    if _reached(claim.scale, profile_scale):
-        return Row(claim, answer)
-    note = _needed(claim.scale, profile_scale)
-    if answer.verdict not in (NOT_DECIDABLE, NOT_MEASURED):
-        note = f"{note}; at this scale: {answer.verdict}"
-    note = "; ".join(text for text in (note, answer.note) if text)
-    return Row(claim, Verdict(NOT_DECIDABLE, *_number(answer), answer.unit, note))
+    found = {}
+    for name, part in claim.parts.items():
+        if not claim.printed or part.evidence:
+            continue
+        numbers = papers.Printing(**claim.printed)
+        other = part.over if part.over is not None else part.less
 
+        def values(setting: dict[str, Any], part=part, other=other, numbers=numbers) -> np.ndarray:
+            one = numbers.find(cell(config, part.of, setting), part.quantity)
+            if other is None:
+                return papers.runs_like(one)
+            beside = numbers.find(cell(config, other, setting), part.quantity)
+            return papers.runs_like(one, beside, ratio=part.over is not None)
 
-def _needed(scale: str, profile_scale: str) -> str:
-    """Say what a claim needs that a profile does not reach."""
-    if scale == "none":
-        return "needs data we do not hold"
-    return "needs other data, or more" if profile_scale == "none" else f"needs scale {scale}"
-
-
-def _number(answer: Verdict) -> tuple[float, float, float, int]:
-    """Value, interval and count of an answer."""
-    return answer.value, answer.low, answer.high, answer.n
-
-
-def _reached(scale: str, profile_scale: str) -> bool:
-    """Whether runs of a profile are large enough for a claim."""
-    if "none" in (scale, profile_scale):
-        return False
-    return SCALES.index(profile_scale) >= SCALES.index(scale)
+        apart, along = settings(config, part.each), settings(config, part.along)
+        array = np.array([[values(one | x) for x in along] for one in apart])
+        array = array.transpose(0, 2, 1) if part.along else array[:, 0]
+        if part.pooled:
+            array = array.mean(axis=0, keepdims=True)
+        unit = part.unit or ("x" if part.over is not None else "points")
+        x = [next(iter(one.values())) for one in along] if part.along else ()
+        exact = array.shape[1] == 1 and not part.along
+        evidence_ = Evidence(array[:, 0] if exact else array, (), unit, exact, x)
+        found[name] = judge(evidence_, part.rule())
+    return found
 
 
 def decide_all(
-    claims: list[Claim],
-    scale,
-    profile_scale: str,
-    sources: dict[str, Callable],
-    about: Collection[str] = (),
+    claims: list[Claim], config: Config, regime: str, about: Collection[str] = ()
 ) -> list[Row]:
-    """Decide every claim from stored results.
+    """Decide every claim from stored results, one `Row` a claim, in order.
 
     Args:
         claims: Rows of the ledger.
-        scale: Parameters of the study, passed on to the evidence functions.
-        profile_scale: One of `SCALES`, or "none".
-        sources: Evidence name -> function(scale) -> dict or None; `evidence.EVIDENCE`. Names it
-            lacks count as not measured.
+        config: Parameters of the study.
+        regime: Of its runs, or "none".
         about: Ids of the claims made on data like the study's; () = all of them.
-
-    Returns:
-        One `Row` a claim, in order. Each evidence function is called once.
 
     Raises:
         StudyError: If about names a claim that the ledger lacks.
     """
     if unknown := sorted(set(about) - {claim.id for claim in claims}):
         raise StudyError(f"claims: no claim {', '.join(unknown)} in the ledger")
-    names = {claim.evidence for claim in claims} & set(sources)
-    found = {name: sources[name](scale) for name in sorted(names)}
-
-    def reached(claim: Claim) -> str:
-        return profile_scale if not about or claim.id in about else "none"
-
-    return [decide(claim, found.get(claim.evidence), reached(claim)) for claim in claims]
+    return [
+        decide(claim, config, regime if not about or claim.id in about else "none")
+        for claim in claims
+    ]
 
 
 def table(rows: list[Row]) -> pd.DataFrame:
     """One line a claim: the ledger's words, our number with its interval, the verdict."""
-    columns = ["id", "document", "where", "statement", "paper", "measure", "scale"]
+    columns = ["id", "document", "kind", "where", "statement", "measure"]
     return pd.DataFrame(
         [
             {name: getattr(row.claim, name) for name in columns}
+            | {"paper": papers.filled(row.claim.paper)}
             | dict(zip(("ours", "low", "high"), _shown(row.answer), strict=True))
-            | {"n": row.answer.n, "unit": row.answer.unit}
+            | {"n": row.answer.n, "unit": row.answer.unit, "part": row.answer.part}
             | {"verdict": row.answer.verdict, "note": row.answer.note}
+            | {"robust": row.answer.robust, "tests": row.answer.tests}
             for row in rows
-        ],
-        columns=[*columns, "ours", "low", "high", "n", "unit", "verdict", "note"],
+        ]
     )
 
 
@@ -191,7 +407,7 @@ def _shown(answer: Verdict) -> tuple[float, float, float]:
 
 
 def format_number(answer: Verdict) -> str:
-    """Our number with interval, unit and count, "-" where there is none.
+    """Our number with interval, unit, count and part, "-" where there is none.
 
     The interval is cut to what the unit can be, as a correlation to -1..1; verdicts are not
     touched by it.
@@ -203,15 +419,20 @@ def format_number(answer: Verdict) -> str:
     if not math.isnan(low) and answer.low != answer.high:
         text += f" [{low:.3g}, {high:.3g}]"
     unit = f" {answer.unit}" if answer.unit else ""
-    return f"{text}{unit}, n = {answer.n}"
+    part = f" ({answer.part})" if answer.part else ""
+    return f"{text}{unit}, n = {answer.n}{part}"
 
 
 def format_line(row: Row) -> str:
-    """A claim on one line: its key, verdict, our number, the paper's, its words, our note."""
+    """A claim on one line: key, verdict, our number, the paper's, its words, note, robustness."""
     claim, answer = row.claim, row.answer
-    note = f"  |  note: {answer.note}" if answer.note else ""
+    more = "".join(
+        f"  |  {word}: {text}"
+        for word, text in (("note", answer.note), ("robust", answer.robust))
+        if text
+    )
     return (
-        f"{claim.document:<10}  {claim.id:<13}  {answer.verdict:<27}  "
-        f"ours: {format_number(answer)}  |  paper: {claim.paper}  |  {claim.statement}  |  "
-        f"measured: {claim.measure}{note}"
+        f"{claim.document:<10}  {claim.id:<13}  {answer.verdict:<16}  "
+        f"ours: {format_number(answer)}  |  paper: {papers.filled(claim.paper)}  |  "
+        f"{claim.statement}  |  measured: {claim.measure}{more}"
     )

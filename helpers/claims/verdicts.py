@@ -1,20 +1,58 @@
-"""What a rule answers, and the intervals it answers with."""
+"""What a rule answers, and the tests it answers by.
 
-from dataclasses import dataclass
+A rule says where a quantity must lie: above, below or within bounds. The quantity is a mean over
+seeds. Its interval is Student's, with the spread pooled over the cells that a claim lists; a ratio
+is taken in logarithms. A claim that lists cells holds where every cell's interval lies inside (an
+intersection-union test, which needs no correction) and fails where Holm's procedure over the cells
+puts one outside.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 HOLDS = "holds"
 FAILS = "does not hold"
 UNDECIDED = "undecided"
-NOT_DECIDABLE = "not decidable at this scale"
+NOT_DECIDABLE = "not decidable"
 NOT_MEASURED = "not measured yet"
-VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_DECIDABLE, NOT_MEASURED)
+NOT_BUILT = "not built"
+VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_DECIDABLE, NOT_MEASURED, NOT_BUILT)
 
 LEVEL = 0.95
-RESAMPLES = 2000
+MIN_SEEDS = 3
+POWER = 0.8
 ROUNDING = 1e-12
+PERMUTATIONS = 20_000  # at most; fewer orders than that are all tried
+MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Numbers that a rule judges.
+
+    Attributes:
+        values: Seeds last: (cells, seeds); (cells, seeds, settings) for a trend; (cells,) where
+            `exact`. One cell may leave the first axis out.
+        labels: Names of the cells.
+        unit: "points" (of error or accuracy), "x" (a ratio), "s", "rho", "share", ...
+        exact: Whether the values are counted or computed, without spread.
+        settings: What a trend runs over, (settings,).
+        note: What a reader should know besides, in one line.
+    """
+
+    values: np.ndarray
+    labels: Sequence[str] = ()
+    unit: str = "points"
+    exact: bool = False
+    settings: Sequence[float] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,102 +62,248 @@ class Verdict:
     Attributes:
         verdict: One of `VERDICTS`.
         value: Our number, in `unit`; NaN where there is none.
-        low: Lower end of its 95 % interval.
-        high: Upper end of its 95 % interval.
+        low, high: Ends of its 95 % interval.
         n: Values, runs or trials behind it.
-        unit: "points" (of error or accuracy), "x" (a ratio), "s", "rho", "share", ...
+        unit: As in `Evidence`.
         note: What a reader should know besides, in one line.
+        part: Which part of the claim, or which of its cells, the number is of.
+        tests: Interval tests that were made for it.
+        robust: What would turn the answer, in one line.
     """
 
     verdict: str
-    value: float
-    low: float
-    high: float
-    n: int
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
     unit: str = ""
     note: str = ""
+    part: str = ""
+    tests: int = 0
+    robust: str = ""
 
 
-def no_answer(verdict: str, note: str, n: int = 0, unit: str = "") -> Verdict:
-    """A verdict without a number."""
-    return Verdict(verdict, np.nan, np.nan, np.nan, n, unit, note)
+@dataclass(frozen=True)
+class Rule:
+    """Where a quantity must lie.
+
+    Attributes:
+        above, below: Open bounds of the mean, in the evidence's unit.
+        rising: 1 = values must rise with the settings, -1 = fall.
+        never: No trial of at least so many may show it.
+        ever: At least one trial shows it.
+        level: Coverage of the intervals; `--decide` asks for more at every look.
+    """
+
+    above: float = -math.inf
+    below: float = math.inf
+    rising: int = 0
+    never: int = 0
+    ever: bool = False
+    level: float = field(default=LEVEL, compare=False)
+
+    def scaled(self, factor: float) -> Rule | None:
+        """Return the rule with its margins times a factor, None where there is no margin."""
+        ends = [end for end in (self.above, self.below) if math.isfinite(end)]
+        if not ends or not any(ends) or self.rising:
+            return None
+        return replace(self, above=self.above * factor, below=self.below * factor)
 
 
-def numbers(values, name: str, dims: tuple[int, ...]) -> np.ndarray:
-    """Turn evidence into a float array of an allowed number of dimensions.
+def judge(evidence: Evidence, rule: Rule) -> Verdict:
+    """Apply a rule to evidence; NaN among the values, or too few seeds, never decide.
 
     Raises:
-        ValueError: If the values are not numbers or have another shape.
+        ValueError: If the values have another shape than `Evidence` says.
     """
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as problem:
-        raise ValueError(f"{name} must be an array of numbers, got {values!r:.80}") from problem
-    if array.ndim not in dims:
-        raise ValueError(f"{name} must have {dims} dimensions, got shape {array.shape}")
-    return array
+    values = np.asarray(evidence.values, dtype=float)
+    if not values.size or not np.isfinite(values).all():
+        return Verdict(UNDECIDED, unit=evidence.unit, note="no number, or none that is finite")
+    if rule.never or rule.ever:
+        answer = _counted(values, rule)
+    elif rule.rising:
+        answer = _trend(values, evidence, rule)
+    else:
+        answer = _bounded(values, evidence, rule)
+    note = "; ".join(text for text in (answer.note, evidence.note) if text)
+    return replace(answer, unit=answer.unit or evidence.unit, note=note)
 
 
-def unusable(*arrays: np.ndarray) -> str:
-    """Why evidence cannot be judged ("" where it can): a missing run must never pass as one."""
-    if any(array.size == 0 for array in arrays):
-        return "no values"
-    if not all(np.isfinite(array).all() for array in arrays):
-        return "NaN or infinite values among the evidence"
-    return ""
-
-
-def median_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Median of values (n,) and its distribution-free interval from order statistics.
-
-    Note: below six values the interval is the whole range, which covers less than 95 %.
-    """
-    ordered = np.sort(values)
-    j = int(stats.binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))
-    low, high = ordered[max(j - 1, 0)], ordered[min(len(ordered) - j, len(ordered) - 1)]
-    return float(np.median(ordered)), float(low), float(high)
-
-
-def share_interval(count: int, trials: int) -> tuple[float, float, float]:
-    """Share count / trials with its exact (Clopper-Pearson) 95 % interval; trials >= 1."""
+def _counted(values: np.ndarray, rule: Rule) -> Verdict:
+    """Judge a count of trials: values (count, trials)."""
+    count, trials = (int(v) for v in values)
     interval = stats.binomtest(count, trials).proportion_ci(LEVEL, method="exact")
-    return count / trials, float(interval.low), float(interval.high)
+    if rule.ever:
+        verdict, note = HOLDS if count else UNDECIDED, f"{count} of {trials} trials show it"
+    elif count:
+        verdict, note = FAILS, f"{count} of {trials} trials break it"
+    else:
+        enough = trials >= rule.never
+        verdict, note = (HOLDS, "") if enough else (NOT_DECIDABLE, f"needs {rule.never} trials")
+    ends = float(interval.low), float(interval.high)
+    return Verdict(verdict, count / trials, *ends, trials, "share", note, tests=1)
 
 
-def percentile_ends(replicates: np.ndarray) -> tuple[float, float]:
-    """Ends of the percentile interval of bootstrap replicates (b,), NaN replicates left out."""
-    tail = 50 * (1 - LEVEL)
-    low, high = np.nanpercentile(replicates, [tail, 100 - tail])
-    return float(low), float(high)
+def _bounded(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
+    if evidence.exact:
+        return _exact(np.atleast_1d(values), evidence, rule)
+    values = np.atleast_2d(values)
+    if values.ndim != 2:
+        raise ValueError(f"values must be (cells, seeds), got shape {values.shape}")
+    cells, seeds = values.shape
+    if seeds < MIN_SEEDS:
+        mean = float(values.mean())
+        note = f"needs {MIN_SEEDS} seeds, has {seeds}"
+        return Verdict(NOT_DECIDABLE, mean, n=values.size, note=note)
+    log = evidence.unit.startswith("x") and bool((values > 0).all())
+    found = np.log(values) if log else values
+    lower, upper = (_log(end) if log else end for end in (rule.above, rule.below))
+    means, df = found.mean(axis=1), cells * (seeds - 1)
+    error = float(np.sqrt(found.var(axis=1, ddof=1).mean() / seeds))
+    half = float(special.stdtrit(df, (1 + rule.level) / 2)) * error
+    inside = (means - half > lower + ROUNDING) & (means + half < upper - ROUNDING)
+    outside = _outside(means, error, df, lower, upper, rule.level)
+    verdict = FAILS if outside.any() else HOLDS if inside.all() else UNDECIDED
+    cell = _deciding(means, lower, upper, outside)
+    ends = means[cell], means[cell] - half, means[cell] + half
+    value, low, high = (math.exp(end) if log else float(end) for end in ends)
+    part = str(evidence.labels[cell]) if len(evidence.labels) > cell and cells > 1 else ""
+    note = f"{outside.sum()} of {cells} cells outside" if outside.any() and cells > 1 else ""
+    answer = Verdict(verdict, value, low, high, seeds, note=note, part=part, tests=cells)
+    if verdict == UNDECIDED:
+        told = _power(float(means[cell]), error, seeds, df, lower, upper)
+        return replace(answer, robust=f"{told} {_unit(evidence.unit, log)}")
+    return answer
 
 
-def side(low: float, high: float, bound: float) -> str:
-    """Holds when the interval lies above the bound, fails when below, else undecided.
-
-    Note: an interval of no width that touches the bound up to rounding is undecided.
-    """
-    if low > bound + ROUNDING:
-        return HOLDS
-    return FAILS if high < bound - ROUNDING else UNDECIDED
+def _unit(unit: str, log: bool) -> str:
+    return "(in logarithms)" if log else ""
 
 
-def inside(low: float, high: float, lower: float, upper: float) -> str:
-    """Holds when the interval lies within [lower, upper], fails when outside, else undecided."""
-    if lower <= low and high <= upper:
-        return HOLDS
-    return FAILS if high < lower or low > upper else UNDECIDED
+def _log(end: float) -> float:
+    return math.log(end) if 0 < end < math.inf else (-math.inf if end <= 0 else math.inf)
+
+
+def _exact(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
+    good = (values >= rule.above - ROUNDING) & (values <= rule.below + ROUNDING)
+    cell = _deciding(values, rule.above, rule.below, ~good)
+    value = float(values[cell])
+    labelled = len(evidence.labels) > cell and len(values) > 1
+    part = str(evidence.labels[cell]) if labelled else ""
+    verdict = HOLDS if good.all() else FAILS
+    return Verdict(verdict, value, value, value, len(values), part=part)
+
+
+def _outside(means, error: float, df: int, lower: float, upper: float, level: float) -> np.ndarray:
+    """Return which cells Holm's procedure puts outside the bounds, (cells,) bool."""
+    gap = np.maximum(lower - means, means - upper)  # above 0: the mean lies outside
+    if error == 0:
+        return gap > ROUNDING
+    with np.errstate(over="ignore"):
+        p = stats.t.sf(gap / error, df)
+    order, found = np.argsort(p), np.zeros(len(p), dtype=bool)
+    for place, cell in enumerate(order):
+        if p[cell] > (1 - level) / 2 / (len(p) - place):
+            break
+        found[cell] = True
+    return found
+
+
+def _deciding(means: np.ndarray, lower: float, upper: float, outside: np.ndarray) -> int:
+    """Return the cell that is furthest outside the bounds, or nearest to them inside."""
+    return int(np.argmin(np.minimum(means - lower, upper - means)))
+
+
+def _power(mean: float, error: float, seeds: int, df: int, lower: float, upper: float) -> str:
+    """Say which effect these seeds could have shown, and how many would decide this one."""
+    ends = [end for end in (lower, upper) if math.isfinite(end)]
+    distance = min(abs(mean - end) for end in ends)
+    shown = (special.stdtrit(df, (1 + LEVEL) / 2) + special.stdtrit(df, POWER)) * error
+    spread = error * math.sqrt(seeds)
+    needed = next(
+        (
+            n
+            for n in range(MIN_SEEDS, MOST_SEEDS + 1)
+            if distance * math.sqrt(n)
+            >= spread * (special.stdtrit(n - 1, (1 + LEVEL) / 2) + special.stdtrit(n - 1, POWER))
+        ),
+        None,
+    )
+    told = f"about {needed} seeds" if needed else f"more than {MOST_SEEDS} seeds"
+    return f"{seeds} seeds show effects from {shown:.2g}; {told} would decide"
+
+
+def _trend(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
+    """Judge (cells, seeds, settings): mean Spearman with the settings, permuted within seeds."""
+    values = values[None] if values.ndim == 2 else values
+    cells, seeds, k = values.shape
+    order = np.argsort(np.asarray(evidence.settings, dtype=float), kind="stable")
+    ranks = stats.rankdata(rule.rising * values[..., order], axis=-1)
+    least = math.factorial(k) ** -float(seeds)
+    if least > (1 - rule.level) / 2:
+        note = f"{k} settings in {seeds} seeds cannot show a trend"
+        return Verdict(NOT_DECIDABLE, n=values.size, unit="rho", note=note)
+    null = _null(k, seeds)
+    rho = np.array([[_rho(row) for row in cell] for cell in ranks]).mean(axis=1)
+    up = np.array([(null >= r - 1e-9).mean() for r in rho])
+    down = np.array([(null <= r + 1e-9).mean() for r in rho])
+    alpha = (1 - rule.level) / 2
+    refuted = down <= alpha / cells
+    verdict = FAILS if refuted.any() else HOLDS if (up <= alpha).all() else UNDECIDED
+    cell = int(np.argmin(rho))
+    part = str(evidence.labels[cell]) if len(evidence.labels) > cell and cells > 1 else ""
+    note = f"permutation p = {up[cell]:.3g}"
+    answer = Verdict(verdict, float(rho[cell]), n=seeds, unit="rho", note=note)
+    return replace(answer, part=part, tests=cells)
+
+
+def _rho(ranks: np.ndarray) -> float:
+    """Spearman of ranks (k,) with their positions; 0 where all are equal."""
+    if np.ptp(ranks) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1])
+
+
+def _null(k: int, seeds: int) -> np.ndarray:
+    """Return mean Spearman of seeds whose k settings are permuted: all orders, or a sample."""
+    if math.factorial(k) ** seeds <= PERMUTATIONS:
+        one = [_rho(np.array(p)) for p in itertools.permutations(range(k))]
+        return np.array([np.mean(found) for found in itertools.product(one, repeat=seeds)])
+    rng = np.random.default_rng(0)
+    draws = rng.permuted(np.broadcast_to(np.arange(k), (PERMUTATIONS * seeds, k)), axis=1)
+    centred = np.arange(k) - (k - 1) / 2
+    rho = (draws - (k - 1) / 2) @ centred / (centred @ centred)
+    return rho.reshape(PERMUTATIONS, seeds).mean(axis=1)
+
+
+def robustness(evidence: Evidence, rule: Rule, answer: Verdict) -> str:
+    """Say what would turn a decided answer: a seed left out, the margin halved or doubled."""
+    values = np.asarray(evidence.values, dtype=float)
+    if answer.verdict not in (HOLDS, FAILS) or rule.never or rule.ever:
+        return answer.robust
+    turned, axis = [], -2 if rule.rising else -1
+    seeds = 1 if evidence.exact else values.shape[axis]
+    if seeds > MIN_SEEDS:
+        left = [
+            judge(replace(evidence, values=np.delete(values, i, axis)), rule) for i in range(seeds)
+        ]
+        changed = [str(i) for i, one in enumerate(left) if one.verdict != answer.verdict]
+        if changed:
+            turned.append(f"without seed {', '.join(changed)}")
+    for factor, word in ((0.5, "half"), (2.0, "twice")):
+        other = rule.scaled(factor)
+        if other and (verdict := judge(evidence, other).verdict) != answer.verdict:
+            turned.append(f"{verdict} at {word} the margin")
+    return "; ".join(turned) or "nothing tried turns it"
 
 
 def combine(verdicts: list[str]) -> str:
     """Joint verdict of parts that must all hold.
 
     One failed part settles it; otherwise a part that cannot be measured here outweighs one that
-    could be measured better, and nothing measured at all is "not measured yet".
+    could be measured better.
     """
-    if not verdicts or all(verdict == NOT_MEASURED for verdict in verdicts):
-        return NOT_MEASURED
-    if FAILS in verdicts:
-        return FAILS
-    if NOT_DECIDABLE in verdicts:
-        return NOT_DECIDABLE
-    return HOLDS if all(verdict == HOLDS for verdict in verdicts) else UNDECIDED
+    for one in (FAILS, NOT_DECIDABLE, NOT_BUILT, NOT_MEASURED, UNDECIDED):
+        if one in verdicts:
+            return one
+    return HOLDS

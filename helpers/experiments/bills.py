@@ -13,9 +13,8 @@ import pandas as pd
 
 from helpers import results
 from helpers.config import Config
-from helpers.experiments.active import ACTIVE_METHODS, active_choice, active_run
-from helpers.experiments.costs import FORWARD_SHARE, weight
-from helpers.experiments.proxies import selectors
+from helpers.experiments.builders import FORWARD_SHARE, active_choice, active_run, weight
+from helpers.experiments.cells import ACTIVE_METHODS, selectors
 from helpers.experiments.table import read_choice, seconds_of_choice, trained_for
 from helpers.ranking import t_interval
 from helpers.results.store import Result
@@ -33,7 +32,7 @@ def passes(run: Result, after: int | None = None) -> float:
     return FORWARD_SHARE * forward + (1 - FORWARD_SHARE) * backward
 
 
-def choosing(scale: Config, step: Select) -> dict[str, float]:
+def choosing(config: Config, step: Select) -> dict[str, float]:
     """Return seconds and work of one choice and the runs it reads, earlier rounds left out.
 
     Raises:
@@ -43,18 +42,18 @@ def choosing(scale: Config, step: Select) -> dict[str, float]:
     seconds, alone = seconds_of_choice(chosen, runs)
     scored = FORWARD_SHARE * chosen.metrics["n_pool"]
     work = [
-        weight(scale, run.spec.model) * (passes(run, trained_for(step)) + scored) for run in runs
+        weight(config, run.spec.model) * (passes(run, trained_for(step)) + scored) for run in runs
     ]
     return {"seconds": seconds, "work": sum(work), "alone": alone}
 
 
 def charged(
-    scale: Config, frame: pd.DataFrame, wanted: Sequence[Train]
+    config: Config, frame: pd.DataFrame, wanted: Sequence[Train]
 ) -> tuple[pd.DataFrame, str]:
     """Add to every run what it cost in all.
 
     Args:
-        scale: The study's parameters.
+        config: The study's parameters.
         frame: `experiments.frame` of the runs.
         wanted: Their specs, in the frame's order.
 
@@ -62,8 +61,8 @@ def charged(
         The frame with the columns `work` (examples through the target), `total_seconds` and
         `cost`; and which of the two cost is: seconds if every run had its machine alone.
     """
-    rows = [[choosing(scale, step) for step in rounds(run.subset)] for run in wanted]
-    own = [weight(scale, run.model) * passes(results.get(run)) for run in wanted]
+    rows = [[choosing(config, step) for step in rounds(run.subset)] for run in wanted]
+    own = [weight(config, run.model) * passes(results.get(run)) for run in wanted]
     spent = [sum(one["seconds"] for one in row) for row in rows]
     work = [sum(one["work"] for one in row) for row in rows]
     frame = frame.assign(
@@ -75,7 +74,7 @@ def charged(
     return frame.assign(cost=cost), SECONDS if alone else WORK
 
 
-def labelling(scale: Config, methods: Sequence[str] = ACTIVE_METHODS) -> pd.DataFrame:
+def labelling(config: Config, methods: Sequence[str] = ACTIVE_METHODS) -> pd.DataFrame:
     """Tabulate what labelling cost up to every budget, and the target's training at its end.
 
     Returns:
@@ -86,25 +85,25 @@ def labelling(scale: Config, methods: Sequence[str] = ACTIVE_METHODS) -> pd.Data
     cells = [
         {"method": method, "selector": by, "share": budget, "seed": seed}
         for method in methods
-        for by in selectors(scale)
-        for budget in scale.label_budgets
-        for seed in scale.seeds
+        for by in selectors(config)
+        for budget in config.label_budgets
+        for seed in config.seeds
     ]
-    rows = [(cell, _labelled(scale, *cell.values())) for cell in cells]
+    rows = [(cell, _labelled(config, *cell.values())) for cell in cells]
     return pd.DataFrame([cell | bill for cell, bill in rows if bill])
 
 
 def _labelled(
-    scale: Config, method: str, by: str, budget: float, seed: int
+    config: Config, method: str, by: str, budget: float, seed: int
 ) -> dict[str, object] | None:
     """Return the bill of all rounds up to a budget and of the last training, None if missing."""
-    chosen = active_choice(scale, method, budget, seed, by)
-    last = results.load(active_run(scale, method, budget, seed, by))
+    chosen = active_choice(config, method, budget, seed, by)
+    last = results.load(active_run(config, method, budget, seed, by))
     steps = list(rounds(chosen))
     needed = [spec for step in steps for spec in (step, *step.of)]
     if last is None or any(results.load(spec) is None for spec in needed):
         return None
-    found = [choosing(scale, step) for step in steps]
+    found = [choosing(config, step) for step in steps]
     return {
         "seconds": sum(bill["seconds"] for bill in found),
         "work": sum(bill["work"] for bill in found),

@@ -1,0 +1,206 @@
+"""What must be true of the runs before a rule is asked: each check says what is wrong, or "".
+
+A verdict from networks that have not learned, or a bound that the measured costs rule out, tells
+nothing of a claim. A claim names its checks; those on chance and on seeds are made of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from helpers.claims.quantities import error, history, results_of, seconds
+from helpers.config import Config
+from helpers.experiments import Cell, named, run, weight
+from helpers.results import get, readings
+from helpers.selection.registry import METHODS
+
+# Regime -> largest error in points of the full set at which it is reached: of the documents' own
+# networks on MNIST and CIFAR-10 these are about 1 and 5 to 14; None where only the curve tells.
+REGIMES: dict[str, float | None] = {
+    "digits": 2.0,
+    "mnist": 0.8,
+    "cifar10-cpu": 10.0,
+    "cifar100-cpu": None,
+    "texts": None,
+    "cifar10": 10.0,
+    "cifar100": None,
+    "svhn": None,
+    "imagenet": None,
+    "amazon": None,
+}
+LAST_GAIN = 0.3  # points that the last fifth of training may still gain
+FROM_CHANCE = 10.0  # points of error
+HEADROOM = 0.5  # points between random rows and all rows
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a check looks at: the parameters, the regime, and the cells that are compared."""
+
+    config: Config
+    regime: str
+    cells: Sequence[Cell]
+    above: float = 0.0  # the rule's lower bound, for `attainable`
+
+
+def chance(asked: Asked, limit: Any = FROM_CHANCE) -> str:
+    """Every compared cell is further than `limit` points of error from guessing."""
+    for cell in asked.cells:
+        found = error(asked.config, cell)
+        first = results_of(asked.config, replace(cell, method="full", model="proxy", share=1.0,
+                           protocol="core-set", options=(), after=0, together=1, epochs=0,
+                           recipe="", by_recipe=""))[0]  # fmt: skip
+        guess = 100 * (1 - 1 / len(np.unique(first.arrays["labels"])))
+        if found.mean() > guess - limit:
+            return f"{_name(cell)} errs by {found.mean():.1f} %, guessing by {guess:.0f} %"
+    return ""
+
+
+def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
+    """The full set's error is the regime's, or the last fifth of training gained below `limit`."""
+    goal = REGIMES.get(asked.regime)
+    for model in dict.fromkeys(named(asked.config, cell.model) for cell in asked.cells):
+        found = results_of(asked.config, Cell(model=model))
+        last = float(np.mean([100 * (1 - r.metrics["test_acc"]) for r in found]))
+        if goal is not None and last <= goal:
+            continue
+        gained = [100 * (c[-1] - c[int(0.8 * len(c)) - 1])
+                  for c in (history(r, "test_acc") for r in found)]  # fmt: skip
+        if goal is not None or np.mean(gained) >= limit:
+            told = f", {goal:g} % is the regime's" if goal is not None else ""
+            return (
+                f"{model} on everything errs by {last:.1f} %{told}; "
+                f"the last fifth of training gained {np.mean(gained):.1f} points"
+            )
+    return ""
+
+
+def _at_random(cell: Cell) -> Cell:
+    return replace(cell, method="random", options=(), after=0, together=1, by="proxy", by_recipe="")
+
+
+def _loss_at_random(asked: Asked, cell: Cell) -> float:
+    whole = error(asked.config, Cell(model=cell.model)).mean()
+    return float(error(asked.config, _at_random(cell)).mean() - whole)
+
+
+def random_close(asked: Asked, limit: Any = 3.0) -> str:
+    """Random rows at the same share lose at most `limit` points: a selection can pass at all."""
+    for cell in _parts(asked):
+        lost = _loss_at_random(asked, cell)
+        if lost > limit:
+            return f"random {cell.share:.0%} already lose {lost:.1f} points, {limit:g} are asked"
+    return ""
+
+
+def headroom(asked: Asked, limit: Any = HEADROOM) -> str:
+    """Random rows lose at least `limit` points at some share: there is something to win."""
+    found = [(_loss_at_random(asked, cell), cell.share) for cell in _parts(asked)]
+    if found and max(found)[0] < limit:
+        lost, share = max(found)
+        return f"random {share:.0%} lose {lost:.2f} points only: no room to win"
+    return ""
+
+
+def _parts(asked: Asked) -> list[Cell]:
+    """Return the cells on a part of the rows, one a share and network."""
+    kept = [c for c in asked.cells if c.share < 1 and c.protocol in ("core-set", "active")]
+    return list({(c.share, c.model, c.protocol): c for c in kept}.values())
+
+
+def better_target(asked: Asked, limit: Any = 0.0) -> str:
+    """The target errs less than its proxy on everything."""
+    target, proxy = (error(asked.config, Cell(model=m)).mean() for m in ("target", "proxy"))
+    if proxy - target <= limit:
+        return f"target no better than its proxy: {target:.1f} against {proxy:.1f} %"
+    return ""
+
+
+def learned(asked: Asked, limit: Any = None) -> str:
+    """Rows that the choosing network never learned are fewer than the rows that are kept.
+
+    They all rank first, so that otherwise a choice by forgetting events is a draw among them.
+    """
+    config = asked.config
+    for cell in asked.cells:
+        if cell.method != "forgetting":
+            continue
+        runs = results_of(config, Cell(model=cell.by))
+        never = np.mean([np.isinf(readings.forgetting(r, cell.after or None)).mean() for r in runs])
+        if never >= cell.share:
+            return f"{named(config, cell.by)} never learned {never:.0%} of the rows, " \
+                   f"{cell.share:.0%} are kept"  # fmt: skip
+    return ""
+
+
+def attainable(asked: Asked, limit: Any = None) -> str:
+    """The bound on a total time is within reach: free choosing by the proxy, the share's epochs."""
+    config = asked.config
+    for cell in asked.cells:
+        if cell.method == "full" or not METHODS[cell.method].needs:
+            continue
+        whole = np.median(seconds(config, Cell(model=cell.model)))
+        proxy = np.median(seconds(config, Cell(model=cell.by)))
+        part = (cell.after or config.epochs) / config.epochs
+        best = 1 / (proxy * part / whole + cell.share)
+        if best < asked.above:
+            return f"at a proxy's cost of {proxy * part / whole:.2f} of the target's at most " \
+                   f"{best:.2f}x can be reached, {asked.above:g}x are asked"  # fmt: skip
+    return ""
+
+
+def cost_ratio(asked: Asked, limit: Any = 8.0) -> str:
+    """The target's multiply-adds are at least `limit` times the proxy's."""
+    found = 1 / weight(asked.config, asked.config.proxy)
+    if found < limit:
+        return f"the target does {found:.1f} times the proxy's work, {limit:g} times are asked"
+    return ""
+
+
+def epochs(asked: Asked, limit: Any = 20) -> str:
+    """Training is long enough for a share of it to be read."""
+    n = asked.config.epochs
+    return f"{n} epochs, {limit} are asked" if n < limit else ""
+
+
+def cuda(asked: Asked, limit: Any = None) -> str:
+    """The runs were made on a GPU."""
+    device = get(run(asked.config, Cell(model="proxy"), asked.config.first_seed)).metrics["device"]
+    return "" if "cuda" in str(device).lower() or "nvidia" in str(device).lower() else \
+        f"the claim is about a GPU, these runs are of {device}"  # fmt: skip
+
+
+def _name(cell: Cell) -> str:
+    return "the full set" if cell.method == "full" else f"{cell.method} {cell.share:.0%}"
+
+
+CHECKS: dict[str, Callable[[Asked, Any], str]] = {
+    "converged": converged,
+    "random close": random_close,
+    "headroom": headroom,
+    "better target": better_target,
+    "learned": learned,
+    "attainable": attainable,
+    "cost ratio": cost_ratio,
+    "epochs": epochs,
+    "cuda": cuda,
+}
+
+
+def failed(asked: Asked, needs: dict[str, Any], is_error: bool) -> str:
+    """Return what is wrong with the runs behind a part of a claim, "" where nothing is.
+
+    Args:
+        asked: What is compared.
+        needs: Check -> its limit, None for the usual one.
+        is_error: Whether errors or accuracies are compared, which must be off chance.
+    """
+    for name, limit in needs.items():
+        check = CHECKS[name]
+        if reason := check(asked) if limit is None else check(asked, limit):
+            return reason
+    return chance(asked) if is_error else ""
