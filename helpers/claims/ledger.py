@@ -32,7 +32,7 @@ from helpers.config import Config, refusal
 from helpers.experiments import Cell, from_plain, selectors, stops
 from helpers.results import Missing
 
-LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims.yml"
+LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims"  # a file a document
 DOCUMENTS = ("svp", "svp-slides", "budgeted", "geda", "adonis")
 KINDS = ("finding", "theorem", "existence", "recount", "ours")
 # What a quantity can be at all, by its unit; a t interval does not know and may lie beyond.
@@ -169,12 +169,17 @@ class Row:
 
 
 def load_ledger(path: Path = LEDGER) -> list[Claim]:
-    """Read every claim, refusing rows that could not be decided.
+    """Read every claim, document by document, refusing rows that could not be decided.
+
+    Args:
+        path: A folder with a file a document, or one file.
 
     Raises:
         StudyError: If a row lacks a field, repeats an id, or names what there is not.
     """
-    claims = [_claim(row) for row in yaml.safe_load(Path(path).read_text(encoding="utf-8"))]
+    files = [path / f"{name}.yml" for name in DOCUMENTS] if path.is_dir() else [path]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
+    claims = [_claim(row) for text in texts for row in yaml.safe_load(text) or []]
     ids = [claim.id for claim in claims]
     if repeated := sorted({name for name in ids if ids.count(name) > 1}):
         raise StudyError(f"claims ledger: ids must be unique, repeated: {', '.join(repeated)}")
