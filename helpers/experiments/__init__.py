@@ -22,6 +22,8 @@ from helpers.experiments.builders import (
 )
 from helpers.experiments.cells import (
     ACTIVE_METHODS,
+    EQUAL_BILL,
+    EQUAL_STEPS,
     GEDA_VARIANTS,
     LADDER,
     QUESTIONS,
@@ -51,7 +53,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     "04": ("ladder", "nodes", "variants"),
     "05": ("online", "sweeps"),
     "06": (
-        *("core-set", "by target", "extra", "opponents", "paid", "own batch", "quick"),
+        *("core-set", "by target", "extra", "opponents", "dial", "paid", "own batch", "quick"),
         "replicated",
     ),
 }
