@@ -14,18 +14,19 @@ AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 STUDY = """
 import json
 from helpers import experiments as ex, results
-from helpers.claims import evidence, ledger
+from helpers.claims import ledger
 from helpers.specs import Measure
 
-scale = ex.Config(
+config = ex.Config(
     dataset="digits@600+300", models=("resnet8-w8", "resnet14-w8"), epochs=4, n_seeds=3,
     budgets=(0.2, 0.5), n_initial=20, percentages=(0.2, 0.6), stops=(2,),
 )
 methods = ("random", "entropy", "forgetting")
-core = [run for run in ex.core_set_runs(scale) if run.subset.method in methods]
-deep = ex.depth_runs(scale)
-found = results.compute([*deep, *core, *ex.oracle_runs(scale), Measure("rounding-gap")])
-rows = ledger.decide_all(ledger.load_ledger(), scale, "digits", evidence.EVIDENCE)
+core = [run for run in ex.asked(config, "core-set") if run.subset.method in methods]
+deep = ex.asked(config, "depths")
+oracle = ex.asked(config, "by target")
+found = results.compute([*deep, *core, *oracle, Measure("rounding-gap")])
+rows = ledger.decide_all(ledger.load_ledger(), config, "digits")
 answered = {r.claim.id: r.answer.verdict for r in rows if r.answer.n}
 losses = [r.metrics["history"]["loss"] for r in found[: len(deep)]]
 print(json.dumps({"verdicts": answered, "losses": losses}))
