@@ -365,7 +365,8 @@ def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:
     """
     if not claim.printed:
         return {}
-    roles = config.replace(proxy="proxy", target="target", more_proxies=("between", "between 2"))
+    between = ("between", "between 2")[: len(config.more_proxies)]
+    roles = config.replace(proxy="proxy", target="target", more_proxies=between)
     numbers = papers.Printing(**claim.printed)
     return {name: _printed(roles, part, numbers) for name, part in claim.parts.items()}
 
