@@ -48,15 +48,8 @@ from helpers.specs import Spec
 # Notebook -> the questions whose runs it needs.
 OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     "01": (
-        "depths",
-        "stepped",
-        "extra",
-        "more proxies",
-        "single",
-        "brief",
-        "ensembles",
-        "metrics",
-        "active",
+        *("depths", "stepped", "extra", "more proxies", "single", "brief", "ensembles"),
+        *("metrics", "active"),
     ),
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
