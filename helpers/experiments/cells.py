@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from helpers import StudyError, recipes, specs
-from helpers.config import Config, recorded
+from helpers.config import OF_TEXTS, Config, recorded
 from helpers.experiments import builders
 from helpers.results import Missing
 from helpers.selection.registry import METHODS
@@ -214,6 +214,9 @@ def from_plain(value: dict[str, object]) -> Cell:
         raise StudyError(f"a cell: {str(error).partition('() ')[2]}") from None
 
 
+BRIEF = grid(method="forgetting", share=[0.3, 0.5])  # also by stopped proxies, `svp` Table 3
+# The proxy by `svp`'s rate, which falls in steps: under one cycle all gain falls to the end.
+STEPPED = Cell(model="proxy", recipe="svp-upright", epochs=30)
 UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
 ACTIVE_METHODS = ("least-confidence", "k-centers")
 LADDER = ["random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"]
@@ -257,6 +260,11 @@ def proxy_budgets(config: Config) -> list[float]:
 def stops(config: Config) -> list[int]:
     """Return the epochs after which proxies are stopped early."""
     return [stop for stop in config.stops if stop < config.epochs]
+
+
+def own_batch(config: Config) -> list[str]:
+    """Return the recipe with the proxy's own batch, none where the study gives it none."""
+    return [recipes.with_batch(config.recipe, config.own_batch)] if config.own_batch else []
 
 
 def geda_options(config: Config, variant: str = "") -> tuple[specs.Option, ...]:
@@ -310,13 +318,13 @@ def _weights(c: Config) -> list[Cell]:
 def _single(c: Config) -> list[Cell]:
     brief = ["forgetting", "entropy"]
     found = [*grid(method="random", share=list(c.budgets)),
-             *grid(method=brief, share=proxy_budgets(c)), Cell("forgetting", 0.5)]  # fmt: skip
+             *grid(method=brief, share=proxy_budgets(c)), *BRIEF]  # fmt: skip
     return list(dict.fromkeys(found))
 
 
 def _brief(c: Config) -> list[Cell]:
     found = grid(method=["forgetting", "entropy"], share=proxy_budgets(c))
-    found = list(dict.fromkeys([*found, Cell("forgetting", 0.5)]))
+    found = list(dict.fromkeys([*found, *BRIEF]))
     return [dataclasses.replace(one, after=stop) for stop in stops(c) for one in found]
 
 
@@ -325,12 +333,16 @@ def _paid(c: Config) -> list[Cell]:
     return grid(method="entropy", share=c.paid_share, together=sizes) if c.paid_share else []
 
 
+def _stepped(c: Config) -> list[Cell]:
+    recipe = recipes.get(c.recipe, model=c.proxy)
+    own = recipe.schedule == "steps" or recipe.name.startswith(OF_TEXTS)
+    return [] if own else [STEPPED]
+
+
 def _own_batch(c: Config) -> list[Cell]:
-    if not c.own_batch:
-        return []
     shared = Cell("least-confidence", proxy_budgets(c)[0])
-    own = recipes.with_batch(c.recipe, c.own_batch)
-    return [shared, dataclasses.replace(shared, by_recipe=own)]
+    own = [dataclasses.replace(shared, by_recipe=recipe) for recipe in own_batch(c)]
+    return [shared, *own] if own else []
 
 
 def _extra(c: Config) -> list[Cell]:
@@ -353,6 +365,7 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     # `svp` figures 3, 4, 5; figure 8
     "depths": lambda c: grid(model=list(c.models)),
     "families": lambda c: grid(model=list(c.families)),
+    "stepped": _stepped,
     # `svp` Table 2: the target on what each method selects from the proxy, and from itself
     "core-set": lambda c: grid(method=compared_methods(c), share=list(c.budgets)),
     "by target": lambda c: grid(method=ranked_by(c), share=list(c.budgets), by="target"),

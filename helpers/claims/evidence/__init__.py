@@ -4,3 +4,14 @@ Each takes the study's parameters and returns `verdicts.Evidence`, or a whole `V
 rule is its own; it raises `Missing` where results are missing and `Unfit` where they cannot answer.
 """
 # ruff: noqa: F401 - the ledger finds them here by name
+
+from helpers.claims.evidence.svp import (
+    depth_blocks,
+    family_contrast,
+    late_gain,
+    metric_correlations,
+    one_at_a_time_exponent,
+    settled,
+    settled_later,
+    start_matters,
+)
