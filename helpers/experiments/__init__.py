@@ -45,7 +45,10 @@ from helpers.specs import Spec
 
 # Notebook -> the questions whose runs it needs.
 OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
-    "01": ("depths", "extra", "more proxies", "single", "brief", "ensembles", "metrics", "active"),
+    "01": (
+        *("depths", "extra", "more proxies", "single", "brief", "ensembles", "slides", "metrics"),
+        "active",
+    ),
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
     "04": ("ladder", "nodes", "variants"),

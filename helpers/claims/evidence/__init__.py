@@ -4,3 +4,10 @@ Each takes the study's parameters and returns `verdicts.Evidence`, or a whole `V
 rule is its own; it raises `Missing` where results are missing and `Unfit` where they cannot answer.
 """
 # ruff: noqa: F401 - the ledger finds them here by name
+
+from helpers.claims.evidence.slides import (
+    slides_cheapness,
+    slides_combined,
+    slides_depth,
+    slides_halves,
+)
