@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]-*.ipynb)
-# e.g. make study PROFILE=cifar10-small OPTIONS="--only 03 -p n_seeds=5"
+# e.g. make study PROFILE=mnist OPTIONS="--only 03 -p n_seeds=5"
 OPTIONS ?=
 # tests to run: kills, clusters and whole studies are marked slow
 MARK ?= not slow

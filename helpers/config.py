@@ -95,6 +95,10 @@ class Config(BaseModel):
     # of CIFAR-10, 0.5 of SVHN); 0 asks for none
     paid_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     slide_shares: SomeShares = (0.4, 0.6)  # kept where `svp-slides` is compared; () asks for none
+    # compared for equal passes, equal steps and an equal bill; () asks for none of these runs
+    dial_methods: Names = ("random", "forgetting", "k-centers")
+    # the target's seconds over the proxy's, as measured, for the equal bill; 0: multiply-adds'
+    cost_ratio: Annotated[float, Field(ge=0)] = 0.0
     quick_proxy: str = ""  # selects too, trained by the recipe `sprint` in its epochs; "": none
 
     def __init__(self, **values: Any) -> None:
@@ -113,7 +117,7 @@ class Config(BaseModel):
         batch = recipes.get(self.recipe, model=self.proxy).batch
         if self.own_batch in (1, batch):
             raise StudyError(f"own_batch must be 0 or 2 or more, and not the recipe's {batch}")
-        for name in ("methods", "panel_methods"):
+        for name in ("methods", "panel_methods", "dial_methods"):
             for key in getattr(self, name):
                 if key != "all" or name != "methods":
                     registry.get(key)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
 
 from helpers import StudyError, experiments, results, specs
-from helpers.claims import ledger, verdicts
+from helpers.claims import ledger, pages, verdicts
 from helpers.config import Config
 from helpers.data import names
 from helpers.profiles import Folders, Profile, profiles, variables_set
@@ -19,7 +18,6 @@ from helpers.run import Plan
 from helpers.specs import Spec
 
 GIB = 2**30
-BEGIN, END = "<!-- verdicts -->", "<!-- /verdicts -->"
 
 
 def wanted(chosen: Profile) -> dict[str, list[Spec]]:
@@ -103,19 +101,12 @@ def _past(stored: Iterable[Result]) -> Callable[[Spec], float | None]:
     return seconds
 
 
-def decided(chosen: Profile, config: Config | None = None) -> list[ledger.Row]:
-    """Return every claim of the ledger with its verdict under a profile."""
-    config = config or chosen.config()
-    claims = ledger.load_ledger()
-    return ledger.decide_all(claims, config, chosen.regime, chosen.claims)
-
-
 def claims(chosen: Profile, config: Config | None = None) -> str:
     """Write the ledger with verdicts, one claim a line, and how many of each verdict last.
 
     A profile of no regime judges no claim.
     """
-    rows = decided(chosen, config)
+    rows = pages.decided(chosen, config)
     if chosen.regime == "none":
         return f"profile {chosen.name} judges none of the {len(rows)} claims (regime none)"
     given = [row.answer.verdict for row in rows]
@@ -127,35 +118,75 @@ def claims(chosen: Profile, config: Config | None = None) -> str:
 
 
 def verdict_rows(chosen: Profile) -> list[str]:
-    """Write how many claims of each document got which verdict, as rows of a Markdown table."""
+    """Write a profile's `pages.counts` as rows of a Markdown table, and its number of tests."""
     with variables_set({"STUDY_PROFILE": chosen.name}):
-        judged = decided(chosen)
-    rows = []
-    for document in ledger.DOCUMENTS:
-        given = Counter(r.answer.verdict for r in judged if r.claim.document == document)
-        counts = [given.total(), *(given[verdict] for verdict in verdicts.VERDICTS)]
-        rows.append(f"| `{chosen.name}` | `{document}` | {' | '.join(map(str, counts))} |")
-    return rows
+        judged = pages.decided(chosen)
+    rows = [
+        f"| `{chosen.name}` | `{document}` | {' | '.join(map(str, line))} |"
+        for document, line in pages.counts(judged).iterrows()
+    ]
+    tests = sum(row.answer.tests for row in judged)
+    return [*rows, f"`{chosen.name}`: {tests} interval tests behind {len(judged)} claims."]
+
+
+def headline_table(folders: Folders) -> str:
+    """Write the headlines of all published profiles as a Markdown table, linked to figures."""
+    found, names = pages.beside(), pages.published()
+    head = ["headline", "the document", *(f"`{name}`" for name in names)]
+    lines = [_line(head), "|---" * len(head) + "|"]
+    for row in found.to_dict("records"):
+        shown = [folders.published("figures", n) / f"{row['figure']}.png" for n in names]
+        link = next((p.relative_to(folders.root) for p in shown if p.exists()), None)
+        title = f"[{row['headline']}]({link})" if link else row["headline"]
+        lines.append(_line([title, row["the document"], *(row[name] for name in names)]))
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
+
+
+def between(path: Path, marker: str, make: Callable[[str], str]) -> None:
+    """Replace what stands between `<!-- marker -->` and `<!-- /marker -->` in a file.
+
+    Args:
+        path: The file.
+        marker: Name in the two lines.
+        make: What stood there -> what shall.
+
+    Raises:
+        StudyError: If the file lacks the lines.
+    """
+    begin, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
+    text = path.read_text("utf-8")
+    before, opened, rest = text.partition(begin)
+    old, closed, after = rest.partition(end)
+    if not closed:
+        raise StudyError(f"{path} needs the lines {begin} and {end}")
+    path.write_text(f"{before}{opened}\n{make(old)}\n{closed}{after}", "utf-8")
 
 
 def refresh_readme(folders: Folders, chosen: Profile) -> None:
-    """Put a profile's rows into the README's table of verdicts; those of others stay.
+    """Put headlines and a profile's verdicts into the README; verdicts of other profiles stay.
 
     Raises:
-        StudyError: If the README lacks the lines around the table.
+        StudyError: If the README lacks the lines around them.
     """
     path = folders.root / "README.md"
-    before, *rest = re.split(f"(?<={BEGIN}).*(?={END})", path.read_text("utf-8"), flags=re.DOTALL)
-    if len(rest) != 1:
-        raise StudyError(f"{path} needs the lines {BEGIN} and {END}")
     if chosen.regime == "none":
         return
-    old = path.read_text("utf-8")[len(before) : -len(rest[0])].split("\n")
-    rows = [row for row in old if row.startswith("| `") and f"`{chosen.name}`" not in row]
-    rows = sorted([*rows, *verdict_rows(chosen)], key=lambda row: "`digits`" not in row)
-    head = " | ".join(["profile", "document", "claims", *verdicts.VERDICTS])
-    table = "\n".join([f"| {head} |", "|---" * (3 + len(verdicts.VERDICTS)) + "|", *rows])
-    path.write_text(f"{before}\n{table}\n{rest[0]}", "utf-8")
+
+    def verdicts_table(old: str) -> str:
+        known = [row for row in old.split("\n") if row.startswith(("| `", "`"))]
+        others = [row for row in known if f"`{chosen.name}`" not in row]
+        new = sorted([*others, *verdict_rows(chosen)], key=lambda row: "`digits`" not in row)
+        rows = [row for row in new if row.startswith("|")]
+        head = ["profile", "document", *pages.counts([]).columns]
+        tests = [row for row in new if not row.startswith("|")]
+        return "\n".join([_line(head), "|---" * len(head) + "|", *rows, "", *tests])
+
+    between(path, "verdicts", verdicts_table)
+    between(path, "headlines", lambda old: headline_table(folders))
 
 
 def list_results() -> int:

@@ -22,6 +22,8 @@ from helpers.experiments.builders import (
 )
 from helpers.experiments.cells import (
     ACTIVE_METHODS,
+    EQUAL_BILL,
+    EQUAL_STEPS,
     GEDA_VARIANTS,
     LADDER,
     QUESTIONS,
@@ -46,17 +48,14 @@ from helpers.specs import Spec
 
 # Notebook -> the questions whose runs it needs.
 OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
-    "01": (
-        *("depths", "extra", "more proxies", "single", "brief", "ensembles", "slides", "metrics"),
-        "active",
-    ),
+    "01": ("depths", "extra", "more proxies", "single", "brief", "ensembles", "metrics", "active"),
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
     "04": ("ladder", "nodes", "variants"),
     "05": ("online", "sweeps"),
     "06": (
-        *("core-set", "by target", "extra", "opponents", "paid", "own batch", "quick"),
-        "replicated",
+        *("core-set", "by target", "extra", "opponents", "dial", "paid", "own batch", "quick"),
+        *("slides", "replicated"),
     ),
 }
 

@@ -166,6 +166,26 @@ def weight(config: Config, model: str) -> float:
     return multiply_adds(model) / multiply_adds(config.target)
 
 
+def equal_steps(config: Config, budget: float) -> int:
+    """Return the epochs in which a subset makes as many steps as everything in the study's."""
+    return max(round(config.epochs / budget), 1)
+
+
+def equal_bill(config: Config, method: str, budget: float) -> int:
+    """Return the epochs, at least one, in which choosing and training cost what full training does.
+
+    Choosing costs nothing, one epoch of the proxy (norms of the untrained network), or E epochs
+    and a forward pass of it; an epoch of the proxy costs one of the target over the cost ratio.
+
+    Note: the bill is known before anything runs, so that the run has a fixed description; `frame`
+        tells the seconds that it took.
+    """
+    needs = METHODS[method].needs
+    ratio = 1 / config.cost_ratio if config.cost_ratio else weight(config, config.proxy)
+    epochs = 1 if needs == ("norms",) else config.epochs + FORWARD_SHARE
+    return max(round((config.epochs - (ratio * epochs if needs else 0)) / budget), 1)
+
+
 def longer_epochs(config: Config, budget: float) -> int:
     """Return for how many epochs the target can train on a subset for the price of a selection.
 

@@ -19,7 +19,9 @@ from helpers.selection.registry import METHODS
 from helpers.specs import Select, Train
 
 PROTOCOLS = ("core-set", "active", "budgeted", "online")
-LONGER = -1  # epochs of a run on random rows that costs what a selection costs
+# Epochs that follow from others: of a run on random rows that costs what a selection costs; as many
+# steps as on everything; the bill, choosing and training, of training on everything.
+LONGER, EQUAL_STEPS, EQUAL_BILL = -1, -2, -3
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Cell:
         options: Of the method or the sampler.
         by_recipe: The choosing network's own recipe, in its own epochs; "" for the study's.
         recipe: The trained network's own recipe; "" for the study's.
-        epochs: Of the trained network; 0 for the study's, `LONGER` for what a selection costs.
+        epochs: Of the trained network; 0 for the study's, or `LONGER`, `EQUAL_STEPS`, `EQUAL_BILL`.
 
     A role is `proxy`, `target`, `shallowest` or `deepest` of `Config.models`, `between` or
     `between 2`, the first two of `Config.more_proxies`.
@@ -170,9 +172,18 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
     if cell.recipe:
         changes["recipe"] = recipes.like(config.recipe, cell.recipe)
     if cell.epochs:
-        longer = cell.epochs == LONGER
-        changes["epochs"] = builders.longer_epochs(config, cell.share) if longer else cell.epochs
+        changes["epochs"] = _epochs(config, cell)
     return dataclasses.replace(found, **changes)
+
+
+def _epochs(config: Config, cell: Cell) -> int:
+    if cell.epochs == LONGER:
+        return builders.longer_epochs(config, cell.share)
+    if cell.epochs == EQUAL_STEPS:
+        return builders.equal_steps(config, cell.share)
+    if cell.epochs == EQUAL_BILL:
+        return builders.equal_bill(config, cell.method, cell.share)
+    return cell.epochs
 
 
 def runs(config: Config, cells: Iterable[Cell]) -> list[Train]:
@@ -394,6 +405,9 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
         *grid(method="random", share=proxy_budgets(c), epochs=[0, LONGER]),
         *grid(method="repeated-random", share=proxy_budgets(c), protocol="online"),
     ],
+    "dial": lambda c: grid(
+        method=list(c.dial_methods), share=list(c.budgets), epochs=[0, EQUAL_STEPS, EQUAL_BILL]
+    ),
     "paid": _paid,
     "own batch": _own_batch,
     "quick": lambda c: (

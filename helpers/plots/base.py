@@ -96,8 +96,9 @@ VERDICT_COLOURS = {
     "holds": "#009e73",
     "does not hold": "#d55e00",
     "undecided": "#f0c14b",
-    "not decidable at this scale": "#b4bcc6",
+    "not decidable": "#b4bcc6",
     "not measured yet": "#e9ebee",
+    "not built": "#ffffff",
 }
 
 _RC = {

@@ -116,6 +116,24 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
     return fig
 
 
+def fairness_dial(frame: pd.DataFrame, full: pd.DataFrame) -> Figure:
+    """Draw `accuracy_against_budget`, one panel a rule of what is equal, all on one scale.
+
+    The frame has a column equal as well, the panels' titles.
+    """
+    need(frame, "the frame of runs", f"equal {RUNS}")
+    panels, full = list(frame["equal"].unique()), _accuracies(full)
+    fig, axes = new_figure(1, len(panels), (3.6 * len(panels) + 0.4, 4.2), sharex=True, sharey=True)
+    for ax, panel in zip(axes[0], panels, strict=True):
+        _curves(ax, frame[frame["equal"] == panel])
+        level(ax, full, COLOURS["full"], label="Full set")
+        ax.set_title(panel)
+    axes[0, 0].set_ylabel("test accuracy (%)")
+    fig.supxlabel(f"examples trained on ({_seeds(frame, 'equal')})", fontsize=10)
+    legend_above(fig, axes[0, 0])
+    return fig
+
+
 def label_curves(
     frame: pd.DataFrame, full: pd.DataFrame, methods: Sequence[str], target: str
 ) -> Figure:

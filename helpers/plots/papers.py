@@ -25,7 +25,7 @@ def claims_overview(counts: pd.DataFrame) -> Figure:
     fig, axes = new_figure(1, 1, (10, 1.4 + 0.45 * len(table)))
     ax, left = axes[0, 0], np.zeros(len(table))
     for verdict, values in table.items():
-        measured = verdict != "not measured yet"
+        measured = verdict not in ("not measured yet", "not built")
         edge = {"edgecolor": "white"} if measured else {"edgecolor": "#b9bec5", "hatch": "///"}
         bars = ax.barh(range(len(table)), values, left=left, color=VERDICT_COLOURS[verdict],
                        label=verdict, linewidth=0.6, **edge)  # fmt: skip
@@ -41,8 +41,61 @@ def claims_overview(counts: pd.DataFrame) -> Figure:
     ax.set_xlabel("claims")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y", visible=False)
-    fig.legend(loc="outside upper center", ncols=5)
+    fig.legend(loc="outside upper center", ncols=6)
     return fig
+
+
+def headline_intervals(table: pd.DataFrame, profile: str) -> Figure:
+    """Draw ours for every headline: value, 95 % interval, and the claim's side of its margin.
+
+    Args:
+        table: Columns headline, verdict, value, low, high (NaN: none), unit, above and below
+            (bounds, infinite where there is none) and reason (why nothing is drawn).
+        profile: Whose numbers these are.
+
+    Returns:
+        A panel a kind of unit (points, ratios on a logarithmic axis, others), a row a headline;
+        green shade is where the claim's values lie.
+    """
+    need(table, "the table of headlines", "headline verdict value low high unit above below reason")
+    kinds = table["unit"].map(lambda unit: unit if unit in ("points", "x") else "other units")
+    kinds = kinds.where(table["value"].notna(), "")
+    shown = [kind for kind in ("points", "x", "other units") if (kinds == kind).any()] or [""]
+    size = 3.6 + 3.2 * len(shown), 1.4 + 0.36 * len(table)
+    fig, axes = new_figure(1, len(shown), size, sharey=True)
+    for ax, kind in zip(axes[0], shown, strict=True):
+        if kind == "x":
+            ax.set_xscale("log")
+        for place, row in enumerate(table.to_dict("records")):
+            if kinds.iloc[place] == kind and kind:
+                _headline(ax, place, row)
+        ax.set_xlabel({"x": "ratio (x)"}.get(kind, kind))
+    name_rows(axes[0, 0], list(table["headline"]))
+    for place, reason in enumerate(table["reason"]):
+        if kinds.iloc[place] == "":
+            axes[0, 0].text(0.01, place, reason[:70], va="center", fontsize=7.5, color="#666666",
+                            transform=axes[0, 0].get_yaxis_transform())  # fmt: skip
+    fig.suptitle(f"The documents' headlines at {profile}: ours with 95 % interval, by verdict; "
+                 "shaded: where the claim puts it", fontsize=10.5)  # fmt: skip
+    for verdict in dict.fromkeys(table["verdict"]):
+        axes[0, 0].plot([], [], "o", color=VERDICT_COLOURS[verdict], label=verdict)
+    fig.legend(loc="outside lower center", ncols=6)
+    return fig
+
+
+def _headline(ax: Axes, place: int, row: dict) -> None:
+    colour = VERDICT_COLOURS[row["verdict"]]
+    ends = [row["value"], row["low"], row["high"], row["above"], row["below"]]
+    ends = [end for end in ends if np.isfinite(end)]
+    width = (max(ends) - min(ends)) or abs(row["value"]) or 1.0
+    left = row["above"] if np.isfinite(row["above"]) else min(ends) - 0.2 * width
+    right = row["below"] if np.isfinite(row["below"]) else max(ends) + 0.2 * width
+    if ax.get_xscale() == "log":
+        left = max(left, 0.8 * min(end for end in ends if end > 0))
+    ax.fill_betweenx([place - 0.35, place + 0.35], left, right, color="#009e73", alpha=0.12, lw=0)
+    if np.isfinite(row["low"]) and np.isfinite(row["high"]):
+        ax.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2.2)
+    ax.plot(row["value"], place, "o", color=colour, markersize=6.5)
 
 
 def ours_against_paper(table: pd.DataFrame, x_label: str = "test error (%)") -> Figure:

@@ -1,0 +1,221 @@
+"""What readers see of the ledger: rows in words, the headlines, and how many tests stand behind."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pandas as pd
+
+from helpers.claims import ledger, papers
+from helpers.claims.verdicts import NOT_BUILT, NOT_DECIDABLE, NOT_MEASURED, VERDICTS, Rule
+from helpers.config import Config
+from helpers.profiles import Profile, profile, variables_set
+from helpers.results import packs
+
+# The notebook whose parameters a document's runs have; the others' are those of the whole study.
+NOTEBOOK_OF = {"budgeted": "03", "geda": "04", "adonis": "05"}
+# The figure that shows a document's runs.
+FIGURE_OF = {
+    "svp": "06-accuracy-against-budget",
+    "svp-slides": "06-difference-to-random",
+    "budgeted": "03-accuracy-against-budget",
+    "geda": "04-ladder",
+    "adonis": "05-accuracy-against-seconds",
+}
+PROFILES = ("digits", "mnist", "cifar10-cpu")  # whose headlines stand beside each other
+CHECKED = ("theorem", "existence")
+OTHER = ("recount", "ours")
+
+
+def here() -> Profile:
+    """Return the profile of this process."""
+    return profile(os.environ.get("STUDY_PROFILE") or "digits")
+
+
+def decided(
+    chosen: Profile,
+    config: Config | None = None,
+    document: str = "",
+    headlines: bool = False,
+) -> list[ledger.Row]:
+    """Decide claims under a profile, from stored results.
+
+    Args:
+        chosen: The profile; what it sets for one notebook counts for that notebook's document
+            where `config` does not differ from the rest of the profile.
+        config: Parameters in place of the profile's, such as a notebook's own.
+        document: One document's claims; "" for all.
+        headlines: Only the claims that have a headline.
+    """
+    usual, rows = chosen.config(), []
+    config = config or usual
+    for claim in ledger.load_ledger():
+        if (document and claim.document != document) or (headlines and not claim.headline):
+            continue
+        own = chosen.notebooks.get(NOTEBOOK_OF.get(claim.document, ""), {})
+        own = {
+            name: value
+            for name, value in own.items()
+            if name in Config.model_fields and getattr(config, name) == getattr(usual, name)
+        }
+        regime = chosen.regime if not chosen.claims or claim.id in chosen.claims else "none"
+        rows.append(ledger.decide(claim, config.replace(**own), regime))
+    return rows
+
+
+def readable(rows: list[ledger.Row]) -> pd.DataFrame:
+    """Return one line a claim: id, statement, verdict, ours, the document's, note, robustness.
+
+    `ours` is value, 95 % interval, unit, number of values and the part it is of; `what turns it`
+    says which change of seeds or margin would turn the verdict.
+    """
+    return pd.DataFrame(
+        {
+            "claim": [row.claim.id for row in rows],
+            "statement": [row.claim.statement for row in rows],
+            "verdict": [row.answer.verdict for row in rows],
+            "ours": [ledger.format_number(row.answer) for row in rows],
+            "the document": [papers.filled(row.claim.paper) for row in rows],
+            "note": [row.answer.note for row in rows],
+            "what turns it": [row.answer.robust for row in rows],
+        }
+    )
+
+
+def table(rows: list[ledger.Row], document: str = ""):
+    """Return `readable` rows, of one document or all, set for reading: whole texts, to the left."""
+    found = readable([row for row in rows if document in ("", row.claim.document)])
+    left = {"text-align": "left", "white-space": "normal", "vertical-align": "top"}
+    shown = found.style.hide(axis="index").set_properties(**left)
+    return shown.set_uuid(document or "claims")
+
+
+def counts(rows: list[ledger.Row]) -> pd.DataFrame:
+    """Count verdicts on findings by document; theorems, existence and the rest stand apart.
+
+    Returns:
+        Index document; `findings`, a column a verdict, then `theorems, existence` and `recounts,
+        ours`, each told as "held of all".
+    """
+
+    def held(of: list[ledger.Row], kinds: tuple[str, ...]) -> str:
+        given = [row.answer.verdict for row in of if row.claim.kind in kinds]
+        return f"{given.count('holds')} of {len(given)}"
+
+    lines = {}
+    for document in ledger.DOCUMENTS:
+        of = [row for row in rows if row.claim.document == document]
+        given = Counter(row.answer.verdict for row in of if row.claim.kind == "finding")
+        lines[document] = {
+            "findings": given.total(),
+            **{verdict: given[verdict] for verdict in VERDICTS},
+            "theorems, existence": held(of, CHECKED),
+            "recounts, ours": held(of, OTHER),
+        }
+    return pd.DataFrame(lines).T
+
+
+def tests_told(rows: list[ledger.Row]) -> str:
+    """Say how many interval tests stand behind rows, what corrects for them, and what changed."""
+    tests = sum(row.answer.tests for row in rows)
+    dates = [max(row.claim.changed) for row in rows if row.claim.changed]
+    last = f", last on {max(dates)}" if dates else ""
+    return (
+        f"{tests} interval tests stand behind {len(rows)} claims. A claim that lists cells holds "
+        "where the intervals of all lie inside, and fails by Holm's procedure over its cells; "
+        f"nothing corrects over claims: were every true value on its bound, about {tests / 40:.0f} "
+        "tests would fall on either side by luck. "
+        f"{len(dates)} of {len(rows)} rules were changed after runs existed{last}; "
+        "`data/claims` says why, row by row."
+    )
+
+
+def precondition(row: ledger.Row) -> str:
+    """Say which precondition failed, with its numbers, or which were met."""
+    if row.answer.verdict == NOT_DECIDABLE:
+        return f"failed: {row.answer.note}"
+    if row.answer.verdict in (NOT_BUILT, NOT_MEASURED):
+        return "-"
+    needs = {name: limit for part in row.claim.parts.values() for name, limit in part.needs.items()}
+    told = [name if limit is None else f"{name} {limit}" for name, limit in needs.items()]
+    return "met: " + ", ".join(["far from chance", *told])
+
+
+def figure_of(claim: ledger.Claim) -> str:
+    """Return the name of the figure that shows a claim's runs; it begins with its notebook's."""
+    cells = [cell or {} for p in claim.parts.values() for cell in (p.of, p.less, p.over)]
+    if any(cell.get("protocol") == "active" for cell in cells):
+        return "01-active-learning"
+    if any(part.alike is not None for part in claim.parts.values()):
+        return "02-spearman-heatmaps"
+    return FIGURE_OF[claim.document]
+
+
+def headlines(rows: list[ledger.Row]) -> pd.DataFrame:
+    """Return the headlines' lines: what the document says, ours, precondition, verdict, figure."""
+    return pd.DataFrame(
+        [
+            {
+                "claim": row.claim.id,
+                "headline": row.claim.headline,
+                "the document": papers.filled(row.claim.paper),
+                "ours": ledger.format_number(row.answer),
+                "precondition": precondition(row),
+                "verdict": row.answer.verdict,
+                "figure": figure_of(row.claim),
+            }
+            for row in rows
+            if row.claim.headline
+        ],
+        columns=["claim", "headline", "the document", "ours", "precondition", "verdict", "figure"],
+    )
+
+
+def intervals(rows: list[ledger.Row]) -> pd.DataFrame:
+    """Return what `plots.headline_intervals` draws: numbers and bounds.
+
+    Without a number, `reason` says why.
+    """
+    lines = []
+    for row in rows:
+        parts = [
+            row.claim.parts[n] for n, a in row.parts.items() if a.verdict == row.answer.verdict
+        ]
+        rule = parts[0].rule() if parts else Rule()
+        answer = row.answer
+        lines.append(
+            {"headline": row.claim.headline, "verdict": answer.verdict, "value": answer.value,
+             "low": answer.low, "high": answer.high, "unit": answer.unit,
+             "above": 0.0 if rule.rising else rule.above, "below": rule.below,
+             "reason": ": ".join(filter(None, (answer.verdict, answer.note)))}
+        )  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def published() -> list[str]:
+    """Return those of `PROFILES` that have a published pack."""
+    return [name for name in PROFILES if (packs.path_of(name) / packs.FILE).exists()]
+
+
+def beside() -> pd.DataFrame:
+    """Set the headlines of all published profiles beside each other, each read from its pack.
+
+    Returns:
+        Columns claim, headline, the document, figure, then one a profile: verdict and number, or
+        which precondition failed.
+    """
+    found = pd.DataFrame()
+    for name in published():
+        with variables_set({"STUDY_PROFILE": name}):
+            lines = headlines(decided(profile(name), headlines=True))
+        if found.empty:
+            found = lines[["claim", "headline", "the document", "figure"]].copy()
+        found[name] = [_cell(line) for line in lines.to_dict("records")]
+    return found
+
+
+def _cell(line: dict[str, str]) -> str:
+    if line["verdict"] == NOT_DECIDABLE:
+        return f"{NOT_DECIDABLE}: {line['precondition'].removeprefix('failed: ')}"
+    return line["verdict"] + (f": {line['ours']}" if line["ours"] != "-" else "")
