@@ -25,6 +25,7 @@ Weight, Threshold = Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0, 
 Weights = Annotated[tuple[Weight, ...], Field(strict=False, min_length=1, max_length=100)]
 Thresholds = Annotated[tuple[Threshold, ...], Field(strict=False, min_length=1, max_length=100)]
 Shares = Annotated[tuple[Share, ...], Field(strict=False, min_length=1, max_length=100)]
+SomeShares = Annotated[tuple[Share, ...], Field(strict=False, max_length=100)]
 Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1, max_length=100)]
 
 # Parameters that name networks, and the notebooks that alone train some of them.
@@ -93,6 +94,7 @@ class Config(BaseModel):
     # share whose whole cost, chosen by entropy, is held against full training (`svp-slides`: 0.6
     # of CIFAR-10, 0.5 of SVHN); 0 asks for none
     paid_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    slide_shares: SomeShares = (0.4, 0.6)  # kept where `svp-slides` is compared; () asks for none
     # compared for equal passes, equal steps and an equal bill; () asks for none of these runs
     dial_methods: Names = ("random", "forgetting", "k-centers")
     # the target's seconds over the proxy's, as measured, for the equal bill; 0: multiply-adds'

@@ -258,8 +258,8 @@ def proxy_budgets(config: Config) -> list[float]:
 
 
 def stops(config: Config) -> list[int]:
-    """Return the epochs after which proxies are stopped early."""
-    return [stop for stop in config.stops if stop < config.epochs]
+    """Return the epochs after which proxies are stopped early, first to last."""
+    return sorted(stop for stop in config.stops if stop < config.epochs)
 
 
 def own_batch(config: Config) -> list[str]:
@@ -328,6 +328,19 @@ def _brief(c: Config) -> list[Cell]:
     return [dataclasses.replace(one, after=stop) for stop in stops(c) for one in found]
 
 
+def _slides(c: Config) -> list[Cell]:
+    """Return what `svp-slides` tabulates: by whom entropy was measured, and when.
+
+    Ranks of what the proxy gets right alone are by entropy on CIFAR-10, by confidence on SVHN.
+    """
+    strict = "least-confidence" if c.dataset.startswith("svhn") else "entropy"
+    sizes = [size for size in (1, 2, 3) if size <= c.n_seeds]
+    cells = [Cell("random"), Cell("entropy"), Cell("entropy", by="target")]
+    cells += [Cell("entropy", after=s, together=n) for s in stops(c)[:1] for n in sizes]
+    cells += [Cell(strict, options=(("correct_only", True),))]
+    return [dataclasses.replace(one, share=share) for share in c.slide_shares for one in cells]
+
+
 def _paid(c: Config) -> list[Cell]:
     sizes = [size for size in (1, 3) if size <= c.n_seeds]
     return grid(method="entropy", share=c.paid_share, together=sizes) if c.paid_share else []
@@ -381,6 +394,7 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
         share=proxy_budgets(c),
         together=[size for size in (2, 3) if size <= c.n_seeds],
     ),
+    "slides": _slides,
     "metrics": lambda c: [
         *grid(method=UNCERTAINTIES, share=list(c.budgets)),
         *grid(method=UNCERTAINTIES, share=min(c.budgets), options=(("correct_only", True),)),

@@ -13,6 +13,7 @@ MEASURES: dict[str, tuple[str, ...]] = {
         *("lp-time", "budgeted-time", "budget-slope", "kernel-exponent", "linearisation"),
         *("rounding-gap", "power-monotone", "power-start", "selection-time", "textbook-draws"),
         *("scaling", "random-projection", "gap-table", "swap-gain", "greedy-share"),
+        "step-seconds",
     ),
     # the MILP, CBC stopped, the ends, the variants
     "04": ("geda-milp", "cbc-wrong", "geda-end-term", "geda-distance"),

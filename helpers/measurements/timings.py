@@ -15,6 +15,7 @@ from helpers.measurements.table import (
     measurement,
     median_seconds,
     seconds_of,
+    seconds_table,
     share_of,
 )
 from helpers.selection import exact, iqp
@@ -283,3 +284,43 @@ def random_projection(
     arrays = {"dimensions": np.array(dimensions), "time_ratio": np.array(faster)}
     arrays |= {"jaccard": np.reshape(overlaps, shape), "objective_ratio": np.reshape(kept, shape)}
     return {"n": n, "d": d}, arrays
+
+
+@measurement("step-seconds")
+def step_seconds(
+    seed: int,
+    pairs: Sequence[tuple[str, str]] = (("fasttext", "vdcnn29"), ("resnet20", "resnet164")),
+    batch: int = 8,
+    repeats: int = 3,
+) -> Measured:
+    """Time a training step, forward and backward, of the networks of `svp` and `svp-slides`.
+
+    Each pair is a proxy and its target on the same made-up batch, on the CPU.
+
+    Returns:
+        Metrics: batch. Arrays: seconds_proxy, seconds_target (pairs, repeats).
+    """
+    rows = [[_steps(seed, name, batch, repeats) for name in pair] for pair in pairs]
+    proxy, target = np.array(rows).transpose(1, 0, 2)
+    return {"batch": batch}, {"seconds_proxy": proxy, "seconds_target": target}
+
+
+def _steps(seed: int, name: str, batch: int, repeats: int) -> np.ndarray:
+    """Return seconds (repeats,) of a network's step on made-up images of 3x32x32 or texts."""
+    import torch
+
+    from helpers import models
+
+    torch.manual_seed(seed)
+    network = models.build(name, 10, 3)
+    if getattr(network, "reads_text", False):
+        x = torch.randint(ord("a"), ord("z"), (batch, 1024), dtype=torch.uint8)
+        x[:, ::6] = ord(" ")
+        x = network.encode(x) if hasattr(network, "encode") else x
+    else:
+        x = torch.randn(batch, 3, 32, 32)
+
+    def step(_: int) -> None:
+        torch.nn.functional.cross_entropy(network(x), torch.arange(batch) % 10).backward()
+
+    return seconds_table({"": step}, [0], repeats)[""][:, 0]

@@ -5,6 +5,12 @@ rule is its own; it raises `Missing` where results are missing and `Unfit` where
 """
 # ruff: noqa: F401 - the ledger finds them here by name
 
+from helpers.claims.evidence.slides import (
+    slides_cheapness,
+    slides_combined,
+    slides_depth,
+    slides_halves,
+)
 from helpers.claims.evidence.svp import (
     depth_blocks,
     family_contrast,
