@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -140,6 +140,10 @@ def _svp_table_2() -> Iterator[Printed]:
             yield Printed(*about, row["dataset"], cell, "total", *(60 * minutes), 5)
 
 
+class NotPrinted(StudyError):
+    """A table of the documents does not print what is asked."""
+
+
 def printed(table: str, data: str = "") -> list[Printed]:
     """Return a printed table's numbers on a data set, on all of them without one."""
     return [one for one in TABLES[table]() if not data or one.data == data]
@@ -155,20 +159,29 @@ class Printing:
     def find(self, cell: Cell, quantity: str) -> Printed:
         """Return the printed number of a cell.
 
+        Seconds of choosing may be printed as how often they go into the target's: these are then
+        the unit.
+
         Raises:
-            StudyError: If the table does not print it.
+            NotPrinted: If the table does not print it.
         """
         for one in printed(self.table, self.data):
-            if one.cell == cell and one.quantity == quantity and not np.isnan(one.value):
-                return one
-        raise StudyError(f"papers: {self.table} prints no {quantity} of {cell} on {self.data}")
+            if one.cell == cell and not np.isnan(one.value):
+                if one.quantity == quantity:
+                    return one
+                if (one.quantity, quantity) == ("speed-up", "choosing"):
+                    return replace(one, value=1 / one.value)
+        raise NotPrinted(f"papers: {self.table} prints no {quantity} of {cell} on {self.data}")
 
 
-def runs_like(one: Printed, beside: Printed | None = None, ratio: bool = False) -> np.ndarray:
+def runs_like(
+    one: Printed, beside: Printed | None = None, ratio: bool = False, pooled: int = 1
+) -> np.ndarray:
     """Return values (n,) with the printed mean and spread: of one number, or of two compared.
 
     Two count as independent: of a difference the spreads add in squares, of a ratio the relative
-    ones. n is that of the smaller sample.
+    ones. n is that of the smaller sample. Of `pooled` cells whose mean is to be taken each gets a
+    spread that leaves the mean's right.
     """
     value, spread, n = one.value, np.nan_to_num(one.sd), one.n
     if beside is not None:
@@ -182,7 +195,7 @@ def runs_like(one: Printed, beside: Printed | None = None, ratio: bool = False) 
     if n < 2:
         return np.array([value])
     shape = np.arange(n) - (n - 1) / 2
-    return value + spread * shape / shape.std(ddof=1)
+    return value + spread / np.sqrt(pooled) * shape / shape.std(ddof=1)
 
 
 def beside(config: Config, table: str, data: str) -> pd.DataFrame:

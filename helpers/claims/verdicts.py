@@ -29,6 +29,8 @@ LEVEL = 0.95
 MIN_SEEDS = 3
 POWER = 0.8
 ROUNDING = 1e-12
+# What a quantity can be at all, by its unit; a t interval does not know and may lie beyond.
+POSSIBLE = {"rho": (-1.0, 1.0), "r": (-1.0, 1.0), "share of training": (0.0, 1.0)}
 PERMUTATIONS = 20_000  # at most; fewer orders than that are all tried
 MOST_SEEDS = 1000
 
@@ -307,3 +309,28 @@ def combine(verdicts: list[str]) -> str:
         if one in verdicts:
             return one
     return HOLDS
+
+
+def shown(answer: Verdict) -> tuple[float, float, float]:
+    """Value and interval for readers: the interval cut where the unit's possible values end."""
+    low, high = POSSIBLE.get(answer.unit, (-math.inf, math.inf))
+    if math.isnan(answer.low):
+        return answer.value, answer.low, answer.high
+    return answer.value, max(answer.low, low), min(answer.high, high)
+
+
+def format_number(answer: Verdict) -> str:
+    """Our number with interval, unit, count and part, "-" where there is none.
+
+    The interval is cut to what the unit can be, as a correlation to -1..1; verdicts are not
+    touched by it.
+    """
+    if math.isnan(answer.value):
+        return "-"
+    value, low, high = shown(answer)
+    text = f"{value:.3g}"
+    if not math.isnan(low) and answer.low != answer.high:
+        text += f" [{low:.3g}, {high:.3g}]"
+    unit = f" {answer.unit}" if answer.unit else ""
+    part = f" ({answer.part})" if answer.part else ""
+    return f"{text}{unit}, n = {answer.n}{part}"

@@ -33,6 +33,7 @@ from helpers.experiments.cells import (
     grid,
     named,
     online_settings,
+    own_batch,
     proxy_budgets,
     run,
     runs,

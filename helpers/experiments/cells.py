@@ -248,6 +248,11 @@ def stops(config: Config) -> list[int]:
     return [stop for stop in config.stops if stop < config.epochs]
 
 
+def own_batch(config: Config) -> list[str]:
+    """Return the recipe with the proxy's own batch, none where the study gives it none."""
+    return [recipes.with_batch(config.recipe, config.own_batch)] if config.own_batch else []
+
+
 def geda_options(config: Config, variant: str = "") -> tuple[specs.Option, ...]:
     """Return the options of GEDA, or of one of its `GEDA_VARIANTS`."""
     return (("n_nodes", config.n_nodes), *GEDA_VARIANTS.get(variant, ()))
@@ -315,11 +320,9 @@ def _paid(c: Config) -> list[Cell]:
 
 
 def _own_batch(c: Config) -> list[Cell]:
-    if not c.own_batch:
-        return []
     shared = Cell("least-confidence", proxy_budgets(c)[0])
-    own = recipes.with_batch(c.recipe, c.own_batch)
-    return [shared, dataclasses.replace(shared, by_recipe=own)]
+    own = [dataclasses.replace(shared, by_recipe=recipe) for recipe in own_batch(c)]
+    return [shared, *own] if own else []
 
 
 def _extra(c: Config) -> list[Cell]:
