@@ -292,8 +292,7 @@ def _ladder(c: Config) -> list[Cell]:
 
 
 def _weights(c: Config) -> list[Cell]:
-    middle = sorted(c.panel_budgets)[len(c.panel_budgets) // 2]
-    base = Cell("iqp", middle, model="proxy", protocol="budgeted")
+    base = Cell("iqp", max(c.panel_budgets), model="proxy", protocol="budgeted")
     return [
         dataclasses.replace(base, options=(("weight", w), ("diversity", reading)))
         for reading in ("kernel", "distance")

@@ -4,3 +4,11 @@ Each takes the study's parameters and returns `verdicts.Evidence`, or a whole `V
 rule is its own; it raises `Missing` where results are missing and `Unfit` where they cannot answer.
 """
 # ruff: noqa: F401 - the ledger finds them here by name
+from helpers.claims.evidence.budgeted import (
+    cells_won,
+    greedy_slowest,
+    growth,
+    rival_ratio,
+    selection_seconds,
+)
+from helpers.claims.evidence.measurements import counted, measured
