@@ -93,6 +93,8 @@ class Config(BaseModel):
     # share whose whole cost, chosen by entropy, is held against full training (`svp-slides`: 0.6
     # of CIFAR-10, 0.5 of SVHN); 0 asks for none
     paid_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    # shares chosen by `budgeted`'s method in its readings, as in its Table II; () asks for none
+    table_two: Annotated[tuple[Share, ...], Field(strict=False, max_length=100)] = ()
     quick_proxy: str = ""  # selects too, trained by the recipe `sprint` in its epochs; "": none
 
     def __init__(self, **values: Any) -> None:

@@ -53,7 +53,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     "05": ("online", "sweeps"),
     "06": (
         *("core-set", "by target", "extra", "opponents", "paid", "own batch", "quick"),
-        "replicated",
+        *("replicated", "table two"),
     ),
 }
 

@@ -14,38 +14,34 @@ from helpers.experiments import Cell
 from helpers.measurements.table import exponent
 from helpers.results.store import Result
 
-PANELS = 3  # data sets times networks of which shares are averaged
+PANELS = 3  # networks, fewer do not stand for most cells
 GREEDY_ENDS = 1000  # k of 3,000 beyond which the document's greedy did not finish
 
 
 def cells_won(config: Config, among: Sequence[str], pairs: Sequence[Sequence[str]]) -> Evidence:
-    """Share of cells a method wins less another's, or less its chance, (pairs, panels).
+    """Share of cells a method wins less another's, or less its chance, (pairs, seeds).
 
-    A cell is a network with a budget, won by the best mean over seeds, ties split; a panel is a
-    network (of one data set) with all budgets, whose cells share their start set and pool.
+    A cell is a network with a budget, won by the best accuracy, ties split. Networks of a seed
+    share its start set and pool, so that a seed with all its cells is one value.
     """
-    means = np.array(
+    found = np.array(
         [
-            [
-                [accuracy(config, Cell(m, b, model=model, protocol="budgeted")).mean()
-                 for b in config.panel_budgets]
-                for model in config.panel_models
-            ]
-            for m in among
+            [accuracy(config, Cell(method, share, model=model, protocol="budgeted"))
+             for model in config.panel_models for share in config.panel_budgets]
+            for method in among
         ]
     )  # fmt: skip
     if len(config.panel_models) < PANELS:
-        raise Unfit(f"needs {PANELS} panels, has {len(config.panel_models)}")
-    best = means == means.max(axis=0)
-    won = (best / best.sum(axis=0)).mean(axis=2)  # (methods, panels)
-    chance = np.full(won.shape[1], 1 / len(among))
-    share = dict(zip(among, won, strict=True)) | {"chance": chance}
+        raise Unfit(f"needs {PANELS} networks, has {len(config.panel_models)}")
+    best = found == found.max(axis=0)
+    won = (best / best.sum(axis=0)).mean(axis=1)  # (methods, seeds)
+    share = dict(zip(among, won, strict=True)) | {"chance": np.full(won.shape[1], 1 / len(among))}
     told = ", ".join(f"{m} {part:.0%}" for m, part in zip(among, won.mean(axis=1), strict=True))
     return Evidence(
         np.array([share[first] - share[second] for first, second in pairs]),
         [f"{first} - {second}" for first, second in pairs],
         "share",
-        note=f"n counts panels; cells won: {told}",
+        note=f"{found.shape[1]} cells a seed, won: {told}",
     )
 
 
