@@ -99,6 +99,8 @@ class Config(BaseModel):
     dial_methods: Names = ("random", "forgetting", "k-centers")
     # the target's seconds over the proxy's, as measured, for the equal bill; 0: multiply-adds'
     cost_ratio: Annotated[float, Field(ge=0)] = 0.0
+    # shares chosen by `budgeted`'s method in its readings, as in its Table II; () asks for none
+    table_two: Annotated[tuple[Share, ...], Field(strict=False, max_length=100)] = ()
     quick_proxy: str = ""  # selects too, trained by the recipe `sprint` in its epochs; "": none
 
     def __init__(self, **values: Any) -> None:

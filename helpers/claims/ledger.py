@@ -50,6 +50,8 @@ SETS: dict[str, Callable[[Config], list]] = {
     "larger budgets": lambda config: [share for share in config.budgets if share >= 0.3],
     "later label_budgets": lambda config: list(config.label_budgets[1:]),
     "own batch": own_batch,
+    "other weights": lambda config: [weight for weight in config.weights if weight != 0.3],
+    "other node_counts": lambda config: [n for n in config.node_counts if n != 5],
     "stale etas": lambda config: [eta for eta in config.etas if eta > 1],
 }
 

@@ -312,3 +312,6 @@ def _own_stop(config: Config, cell: Cell) -> Cell:
     if not near:
         raise Missing("no stop near to the printed one")
     return replace(cell, after=min(near, key=lambda stop: abs(stop / config.epochs - share)))
+
+
+from helpers.claims import printed_bg  # noqa: E402, F401 - readers of `budgeted` and `geda`

@@ -59,7 +59,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     "05": ("online", "sweeps"),
     "06": (
         *("core-set", "by target", "extra", "opponents", "dial", "paid", "own batch", "quick"),
-        *("slides", "replicated"),
+        *("slides", "replicated", "table two"),
     ),
 }
 

@@ -28,6 +28,11 @@ def depth_run(config: Config, model: str, seed: int) -> Train:
     return Train(config.data_name, model, recipe, config.epochs, seed, record_at=record_at)
 
 
+def untrained_run(config: Config, model: str, seed: int) -> Train:
+    """Return a network that is scored before its first epoch: what a choice at epoch 0 sees."""
+    return Train(config.data_name, model, config.recipe, 1, seed, record_at=(0,))
+
+
 def choice(
     config: Config,
     method: str,

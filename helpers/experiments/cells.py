@@ -32,7 +32,8 @@ class Cell:
         method: `full` (all rows), a key of the registry, or, `online`, a sampler.
         share: Of the training rows: kept, labelled in all (`active`), or of the pool that
             remains beside the start set (`budgeted`).
-        by: The network that chooses, or its role.
+        by: The network that chooses, or its role; `untrained` for the trained network itself
+            before its first epoch.
         model: The network that is trained, or its role.
         protocol: `core-set`, `active` (rounds of labelling), `budgeted` (tuning after a start)
             or `online` (rows chosen anew while training).
@@ -109,6 +110,9 @@ def chosen(config: Config, cell: Cell, seed: int) -> Select:
     if cell.together > 1:
         options = (*options, ("combine", "rank"))
     found = builders.choice(config, method, share, seed, by, options)
+    if by == "untrained":
+        of = (builders.untrained_run(config, named(config, cell.model), seed),)
+        return dataclasses.replace(found, of=of)
     if cell.together > 1:
         of = tuple(builders.depth_run(config, by, one) for one in together(config, cell, seed))
         found = dataclasses.replace(found, of=of)
@@ -219,6 +223,7 @@ BRIEF = grid(method="forgetting", share=[0.3, 0.5])  # also by stopped proxies, 
 STEPPED = Cell(model="proxy", recipe="svp-upright", epochs=30)
 UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
 ACTIVE_METHODS = ("least-confidence", "k-centers")
+PEERS = ["craig", "grad-match"]
 LADDER = ["random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"]
 # Beside plain GEDA, which draws at random inside its bins: other targets, other nodes, and
 # other rules inside the bins. Simpson's rule keeps the same rows and needs no run.
@@ -306,13 +311,33 @@ def _ladder(c: Config) -> list[Cell]:
 
 
 def _weights(c: Config) -> list[Cell]:
-    middle = sorted(c.panel_budgets)[len(c.panel_budgets) // 2]
-    base = Cell("iqp", middle, model="proxy", protocol="budgeted")
+    base = Cell("iqp", max(c.panel_budgets), model="proxy", protocol="budgeted")
     return [
         dataclasses.replace(base, options=(("weight", w), ("diversity", reading)))
         for reading in ("kernel", "distance")
         for w in c.weights
     ]
+
+
+def _peers(c: Config) -> list[Cell]:
+    cells = grid(method=PEERS, share=list(c.percentages), by="untrained", model="proxy")
+    return [Cell(model="proxy"), *cells]
+
+
+def reselected(config: Config, every: int, start: str = "") -> Cell:
+    """Return GRAD-MATCH that chooses anew while training at the smallest percentage.
+
+    Args:
+        config: The study's parameters.
+        every: Epochs between choices, R of `geda`.
+        start: What it trains on before: "full", "geda" or, by default, its own first choice.
+    """
+    share = min(config.percentages)
+    options: tuple[specs.Option, ...] = (("every", every), ("keep", share))
+    if start:
+        options = (*options, ("start", start))
+    return Cell("grad-match", share, model="proxy", protocol="online", options=options,
+                epochs=config.long_epochs)  # fmt: skip
 
 
 def _single(c: Config) -> list[Cell]:
@@ -359,18 +384,26 @@ def _own_batch(c: Config) -> list[Cell]:
 
 
 def _extra(c: Config) -> list[Cell]:
-    """Return single cells that claims ask for: 50 and 70 % by forgetting, Table II of `budgeted`.
-
-    Table II's 25, 40 and 50 % by LP + truncated power belong to studies that compare at 25 %.
-    """
-    two = (0.25, 0.4, 0.5) if 0.25 in c.budgets else ()
+    """Return single cells that claims ask for: 50 and 70 % by forgetting, and correct rows only."""
     strict = Cell("entropy", min(c.budgets), options=(("correct_only", True),))
     return [
         *grid(method=["forgetting", "random"], share=[0.5, 0.7]),
-        *grid(method="iqp", share=list(two)),
         strict,
         dataclasses.replace(strict, options=()),
     ]
+
+
+# Readings of `budgeted`'s kernel: its parameter 1 as printed, unlike pairs rewarded, as in 03.
+READINGS: tuple[tuple[specs.Option, ...], ...] = (
+    (("bandwidth", 1.0),),
+    (("diversity", "distance"),),
+    (),
+)
+
+
+def _table_two(c: Config) -> list[Cell]:
+    found = [Cell("iqp", share, options=reading) for reading in READINGS for share in c.table_two]
+    return [Cell(), *found] if found else []
 
 
 # Question -> its cells. A notebook asks for questions; a figure or claim finds its runs by cells.
@@ -433,8 +466,12 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
         protocol="budgeted",
     ),
     "weights": _weights,
+    # `budgeted` Table II
+    "table two": _table_two,
     # `geda` figures 5.2 to 5.5, 5.1.3, 6.1
     "ladder": _ladder,
+    # `geda` figure 5.6: peers that choose by gradients of epoch 0, as GEDA does
+    "peers": _peers,
     "nodes": lambda c: [
         Cell("geda-random", min(c.percentages), model="proxy", options=(("n_nodes", n),))
         for n in c.node_counts

@@ -5,6 +5,14 @@ rule is its own; it raises `Missing` where results are missing and `Unfit` where
 """
 # ruff: noqa: F401 - the ledger finds them here by name
 
+from helpers.claims.evidence.budgeted import (
+    cells_won,
+    greedy_slowest,
+    growth,
+    rival_ratio,
+    selection_seconds,
+)
+from helpers.claims.evidence.measurements import counted, measured
 from helpers.claims.evidence.slides import (
     slides_cheapness,
     slides_combined,
