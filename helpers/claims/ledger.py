@@ -43,6 +43,7 @@ SETS: dict[str, Callable[[Config], list]] = {
     "proxies": lambda config: selectors(config)[:-1],
     "stops": stops,
     "stale etas": lambda config: [eta for eta in config.etas if eta > 1],
+    "both etas": lambda config: sorted({1, max(config.etas)}),
 }
 
 
@@ -64,13 +65,15 @@ class Part(BaseModel):
         along: Field -> values that the trend runs over.
         pooled: Whether the cells of `each` are averaged within a seed rather than judged apart.
         evidence, given: A function of `helpers.claims.evidence` and its arguments, in place of
-            cells.
+            cells; preconditions then look at the cell `of`, where there is one.
         above, below, within, rising, never, ever: The rule, as in `verdicts.Rule`; within m is
             above -m and below m. alike: correlations agree within this margin.
         unit: Of the quantity; points, or "x" for a ratio, by default.
         needs: Preconditions -> limit.
         why: Why these bounds.
         optional: Whether the claim is judged without this part while it is not measured.
+        aside: Whether the part is told beside the verdict and does not decide, such as a reading
+            of the document that its protocol does not imply.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +98,7 @@ class Part(BaseModel):
     needs: Annotated[dict[str, Any], BeforeValidator(_listed)] = {}
     why: str = ""
     optional: bool = False
+    aside: bool = False
 
     @model_validator(mode="after")
     def _known(self) -> Part:
@@ -228,11 +232,13 @@ def settings(config: Config, axes: dict[str, Any]) -> list[dict[str, Any]]:
 def cell(config: Config, plain: dict[str, Any], setting: dict[str, Any]) -> Cell:
     """Return a row's cell under a setting; what the row itself gives wins.
 
-    A setting named `options.eta` is the method's or the sampler's option eta.
+    A setting named `options.eta` is the method's or the sampler's option eta; a cell that gives
+    it as null, or is of the full set, has no such option.
     """
     merged = resolved(config, {**setting, **plain})
     options = {k.partition(".")[2]: merged.pop(k) for k in list(merged) if k.startswith("options.")}
-    return from_plain(merged | {"options": {**options, **merged.get("options", {})}})
+    options = {k: v for k, v in {**options, **merged.get("options", {})}.items() if v is not None}
+    return from_plain(merged | {"options": options if "method" in merged else {}})
 
 
 def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
@@ -271,9 +277,10 @@ def _answer(config: Config, regime: str, part: Part, level: float) -> Verdict:
     try:
         if part.evidence:
             given = part.given if part.alike is None else {**part.given, "margin": part.alike}
-            found, cells = getattr(evidence, part.evidence)(config, **given), []
+            found = getattr(evidence, part.evidence)(config, **given)
             if isinstance(found, Verdict):
                 return found
+            cells = [cell(config, part.of, {})] if part.of else []
         else:
             found, cells = compared(config, part)
         is_error = part.quantity in ("error", "accuracy") and not part.evidence
@@ -311,17 +318,20 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
         told = f"made at {', '.join(claim.at) or 'data that we do not hold'}"
         return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
     answers = {name: _answer(config, regime, p, level) for name, p in claim.parts.items()}
+    beside = [f"{name}: {answers[name].verdict}" for name, p in claim.parts.items() if p.aside]
     counted = {
         name: answer
         for name, answer in answers.items()
         if not (claim.parts[name].optional and answer.verdict == NOT_MEASURED)
+        and not claim.parts[name].aside
     } or answers
     verdict = combine([answer.verdict for answer in counted.values()])
     name = next(name for name, answer in counted.items() if answer.verdict == verdict)
     deciding = answers[name]
     label = ", ".join(filter(None, (name if len(claim.parts) > 1 else "", deciding.part)))
     tests = sum(answer.tests for answer in answers.values())
-    return Row(claim, replace(deciding, part=label, tests=tests), answers)
+    note = "; ".join(filter(None, (deciding.note, *beside)))
+    return Row(claim, replace(deciding, part=label, tests=tests, note=note), answers)
 
 
 def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:

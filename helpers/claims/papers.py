@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -158,10 +158,19 @@ class Printing:
         Raises:
             StudyError: If the table does not print it.
         """
+        wanted = _ordered(cell)
         for one in printed(self.table, self.data):
-            if one.cell == cell and one.quantity == quantity and not np.isnan(one.value):
+            if (
+                _ordered(one.cell) == wanted
+                and one.quantity == quantity
+                and not np.isnan(one.value)
+            ):
                 return one
         raise StudyError(f"papers: {self.table} prints no {quantity} of {cell} on {self.data}")
+
+
+def _ordered(cell: Cell) -> Cell:
+    return replace(cell, options=tuple(sorted(cell.options)))
 
 
 def runs_like(one: Printed, beside: Printed | None = None, ratio: bool = False) -> np.ndarray:
@@ -225,3 +234,6 @@ def _ours(config: Config, one: Printed) -> dict[str, float]:
     mean, low, high = t_interval(values)
     ends = (low, high) if len(values) > 1 else (np.nan, np.nan)
     return {"ours": mean, "low": ends[0], "high": ends[1]}
+
+
+from helpers.claims import printed_adonis  # noqa: E402, F401 - registers its readers

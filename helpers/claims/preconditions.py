@@ -15,7 +15,7 @@ import numpy as np
 from helpers.claims.quantities import error, history, results_of, seconds
 from helpers.config import Config
 from helpers.experiments import Cell, named, run, weight
-from helpers.results import get, readings
+from helpers.results import get, online, readings
 from helpers.selection.registry import METHODS
 
 # Regime -> largest error in points of the full set at which it is reached: of the documents' own
@@ -167,6 +167,25 @@ def epochs(asked: Asked, limit: Any = 20) -> str:
     return f"{n} epochs, {limit} are asked" if n < limit else ""
 
 
+def passes(asked: Asked, limit: Any = 0.7) -> str:
+    """An online run's boost is at least `limit` of what its passes promise.
+
+    Where choosing itself takes most of a step, as on a tiny network, its seconds tell nothing of
+    what is saved.
+    """
+    for cell in asked.cells:
+        if cell.protocol != "online":
+            continue
+        full = results_of(asked.config, Cell(model=cell.model))
+        pairs = list(zip(full, results_of(asked.config, cell), strict=True))
+        told = np.mean([online.counted_boost(a.metrics["history"], b.metrics["history"])
+                        for a, b in pairs])  # fmt: skip
+        took = np.mean([a.metrics["seconds"] / b.metrics["seconds"] for a, b in pairs])
+        if took < limit * told:
+            return f"{cell.method} is {took:.2f}x by the clock, {told:.2f}x by its passes"
+    return ""
+
+
 def cuda(asked: Asked, limit: Any = None) -> str:
     """The runs were made on a GPU."""
     device = get(run(asked.config, Cell(model="proxy"), asked.config.first_seed)).metrics["device"]
@@ -187,6 +206,7 @@ CHECKS: dict[str, Callable[[Asked, Any], str]] = {
     "attainable": attainable,
     "cost ratio": cost_ratio,
     "epochs": epochs,
+    "passes": passes,
     "cuda": cuda,
 }
 

@@ -24,6 +24,7 @@ from helpers.experiments.cells import (
     ACTIVE_METHODS,
     GEDA_VARIANTS,
     LADDER,
+    ONLINE_SWEEPS,
     QUESTIONS,
     Cell,
     asked,
@@ -36,6 +37,7 @@ from helpers.experiments.cells import (
     proxy_budgets,
     run,
     runs,
+    sampled,
     selectors,
     stops,
 )
@@ -49,7 +51,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
     "04": ("ladder", "nodes", "variants"),
-    "05": ("online", "sweeps"),
+    "05": ("online", "sweeps", "online sweeps"),
     "06": (
         *("core-set", "by target", "extra", "opponents", "paid", "own batch", "quick"),
         "replicated",

@@ -30,7 +30,7 @@ class Cell:
         method: `full` (all rows), a key of the registry, or, `online`, a sampler.
         share: Of the training rows: kept, labelled in all (`active`), or of the pool that
             remains beside the start set (`budgeted`).
-        by: The network that chooses, or its role.
+        by: The network that chooses, or its role; that IDS embeds with.
         model: The network that is trained, or its role.
         protocol: `core-set`, `active` (rounds of labelling), `budgeted` (tuning after a start)
             or `online` (rows chosen anew while training).
@@ -40,6 +40,8 @@ class Cell:
         by_recipe: The choosing network's own recipe, in its own epochs; "" for the study's.
         recipe: The trained network's own recipe; "" for the study's.
         epochs: Of the trained network; 0 for the study's, `LONGER` for what a selection costs.
+        flipped: Per cent of the training labels that are wrong.
+        recorded: Whether an `online` run scores all rows at its end.
 
     A role is `proxy`, `target`, `shallowest` or `deepest` of `Config.models`, `between` or
     `between 2`, the first two of `Config.more_proxies`.
@@ -56,6 +58,8 @@ class Cell:
     by_recipe: str = ""
     recipe: str = ""
     epochs: int = 0
+    flipped: int = 0
+    recorded: bool = False
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -157,7 +161,8 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
         options = cell.options
         if cell.method == "repeated-random":
             options = (("keep", cell.share), *options)
-        found = builders.sampled_run(config, model, cell.method, seed, options)
+        by = named(config, cell.by)
+        found = builders.sampled_run(config, model, cell.method, seed, options, by, cell.after)
     elif cell.protocol == "active":
         chosen(config, cell, seed)
         by = named(config, cell.by)
@@ -172,6 +177,10 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
     if cell.epochs:
         longer = cell.epochs == LONGER
         changes["epochs"] = builders.longer_epochs(config, cell.share) if longer else cell.epochs
+    if cell.flipped:
+        changes["dataset"] = f"{config.data_name}~flip{cell.flipped}"
+    if cell.recorded:
+        changes["record_at"] = (config.epochs,)
     return dataclasses.replace(found, **changes)
 
 
@@ -261,23 +270,59 @@ def sweep_options(config: Config) -> list[tuple[specs.Option, ...]]:
     return [(("eta", 1), *options.items()) for options in found]
 
 
+def sampled(method: str, by: str = "proxy", after: int = 0, **options: object) -> Cell:
+    """Return the cell of the proxy network trained through a sampler."""
+    return Cell(method, by=by, model="proxy", protocol="online", after=after,
+                options=tuple(options.items()))  # fmt: skip
+
+
 def online_settings(config: Config) -> dict[str, Cell]:
-    """Return label -> cell for the comparison of `adonis` Table A1, on the proxy network."""
+    """Return label -> cell for the comparison of `adonis` Table A1, on the proxy network.
 
-    def cell(method: str, **options: object) -> Cell:
-        return Cell(method, model="proxy", protocol="online", options=tuple(options.items()))
-
+    Note: ADONIS keeps the share alpha of the candidates: 0.3, the optimum of Appendix B, or all
+        of them. Algorithm 1 has no alpha; the boosts of Table A1 allow about half of the rows,
+        which 0.3 of the candidates cannot reach.
+    """
+    cell = sampled
     found = {"Full": Cell(model="proxy"), "IDS": cell("ids")}
-    found |= {f"ADONIS, eta {eta}": cell("adonis", eta=eta) for eta in config.etas}
-    found |= {
-        f"IDS + ADONIS, eta {eta}": cell("ids+adonis", eta=eta)
-        for eta in sorted({1, max(config.etas)})
-    }
+    for about, alpha in (("", {}), (", alpha 1", {"alpha": 1.0})):
+        found |= {f"ADONIS, eta {e}{about}": cell("adonis", eta=e, **alpha) for e in config.etas}
+        found |= {
+            f"IDS + ADONIS, eta {e}{about}": cell("ids+adonis", eta=e, **alpha)
+            for e in sorted({1, max(config.etas)})
+        }
     found |= {"Selective Backprop": cell("selective-backprop", eta=1)}
     found |= {"Stale-SB": cell("selective-backprop", eta=2)}
     found |= {"Random per class (RPC)": Cell("random-per-class", config.keep, model="proxy")}
     found |= {"Random (RPD)": Cell("random", config.keep, model="proxy")}
+    found |= {"Self-supervised prototypes (SSP)": Cell("ssp", config.keep, model="proxy")}
     return found
+
+
+# Further sweeps of `adonis` Appendices B and C, and single questions; a study names those it runs.
+# A reach of 100 standard deviations clips none of 512 losses.
+ONLINE_SWEEPS: dict[str, Callable[[Config], list[Cell]]] = {
+    "theta": lambda c: [sampled("adonis", eta=1, theta=t, alpha=1.0) for t in c.thetas],
+    "sigma": lambda c: [sampled("adonis", eta=1, sigma=s) for s in (0.5, 3.0, 5.0, 100.0)],
+    "bins": lambda c: [sampled("adonis", eta=1, bins=rule) for rule in ("sqrt", "rice")],
+    "history": lambda c: [sampled("adonis", eta=1, history=n) for n in (128, 256, 1024)],
+    "keep": lambda c: [sampled("ids", keep=0.5)],
+    "switch": lambda c: [sampled("ids", switch=share) for share in (0.8, 0.95)],
+    "embedding": lambda c: [
+        sampled("ids", by="target"),
+        *(sampled("ids", after=stop) for stop in stops(c)),
+    ],
+    # IDS's farthest rows all along; and without the tenth that lies nearest to what is kept
+    "subsets": lambda c: [
+        Cell("ids", c.keep, model="proxy"),
+        Cell("k-centers", 0.9, model="proxy"),
+    ],
+    "labels": lambda c: [
+        dataclasses.replace(one, flipped=10)
+        for one in (sampled("adonis", eta=1, alpha=1.0), sampled("selective-backprop", eta=1))
+    ],
+    "losses": lambda c: [dataclasses.replace(sampled("adonis", eta=1, alpha=1.0), recorded=True)],
+}
 
 
 def _ladder(c: Config) -> list[Cell]:
@@ -406,6 +451,9 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "online": lambda c: list(online_settings(c).values()),
     "sweeps": lambda c: [
         Cell("adonis", model="proxy", protocol="online", options=o) for o in sweep_options(c)
+    ],
+    "online sweeps": lambda c: [
+        cell for name in c.online_sweeps for cell in ONLINE_SWEEPS[name](c)
     ],
 }
 
