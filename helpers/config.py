@@ -80,7 +80,7 @@ class Config(BaseModel):
     etas: Counts = (1, 2, 3)  # epochs for which ADONIS reuses a loss
     thetas: Thresholds = (0.05, 0.1, 0.12, 0.3, 0.7)  # acceptance thresholds tried
     alphas: Shares = (0.1, 0.3, 1.0)  # shares of accepted candidates tried
-    # further sweeps of ADONIS and IDS: keys of `experiments.ONLINE_SWEEPS`
+    # further sweeps of ADONIS and IDS: keys of `experiments.online.SWEEPS`
     online_sweeps: Names = (
         *("theta", "sigma", "bins", "history", "keep", "switch", "embedding", "subsets"),
         *("labels", "losses"),

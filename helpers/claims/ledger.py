@@ -25,23 +25,31 @@ from helpers.claims.verdicts import (
     Rule,
     Verdict,
     combine,
+    format_number,
     judge,
     robustness,
+    shown,
 )
 from helpers.config import Config, refusal
-from helpers.experiments import Cell, from_plain, selectors, stops
+from helpers.experiments import Cell, from_plain, own_batch, selectors, stops
 from helpers.results import Missing
 
 LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims"  # a file a document
 DOCUMENTS = ("svp", "svp-slides", "budgeted", "geda", "adonis")
 KINDS = ("finding", "theorem", "existence", "recount", "ours")
-# What a quantity can be at all, by its unit; a t interval does not know and may lie beyond.
-POSSIBLE = {"rho": (-1.0, 1.0), "r": (-1.0, 1.0), "share of training": (0.0, 1.0)}
 # Lists that a row names instead of writing them out; any field of `Config` is one too.
 SETS: dict[str, Callable[[Config], list]] = {
     "selectors": selectors,
     "proxies": lambda config: selectors(config)[:-1],
     "stops": stops,
+    # `svp` Table 3 stops after 50 of 181 epochs, the shortest
+    "brief stop": lambda config: sorted(
+        stops(config), key=lambda stop: abs(stop - config.epochs * 50 / 181)
+    )[:1],
+    # core-sets of the documents keep 30 % or more
+    "larger budgets": lambda config: [share for share in config.budgets if share >= 0.3],
+    "later label_budgets": lambda config: list(config.label_budgets[1:]),
+    "own batch": own_batch,
     "stale etas": lambda config: [eta for eta in config.etas if eta > 1],
     "both etas": lambda config: sorted({1, max(config.etas)}),
 }
@@ -65,15 +73,15 @@ class Part(BaseModel):
         along: Field -> values that the trend runs over.
         pooled: Whether the cells of `each` are averaged within a seed rather than judged apart.
         evidence, given: A function of `helpers.claims.evidence` and its arguments, in place of
-            cells; preconditions then look at the cell `of`, where there is one.
+            cells. Preconditions then look at the cells of `of` and `each`; without them at the
+            proxy and the target on everything.
         above, below, within, rising, never, ever: The rule, as in `verdicts.Rule`; within m is
             above -m and below m. alike: correlations agree within this margin.
         unit: Of the quantity; points, or "x" for a ratio, by default.
         needs: Preconditions -> limit.
         why: Why these bounds.
         optional: Whether the claim is judged without this part while it is not measured.
-        aside: Whether the part is told beside the verdict and does not decide, such as a reading
-            of the document that its protocol does not imply.
+        aside: Whether the part is told beside and does not decide: another reading, for example.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -242,10 +250,11 @@ def cell(config: Config, plain: dict[str, Any], setting: dict[str, Any]) -> Cell
 
 
 def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
-    """Return a part's numbers, (cells, seeds) or (cells, seeds, settings), and its cells."""
-    apart, along = settings(config, part.each), settings(config, part.along)
-    if not apart:
-        raise Missing(f"the study has none of {', '.join(map(str, part.each.values()))}")
+    """Return a part's numbers, (cells, seeds) or (cells, seeds, settings), and its cells.
+
+    Raises:
+        Missing: If a run is not stored, or the study has too few settings.
+    """
     other = part.over if part.over is not None else part.less
     read, used = QUANTITIES[part.quantity], []
 
@@ -258,14 +267,28 @@ def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
         beside = read(config, used[-1])
         return found / beside if part.over is not None else found - beside
 
+    return _gathered(config, part, values, UNITS.get(part.quantity, "s")), used
+
+
+def _gathered(
+    config: Config, part: Part, values: Callable[[dict[str, Any]], np.ndarray], unit: str
+) -> Evidence:
+    """Return the numbers (seeds,) of all of a part's settings together."""
+    apart, along = settings(config, part.each), settings(config, part.along)
+    if not apart:
+        raise Missing(f"the study has none of {', '.join(map(str, part.each.values()))}")
+    if part.along and len(along) < 2:
+        raise Missing("one setting shows no trend")
     found = np.array([[values(one | x) for x in along] for one in apart])
     found = found.transpose(0, 2, 1) if part.along else found[:, 0]
     if part.pooled:
         found = found.mean(axis=0, keepdims=True)
     labels = [", ".join(_shown_value(v) for v in one.values()) for one in apart]
-    unit = part.unit or ("x" if part.over is not None else UNITS.get(part.quantity, "s"))
-    x = [next(iter(one.values())) for one in along] if part.along else ()
-    return Evidence(found, labels, unit, settings=x), used
+    unit = part.unit or ("x" if part.over is not None else unit)
+    x = [next(iter(one.values()), 0) for one in along]
+    if any(isinstance(one, str) for one in x):  # networks, in the order they are listed in
+        x = list(range(len(x)))
+    return Evidence(found, labels, unit, settings=x if part.along else ())
 
 
 def _shown_value(value: Any) -> str:
@@ -278,9 +301,8 @@ def _answer(config: Config, regime: str, part: Part, level: float) -> Verdict:
         if part.evidence:
             given = part.given if part.alike is None else {**part.given, "margin": part.alike}
             found = getattr(evidence, part.evidence)(config, **given)
-            if isinstance(found, Verdict):
-                return found
-            cells = [cell(config, part.of, {})] if part.of else []
+            cells = [cell(config, part.of, setting) for setting in settings(config, part.each)]
+            cells = cells if part.of or part.each else [Cell(model="proxy"), Cell()]
         else:
             found, cells = compared(config, part)
         is_error = part.quantity in ("error", "accuracy") and not part.evidence
@@ -290,14 +312,17 @@ def _answer(config: Config, regime: str, part: Part, level: float) -> Verdict:
         return Verdict(NOT_MEASURED, unit=part.unit)
     except Unfit as problem:
         return Verdict(NOT_DECIDABLE, unit=part.unit, note=str(problem))
-    if part.unit:
-        found = replace(found, unit=part.unit)
-    rule = replace(part.rule(), level=level)
-    answer = judge(found, rule)
+    if isinstance(found, Verdict):
+        answer = found
+    else:
+        found = replace(found, unit=part.unit) if part.unit else found
+        rule = replace(part.rule(), level=level)
+        answer = judge(found, rule)
+        answer = replace(answer, robust=robustness(found, rule, answer))
     if reason:
         note = "; ".join(filter(None, (reason, answer.note)))
         return replace(answer, verdict=NOT_DECIDABLE, note=note, robust="")
-    return replace(answer, robust=robustness(found, rule, answer))
+    return answer
 
 
 def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Row:
@@ -318,19 +343,17 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
         told = f"made at {', '.join(claim.at) or 'data that we do not hold'}"
         return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
     answers = {name: _answer(config, regime, p, level) for name, p in claim.parts.items()}
-    beside = [f"{name}: {answers[name].verdict}" for name, p in claim.parts.items() if p.aside]
     counted = {
-        name: answer
-        for name, answer in answers.items()
-        if not (claim.parts[name].optional and answer.verdict == NOT_MEASURED)
-        and not claim.parts[name].aside
+        n: answers[n]
+        for n, p in claim.parts.items()
+        if not p.aside and not (p.optional and answers[n].verdict == NOT_MEASURED)
     } or answers
     verdict = combine([answer.verdict for answer in counted.values()])
     name = next(name for name, answer in counted.items() if answer.verdict == verdict)
-    deciding = answers[name]
+    deciding, aside = answers[name], (n for n, p in claim.parts.items() if p.aside)
+    note = "; ".join(filter(None, (deciding.note, *(f"{n}: {answers[n].verdict}" for n in aside))))
     label = ", ".join(filter(None, (name if len(claim.parts) > 1 else "", deciding.part)))
     tests = sum(answer.tests for answer in answers.values())
-    note = "; ".join(filter(None, (deciding.note, *beside)))
     return Row(claim, replace(deciding, part=label, tests=tests, note=note), answers)
 
 
@@ -342,37 +365,38 @@ def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:
         config: The document's parameters: its budgets, epochs and stops.
 
     Returns:
-        Part -> answer, for the parts that compare cells. Both sides count as independent, since
-        the documents pair no seeds. Preconditions are not asked.
-
-    Raises:
-        StudyError: If the table does not print a cell.
+        Part -> answer, "not measured yet" for a part that the table does not print. Both sides,
+        and pooled cells, count as independent, since the documents pair no seeds. Preconditions
+        are not asked.
     """
-    found = {}
-    for name, part in claim.parts.items():
-        if not claim.printed or part.evidence:
-            continue
-        numbers = papers.Printing(**claim.printed)
-        other = part.over if part.over is not None else part.less
+    if not claim.printed:
+        return {}
+    between = ("between", "between 2")[: len(config.more_proxies)]
+    roles = config.replace(proxy="proxy", target="target", more_proxies=between)
+    numbers = papers.Printing(**claim.printed)
+    return {name: _printed(roles, part, numbers) for name, part in claim.parts.items()}
 
-        def values(setting: dict[str, Any], part=part, other=other, numbers=numbers) -> np.ndarray:
-            one = numbers.find(cell(config, part.of, setting), part.quantity)
-            if other is None:
-                return papers.runs_like(one)
-            beside = numbers.find(cell(config, other, setting), part.quantity)
-            return papers.runs_like(one, beside, ratio=part.over is not None)
 
-        apart, along = settings(config, part.each), settings(config, part.along)
-        array = np.array([[values(one | x) for x in along] for one in apart])
-        array = array.transpose(0, 2, 1) if part.along else array[:, 0]
-        if part.pooled:
-            array = array.mean(axis=0, keepdims=True)
-        unit = part.unit or ("x" if part.over is not None else "points")
-        x = [next(iter(one.values())) for one in along] if part.along else ()
-        exact = array.shape[1] == 1 and not part.along
-        evidence_ = Evidence(array[:, 0] if exact else array, (), unit, exact, x)
-        found[name] = judge(evidence_, part.rule())
-    return found
+def _printed(config: Config, part: Part, numbers: papers.Printing) -> Verdict:
+    other = part.over if part.over is not None else part.less
+    pooled = len(settings(config, part.each)) if part.pooled else 1
+
+    def values(setting: dict[str, Any]) -> np.ndarray:
+        one = numbers.find(cell(config, part.of, setting), part.quantity)
+        if other is None:
+            return papers.runs_like(one, pooled=pooled)
+        beside = numbers.find(cell(config, other, setting), part.quantity)
+        return papers.runs_like(one, beside, part.over is not None, pooled)
+
+    try:
+        if part.evidence:
+            raise Missing("a function reads runs, no printed cells")
+        found = _gathered(config, part, values, "points")
+    except (Missing, papers.NotPrinted) as problem:
+        return Verdict(NOT_MEASURED, note=str(problem))
+    if found.values.shape[1] == 1 and not part.along:
+        found = replace(found, values=found.values[:, 0], exact=True)
+    return judge(found, part.rule())
 
 
 def decide_all(
@@ -404,38 +428,13 @@ def table(rows: list[Row]) -> pd.DataFrame:
         [
             {name: getattr(row.claim, name) for name in columns}
             | {"paper": papers.filled(row.claim.paper)}
-            | dict(zip(("ours", "low", "high"), _shown(row.answer), strict=True))
+            | dict(zip(("ours", "low", "high"), shown(row.answer), strict=True))
             | {"n": row.answer.n, "unit": row.answer.unit, "part": row.answer.part}
             | {"verdict": row.answer.verdict, "note": row.answer.note}
             | {"robust": row.answer.robust, "tests": row.answer.tests}
             for row in rows
         ]
     )
-
-
-def _shown(answer: Verdict) -> tuple[float, float, float]:
-    """Value and interval for readers: the interval cut where the unit's possible values end."""
-    low, high = POSSIBLE.get(answer.unit, (-math.inf, math.inf))
-    if math.isnan(answer.low):
-        return answer.value, answer.low, answer.high
-    return answer.value, max(answer.low, low), min(answer.high, high)
-
-
-def format_number(answer: Verdict) -> str:
-    """Our number with interval, unit, count and part, "-" where there is none.
-
-    The interval is cut to what the unit can be, as a correlation to -1..1; verdicts are not
-    touched by it.
-    """
-    if math.isnan(answer.value):
-        return "-"
-    value, low, high = _shown(answer)
-    text = f"{value:.3g}"
-    if not math.isnan(low) and answer.low != answer.high:
-        text += f" [{low:.3g}, {high:.3g}]"
-    unit = f" {answer.unit}" if answer.unit else ""
-    part = f" ({answer.part})" if answer.part else ""
-    return f"{text}{unit}, n = {answer.n}{part}"
 
 
 def format_line(row: Row) -> str:

@@ -18,11 +18,12 @@ import pandas as pd
 from helpers import StudyError
 from helpers.claims.quantities import QUANTITIES, Unfit
 from helpers.config import Config
-from helpers.experiments import Cell
+from helpers.experiments import Cell, stops
 from helpers.ranking import t_interval
 from helpers.results import Missing
 
 PAPERS = Path(__file__).resolve().parents[2] / "data" / "papers"
+NEAR = 0.1  # stops this close, as shares of training, stand for each other
 REFERENCE = re.compile(r"\{([\w-]+):([^:{}]*):([\w ]+)\}")
 
 
@@ -109,6 +110,7 @@ SVP_METHODS = {
     "Least confidence": "least-confidence",
     "Random": "random",
 }
+SVP_EPOCHS = 181  # of every network there
 # A printed network -> the role it has among ours.
 ROLES = {
     "ResNet20": "proxy",
@@ -125,19 +127,80 @@ def role(printed: str) -> str:
     return "target" if "(B" in printed else ROLES.get(printed.split(" ")[0], "proxy")
 
 
+def _by(row: dict) -> str:
+    by = role(row["selector"])
+    return row["method"] if row["selector"] == "-" else f"{row['method']} by the {by}"
+
+
+def _svp_full() -> Iterator[Printed]:
+    """Errors of the target on everything, and its minutes; CIFAR-100's are not printed."""
+    about = ("svp", "svp, full set", "Full set")
+    error, minutes = (
+        float(looked_up("prose", f"svp,CIFAR10,full {what}", "value"))
+        for what in ("error", "minutes")
+    )
+    yield Printed(*about, "CIFAR10", Cell(), "error", error, n=5)
+    yield Printed(*about, "CIFAR10", Cell(), "total", 60 * minutes, n=5)
+    for row in paper_table("svp-table-4").to_dict("records"):
+        if row["method"] == "Random":
+            yield Printed(*about, row["dataset"], Cell(), "error", row["err_100"], row["sd_100"], 3)
+
+
+@reads("svp-table-1")
+def _svp_table_1() -> Iterator[Printed]:
+    yield from _svp_full()
+    for row in paper_table("svp-table-1").to_dict("records"):
+        for share in (10, 20, 30, 40, 50):
+            cell = Cell(
+                SVP_METHODS[row["method"]], share / 100, role(row["selector"]), protocol="active"
+            )
+            about = ("svp", f"svp Table 1, {share} % labelled", _by(row), row["dataset"], cell)
+            yield Printed(*about, "error", row[f"err_{share}"], row[f"sd_{share}"], 3)
+            yield Printed(*about, "speed-up", row[f"speedup_{share}"], n=3)
+
+
 @reads("svp-table-2")
 def _svp_table_2() -> Iterator[Printed]:
-    full = float(looked_up("prose", "svp,CIFAR10,full error", "value"))
-    yield Printed("svp", "svp, full set", "Full set", "CIFAR10", Cell(), "error", full, n=5)
-    for row in paper_table("svp-table-2").to_dict("records"):
-        method, by = SVP_METHODS[row["method"]], role(row["selector"])
+    yield from _svp_full()
+    yield from _svp_core_sets("svp-table-2", 2)
+
+
+@reads("svp-table-3")
+def _svp_table_3() -> Iterator[Printed]:
+    yield from _svp_full()
+    yield from _svp_core_sets("svp-table-3", 3)
+
+
+def _svp_core_sets(table: str, number: int) -> Iterator[Printed]:
+    for row in paper_table(table).to_dict("records"):
+        lasted, name = row.get("selector_epochs", SVP_EPOCHS), _by(row)
+        name += f", {lasted} of {SVP_EPOCHS} epochs" if number == 3 else ""
+        after = 0 if lasted == SVP_EPOCHS else lasted
         for share in (30, 50, 70):
-            cell = Cell(method, share / 100, by)
-            about = ("svp", f"svp Table 2, {share} % kept", f"{row['method']} by the {by}")
-            errors = row[f"err_{share}"], row[f"err_sd_{share}"]
-            minutes = np.array([row[f"total_min_{share}"], row[f"total_min_sd_{share}"]])
-            yield Printed(*about, row["dataset"], cell, "error", *errors, 5)
-            yield Printed(*about, row["dataset"], cell, "total", *(60 * minutes), 5)
+            cell = Cell(SVP_METHODS[row["method"]], share / 100, role(row["selector"]), after=after)
+            about = ("svp", f"svp Table {number}, {share} % kept", name, row["dataset"], cell)
+            yield Printed(*about, "error", row[f"err_{share}"], row[f"err_sd_{share}"], 5)
+            for quantity, column in (("choosing", "select_min"), ("total", "total_min")):
+                mean, sd = (60 * row[f"{column}{end}_{share}"] for end in ("", "_sd"))
+                yield Printed(*about, quantity, mean, sd, 5)
+
+
+@reads("svp-table-4")
+def _svp_table_4() -> Iterator[Printed]:
+    yield from _svp_full()
+    for row in paper_table("svp-table-4").to_dict("records"):
+        for share in (40, 60, 80):
+            cell = Cell(SVP_METHODS[row["method"]], share / 100, role(row["selector"]))
+            about = ("svp", f"svp Table 4, {share} % kept", _by(row), row["dataset"], cell)
+            yield Printed(*about, "error", row[f"err_{share}"], row[f"sd_{share}"], 3)
+
+
+def _ordered(cell: Cell) -> Cell:
+    return replace(cell, options=tuple(sorted(cell.options)))
+
+
+class NotPrinted(StudyError):
+    """A table of the documents does not print what is asked."""
 
 
 def printed(table: str, data: str = "") -> list[Printed]:
@@ -155,29 +218,30 @@ class Printing:
     def find(self, cell: Cell, quantity: str) -> Printed:
         """Return the printed number of a cell.
 
+        Seconds of choosing may be printed as how often they go into the target's: these are then
+        the unit.
+
         Raises:
-            StudyError: If the table does not print it.
+            NotPrinted: If the table does not print it.
         """
         wanted = _ordered(cell)
         for one in printed(self.table, self.data):
-            if (
-                _ordered(one.cell) == wanted
-                and one.quantity == quantity
-                and not np.isnan(one.value)
-            ):
-                return one
-        raise StudyError(f"papers: {self.table} prints no {quantity} of {cell} on {self.data}")
+            if _ordered(one.cell) == wanted and not np.isnan(one.value):
+                if one.quantity == quantity:
+                    return one
+                if (one.quantity, quantity) == ("speed-up", "choosing"):
+                    return replace(one, value=1 / one.value)
+        raise NotPrinted(f"papers: {self.table} prints no {quantity} of {cell} on {self.data}")
 
 
-def _ordered(cell: Cell) -> Cell:
-    return replace(cell, options=tuple(sorted(cell.options)))
-
-
-def runs_like(one: Printed, beside: Printed | None = None, ratio: bool = False) -> np.ndarray:
+def runs_like(
+    one: Printed, beside: Printed | None = None, ratio: bool = False, pooled: int = 1
+) -> np.ndarray:
     """Return values (n,) with the printed mean and spread: of one number, or of two compared.
 
     Two count as independent: of a difference the spreads add in squares, of a ratio the relative
-    ones. n is that of the smaller sample.
+    ones. n is that of the smaller sample. Of `pooled` cells whose mean is to be taken each gets a
+    spread that leaves the mean's right.
     """
     value, spread, n = one.value, np.nan_to_num(one.sd), one.n
     if beside is not None:
@@ -191,7 +255,7 @@ def runs_like(one: Printed, beside: Printed | None = None, ratio: bool = False) 
     if n < 2:
         return np.array([value])
     shape = np.arange(n) - (n - 1) / 2
-    return value + spread * shape / shape.std(ddof=1)
+    return value + spread / np.sqrt(pooled) * shape / shape.std(ddof=1)
 
 
 def beside(config: Config, table: str, data: str) -> pd.DataFrame:
@@ -208,7 +272,7 @@ def beside(config: Config, table: str, data: str) -> pd.DataFrame:
     whole = next((o.value for o in found if o.cell.method == "full" and o.quantity == "error"), 0.0)
     rows = []
     for one in found:
-        if one.cell.method == "full" or np.isnan(one.value):
+        if one.cell.method == "full" or np.isnan(one.value) or _is_baseline(one):
             continue
         lost = one.quantity == "error"
         row = {"document": one.document, "group": one.group, "name": one.name,
@@ -222,18 +286,37 @@ LOST = "points lost against the full set"
 COLUMNS = ["document", "group", "name", "method", "quantity", "paper", "ours", "low", "high"]
 
 
+def _is_baseline(one: Printed) -> bool:
+    return one.quantity == "speed-up" and one.cell.by == "target"
+
+
 def _ours(config: Config, one: Printed) -> dict[str, float]:
     try:
-        if one.quantity == "error":
-            values = QUANTITIES["error"](config, one.cell)
-            values = values - QUANTITIES["error"](config, Cell(model=one.cell.model))
+        cell = _own_stop(config, one.cell)
+        if one.quantity == "speed-up":
+            target, proxy = (QUANTITIES["choosing"](config, replace(cell, by=by))
+                             for by in ("target", cell.by))  # fmt: skip
+            values = target / proxy
         else:
-            values = QUANTITIES[one.quantity](config, one.cell)
+            values = QUANTITIES[one.quantity](config, cell)
+        if one.quantity == "error":
+            values = values - QUANTITIES["error"](config, Cell(model=cell.model))
     except (Missing, Unfit, StudyError):
         return {"ours": np.nan, "low": np.nan, "high": np.nan}
     mean, low, high = t_interval(values)
     ends = (low, high) if len(values) > 1 else (np.nan, np.nan)
     return {"ours": mean, "low": ends[0], "high": ends[1]}
+
+
+def _own_stop(config: Config, cell: Cell) -> Cell:
+    """Return a cell with our stop nearest to the printed share of training; `Missing` if far."""
+    if not cell.after or cell.after in stops(config):
+        return cell
+    share = cell.after / SVP_EPOCHS
+    near = [stop for stop in stops(config) if abs(stop / config.epochs - share) <= NEAR]
+    if not near:
+        raise Missing("no stop near to the printed one")
+    return replace(cell, after=min(near, key=lambda stop: abs(stop / config.epochs - share)))
 
 
 from helpers.claims import printed_adonis  # noqa: E402, F401 - registers its readers

@@ -29,6 +29,8 @@ LEVEL = 0.95
 MIN_SEEDS = 3
 POWER = 0.8
 ROUNDING = 1e-12
+# What a quantity can be at all, by its unit; a t interval does not know and may lie beyond.
+POSSIBLE = {"rho": (-1.0, 1.0), "r": (-1.0, 1.0), "share of training": (0.0, 1.0)}
 PERMUTATIONS = 20_000  # at most; fewer orders than that are all tried
 MOST_SEEDS = 1000
 
@@ -245,8 +247,12 @@ def _trend(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
         return Verdict(NOT_DECIDABLE, n=values.size, unit="rho", note=note)
     null = _null(k, seeds)
     rho = np.array([[_rho(row) for row in cell] for cell in ranks]).mean(axis=1)
-    up = np.array([(null >= r - 1e-9).mean() for r in rho])
-    down = np.array([(null <= r + 1e-9).mean() for r in rho])
+    sampled = len(null) == PERMUTATIONS  # then the order found counts as one of them
+    up, down = (
+        np.array([(sampled + (side * null >= side * r - 1e-9).sum()) for r in rho])
+        / (sampled + len(null))
+        for side in (1, -1)
+    )
     alpha = (1 - rule.level) / 2
     refuted = down <= alpha / cells
     verdict = FAILS if refuted.any() else HOLDS if (up <= alpha).all() else UNDECIDED
@@ -307,3 +313,28 @@ def combine(verdicts: list[str]) -> str:
         if one in verdicts:
             return one
     return HOLDS
+
+
+def shown(answer: Verdict) -> tuple[float, float, float]:
+    """Value and interval for readers: the interval cut where the unit's possible values end."""
+    low, high = POSSIBLE.get(answer.unit, (-math.inf, math.inf))
+    if math.isnan(answer.low):
+        return answer.value, answer.low, answer.high
+    return answer.value, max(answer.low, low), min(answer.high, high)
+
+
+def format_number(answer: Verdict) -> str:
+    """Our number with interval, unit, count and part, "-" where there is none.
+
+    The interval is cut to what the unit can be, as a correlation to -1..1; verdicts are not
+    touched by it.
+    """
+    if math.isnan(answer.value):
+        return "-"
+    value, low, high = shown(answer)
+    text = f"{value:.3g}"
+    if not math.isnan(low) and answer.low != answer.high:
+        text += f" [{low:.3g}, {high:.3g}]"
+    unit = f" {answer.unit}" if answer.unit else ""
+    part = f" ({answer.part})" if answer.part else ""
+    return f"{text}{unit}, n = {answer.n}{part}"

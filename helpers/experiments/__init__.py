@@ -24,8 +24,8 @@ from helpers.experiments.cells import (
     ACTIVE_METHODS,
     GEDA_VARIANTS,
     LADDER,
-    ONLINE_SWEEPS,
     QUESTIONS,
+    STEPPED,
     Cell,
     asked,
     chosen,
@@ -33,21 +33,24 @@ from helpers.experiments.cells import (
     from_plain,
     grid,
     named,
-    online_settings,
+    own_batch,
     proxy_budgets,
     run,
     runs,
-    sampled,
     selectors,
     stops,
 )
-from helpers.experiments.measures import centre_orders, measures
+from helpers.experiments.measures import K_CENTERS_LOOP, centre_orders, measures
+from helpers.experiments.online import online_settings, sampled
 from helpers.experiments.table import frame, read_choice, seconds_of_choice
 from helpers.specs import Spec
 
 # Notebook -> the questions whose runs it needs.
 OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
-    "01": ("depths", "extra", "more proxies", "single", "brief", "ensembles", "metrics", "active"),
+    "01": (
+        *("depths", "stepped", "extra", "more proxies", "single", "brief", "ensembles"),
+        *("metrics", "active"),
+    ),
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
     "04": ("ladder", "nodes", "variants"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from helpers import StudyError, recipes, specs
-from helpers.config import Config, recorded
+from helpers.config import OF_TEXTS, Config, recorded
 from helpers.experiments import builders
 from helpers.results import Missing
 from helpers.selection.registry import METHODS
@@ -212,6 +212,9 @@ def from_plain(value: dict[str, object]) -> Cell:
         raise StudyError(f"a cell: {str(error).partition('() ')[2]}") from None
 
 
+BRIEF = grid(method="forgetting", share=[0.3, 0.5])  # also by stopped proxies, `svp` Table 3
+# The proxy by `svp`'s rate, which falls in steps: under one cycle all gain falls to the end.
+STEPPED = Cell(model="proxy", recipe="svp-upright", epochs=30)
 UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
 ACTIVE_METHODS = ("least-confidence", "k-centers")
 LADDER = ["random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"]
@@ -257,72 +260,14 @@ def stops(config: Config) -> list[int]:
     return [stop for stop in config.stops if stop < config.epochs]
 
 
+def own_batch(config: Config) -> list[str]:
+    """Return the recipe with the proxy's own batch, none where the study gives it none."""
+    return [recipes.with_batch(config.recipe, config.own_batch)] if config.own_batch else []
+
+
 def geda_options(config: Config, variant: str = "") -> tuple[specs.Option, ...]:
     """Return the options of GEDA, or of one of its `GEDA_VARIANTS`."""
     return (("n_nodes", config.n_nodes), *GEDA_VARIANTS.get(variant, ()))
-
-
-def sweep_options(config: Config) -> list[tuple[specs.Option, ...]]:
-    """Return ADONIS's settings in the sweeps of `adonis` Appendix B."""
-    found = [{"theta": theta} for theta in config.thetas]
-    found += [{"alpha": alpha} for alpha in config.alphas]
-    found += [{"sigma": 2.0, "theta": theta} for theta in config.thetas if theta in (0.1, 0.12)]
-    return [(("eta", 1), *options.items()) for options in found]
-
-
-def sampled(method: str, by: str = "proxy", after: int = 0, **options: object) -> Cell:
-    """Return the cell of the proxy network trained through a sampler."""
-    return Cell(method, by=by, model="proxy", protocol="online", after=after,
-                options=tuple(options.items()))  # fmt: skip
-
-
-def online_settings(config: Config) -> dict[str, Cell]:
-    """Return label -> cell for the comparison of `adonis` Table A1, on the proxy network.
-
-    Note: ADONIS keeps the share alpha of the candidates: 0.3, the optimum of Appendix B, or all
-        of them. Algorithm 1 has no alpha; the boosts of Table A1 allow about half of the rows,
-        which 0.3 of the candidates cannot reach.
-    """
-    cell = sampled
-    found = {"Full": Cell(model="proxy"), "IDS": cell("ids")}
-    for about, alpha in (("", {}), (", alpha 1", {"alpha": 1.0})):
-        found |= {f"ADONIS, eta {e}{about}": cell("adonis", eta=e, **alpha) for e in config.etas}
-        found |= {
-            f"IDS + ADONIS, eta {e}{about}": cell("ids+adonis", eta=e, **alpha)
-            for e in sorted({1, max(config.etas)})
-        }
-    found |= {"Selective Backprop": cell("selective-backprop", eta=1)}
-    found |= {"Stale-SB": cell("selective-backprop", eta=2)}
-    found |= {"Random per class (RPC)": Cell("random-per-class", config.keep, model="proxy")}
-    found |= {"Random (RPD)": Cell("random", config.keep, model="proxy")}
-    found |= {"Self-supervised prototypes (SSP)": Cell("ssp", config.keep, model="proxy")}
-    return found
-
-
-# Further sweeps of `adonis` Appendices B and C, and single questions; a study names those it runs.
-# A reach of 100 standard deviations clips none of 512 losses.
-ONLINE_SWEEPS: dict[str, Callable[[Config], list[Cell]]] = {
-    "theta": lambda c: [sampled("adonis", eta=1, theta=t, alpha=1.0) for t in c.thetas],
-    "sigma": lambda c: [sampled("adonis", eta=1, sigma=s) for s in (0.5, 3.0, 5.0, 100.0)],
-    "bins": lambda c: [sampled("adonis", eta=1, bins=rule) for rule in ("sqrt", "rice")],
-    "history": lambda c: [sampled("adonis", eta=1, history=n) for n in (128, 256, 1024)],
-    "keep": lambda c: [sampled("ids", keep=0.5)],
-    "switch": lambda c: [sampled("ids", switch=share) for share in (0.8, 0.95)],
-    "embedding": lambda c: [
-        sampled("ids", by="target"),
-        *(sampled("ids", after=stop) for stop in stops(c)),
-    ],
-    # IDS's farthest rows all along; and without the tenth that lies nearest to what is kept
-    "subsets": lambda c: [
-        Cell("ids", c.keep, model="proxy"),
-        Cell("k-centers", 0.9, model="proxy"),
-    ],
-    "labels": lambda c: [
-        dataclasses.replace(one, flipped=10)
-        for one in (sampled("adonis", eta=1, alpha=1.0), sampled("selective-backprop", eta=1))
-    ],
-    "losses": lambda c: [dataclasses.replace(sampled("adonis", eta=1, alpha=1.0), recorded=True)],
-}
 
 
 def _ladder(c: Config) -> list[Cell]:
@@ -344,13 +289,13 @@ def _weights(c: Config) -> list[Cell]:
 def _single(c: Config) -> list[Cell]:
     brief = ["forgetting", "entropy"]
     found = [*grid(method="random", share=list(c.budgets)),
-             *grid(method=brief, share=proxy_budgets(c)), Cell("forgetting", 0.5)]  # fmt: skip
+             *grid(method=brief, share=proxy_budgets(c)), *BRIEF]  # fmt: skip
     return list(dict.fromkeys(found))
 
 
 def _brief(c: Config) -> list[Cell]:
     found = grid(method=["forgetting", "entropy"], share=proxy_budgets(c))
-    found = list(dict.fromkeys([*found, Cell("forgetting", 0.5)]))
+    found = list(dict.fromkeys([*found, *BRIEF]))
     return [dataclasses.replace(one, after=stop) for stop in stops(c) for one in found]
 
 
@@ -359,12 +304,16 @@ def _paid(c: Config) -> list[Cell]:
     return grid(method="entropy", share=c.paid_share, together=sizes) if c.paid_share else []
 
 
+def _stepped(c: Config) -> list[Cell]:
+    recipe = recipes.get(c.recipe, model=c.proxy)
+    own = recipe.schedule == "steps" or recipe.name.startswith(OF_TEXTS)
+    return [] if own else [STEPPED]
+
+
 def _own_batch(c: Config) -> list[Cell]:
-    if not c.own_batch:
-        return []
     shared = Cell("least-confidence", proxy_budgets(c)[0])
-    own = recipes.with_batch(c.recipe, c.own_batch)
-    return [shared, dataclasses.replace(shared, by_recipe=own)]
+    own = [dataclasses.replace(shared, by_recipe=recipe) for recipe in own_batch(c)]
+    return [shared, *own] if own else []
 
 
 def _extra(c: Config) -> list[Cell]:
@@ -382,11 +331,13 @@ def _extra(c: Config) -> list[Cell]:
     ]
 
 
-# Question -> its cells. A notebook asks for questions; a figure or claim finds its runs by cells.
+# Question -> its cells; those of online choice are added by `experiments.online`. A notebook asks
+# for questions; a figure or claim finds its runs by cells.
 QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     # `svp` figures 3, 4, 5; figure 8
     "depths": lambda c: grid(model=list(c.models)),
     "families": lambda c: grid(model=list(c.families)),
+    "stepped": _stepped,
     # `svp` Table 2: the target on what each method selects from the proxy, and from itself
     "core-set": lambda c: grid(method=compared_methods(c), share=list(c.budgets)),
     "by target": lambda c: grid(method=ranked_by(c), share=list(c.budgets), by="target"),
@@ -446,14 +397,6 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "variants": lambda c: [
         Cell("geda", min(c.percentages), model="proxy", options=geda_options(c, variant))
         for variant in GEDA_VARIANTS
-    ],
-    # `adonis` Table A1, Appendix B
-    "online": lambda c: list(online_settings(c).values()),
-    "sweeps": lambda c: [
-        Cell("adonis", model="proxy", protocol="online", options=o) for o in sweep_options(c)
-    ],
-    "online sweeps": lambda c: [
-        cell for name in c.online_sweeps for cell in ONLINE_SWEEPS[name](c)
     ],
 }
 

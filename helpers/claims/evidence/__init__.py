@@ -20,3 +20,13 @@ from helpers.claims.evidence.adonis import (
     adonis_to_five,
     adonis_without_bin,
 )
+from helpers.claims.evidence.svp import (
+    depth_blocks,
+    family_contrast,
+    late_gain,
+    metric_correlations,
+    one_at_a_time_exponent,
+    settled,
+    settled_later,
+    start_matters,
+)
