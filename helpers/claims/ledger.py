@@ -343,13 +343,11 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
         told = f"made at {', '.join(claim.at) or 'data that we do not hold'}"
         return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
     answers = {name: _answer(config, regime, p, level) for name, p in claim.parts.items()}
-    counted = {
-        n: answers[n]
-        for n, p in claim.parts.items()
-        if not p.aside and not (p.optional and answers[n].verdict == NOT_MEASURED)
-    } or answers
-    verdict = combine([answer.verdict for answer in counted.values()])
-    name = next(name for name, answer in counted.items() if answer.verdict == verdict)
+    judged = [n for n, p in claim.parts.items() if not p.aside]
+    counted = [n for n in judged if answers[n].verdict != NOT_MEASURED]
+    counted += [n for n in judged if n not in counted and not claim.parts[n].optional]
+    verdict = combine([answers[n].verdict for n in counted or judged])
+    name = next(n for n in counted or judged if answers[n].verdict == verdict)
     deciding, aside = answers[name], (n for n, p in claim.parts.items() if p.aside)
     note = "; ".join(filter(None, (deciding.note, *(f"{n}: {answers[n].verdict}" for n in aside))))
     label = ", ".join(filter(None, (name if len(claim.parts) > 1 else "", deciding.part)))
