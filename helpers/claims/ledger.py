@@ -219,7 +219,7 @@ def resolved(config: Config, value: Any) -> Any:
         return {k: resolved(config, v) for k, v in value.items()}
     if not isinstance(value, str):
         return value
-    end, _, name = value.rpartition(" ") if value[:4] in ("min ", "max ") else ("", "", value)
+    end, _, name = value.partition(" ") if value[:4] in ("min ", "max ") else ("", "", value)
     if name not in SETS and (name not in Config.model_fields or name in ("proxy", "target")):
         return value
     found = SETS[name](config) if name in SETS else getattr(config, name)

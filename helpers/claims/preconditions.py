@@ -178,7 +178,7 @@ def epochs(asked: Asked, limit: Any = 20) -> str:
     return f"{n} epochs, {limit} are asked" if n < limit else ""
 
 
-def passes(asked: Asked, limit: Any = 0.7) -> str:
+def passes(asked: Asked, limit: Any = 0.5) -> str:
     """An online run's boost is at least `limit` of what its passes promise.
 
     Where choosing itself takes most of a step, as on a tiny network, its seconds tell nothing of
