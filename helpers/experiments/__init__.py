@@ -35,7 +35,6 @@ from helpers.experiments.cells import (
     from_plain,
     grid,
     named,
-    online_settings,
     own_batch,
     proxy_budgets,
     run,
@@ -44,6 +43,7 @@ from helpers.experiments.cells import (
     stops,
 )
 from helpers.experiments.measures import K_CENTERS_LOOP, centre_orders, measures
+from helpers.experiments.online import online_settings, sampled
 from helpers.experiments.table import frame, read_choice, seconds_of_choice
 from helpers.specs import Spec
 
@@ -56,7 +56,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
     "04": ("ladder", "nodes", "variants"),
-    "05": ("online", "sweeps"),
+    "05": ("online", "sweeps", "online sweeps"),
     "06": (
         *("core-set", "by target", "extra", "opponents", "dial", "paid", "own batch", "quick"),
         *("slides", "replicated", "table two"),

@@ -32,8 +32,8 @@ class Cell:
         method: `full` (all rows), a key of the registry, or, `online`, a sampler.
         share: Of the training rows: kept, labelled in all (`active`), or of the pool that
             remains beside the start set (`budgeted`).
-        by: The network that chooses, or its role; `untrained` for the trained network itself
-            before its first epoch.
+        by: The network that chooses, or its role, also that IDS embeds with; `untrained` for the
+            trained network itself before its first epoch.
         model: The network that is trained, or its role.
         protocol: `core-set`, `active` (rounds of labelling), `budgeted` (tuning after a start)
             or `online` (rows chosen anew while training).
@@ -43,6 +43,8 @@ class Cell:
         by_recipe: The choosing network's own recipe, in its own epochs; "" for the study's.
         recipe: The trained network's own recipe; "" for the study's.
         epochs: Of the trained network; 0 for the study's, or `LONGER`, `EQUAL_STEPS`, `EQUAL_BILL`.
+        flipped: Per cent of the training labels that are wrong.
+        recorded: Whether an `online` run scores all rows at its end.
 
     A role is `proxy`, `target`, `shallowest` or `deepest` of `Config.models`, `between` or
     `between 2`, the first two of `Config.more_proxies`.
@@ -59,6 +61,8 @@ class Cell:
     by_recipe: str = ""
     recipe: str = ""
     epochs: int = 0
+    flipped: int = 0
+    recorded: bool = False
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -163,7 +167,8 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
         options = cell.options
         if cell.method == "repeated-random":
             options = (("keep", cell.share), *options)
-        found = builders.sampled_run(config, model, cell.method, seed, options)
+        by = named(config, cell.by)
+        found = builders.sampled_run(config, model, cell.method, seed, options, by, cell.after)
     elif cell.protocol == "active":
         chosen(config, cell, seed)
         by = named(config, cell.by)
@@ -177,6 +182,10 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
         changes["recipe"] = recipes.like(config.recipe, cell.recipe)
     if cell.epochs:
         changes["epochs"] = _epochs(config, cell)
+    if cell.flipped:
+        changes["dataset"] = f"{config.data_name}~flip{cell.flipped}"
+    if cell.recorded:
+        changes["record_at"] = (config.epochs,)
     return dataclasses.replace(found, **changes)
 
 
@@ -275,33 +284,6 @@ def own_batch(config: Config) -> list[str]:
 def geda_options(config: Config, variant: str = "") -> tuple[specs.Option, ...]:
     """Return the options of GEDA, or of one of its `GEDA_VARIANTS`."""
     return (("n_nodes", config.n_nodes), *GEDA_VARIANTS.get(variant, ()))
-
-
-def sweep_options(config: Config) -> list[tuple[specs.Option, ...]]:
-    """Return ADONIS's settings in the sweeps of `adonis` Appendix B."""
-    found = [{"theta": theta} for theta in config.thetas]
-    found += [{"alpha": alpha} for alpha in config.alphas]
-    found += [{"sigma": 2.0, "theta": theta} for theta in config.thetas if theta in (0.1, 0.12)]
-    return [(("eta", 1), *options.items()) for options in found]
-
-
-def online_settings(config: Config) -> dict[str, Cell]:
-    """Return label -> cell for the comparison of `adonis` Table A1, on the proxy network."""
-
-    def cell(method: str, **options: object) -> Cell:
-        return Cell(method, model="proxy", protocol="online", options=tuple(options.items()))
-
-    found = {"Full": Cell(model="proxy"), "IDS": cell("ids")}
-    found |= {f"ADONIS, eta {eta}": cell("adonis", eta=eta) for eta in config.etas}
-    found |= {
-        f"IDS + ADONIS, eta {eta}": cell("ids+adonis", eta=eta)
-        for eta in sorted({1, max(config.etas)})
-    }
-    found |= {"Selective Backprop": cell("selective-backprop", eta=1)}
-    found |= {"Stale-SB": cell("selective-backprop", eta=2)}
-    found |= {"Random per class (RPC)": Cell("random-per-class", config.keep, model="proxy")}
-    found |= {"Random (RPD)": Cell("random", config.keep, model="proxy")}
-    return found
 
 
 def _ladder(c: Config) -> list[Cell]:
@@ -406,7 +388,8 @@ def _table_two(c: Config) -> list[Cell]:
     return [Cell(), *found] if found else []
 
 
-# Question -> its cells. A notebook asks for questions; a figure or claim finds its runs by cells.
+# Question -> its cells; those of online choice are added by `experiments.online`. A notebook asks
+# for questions; a figure or claim finds its runs by cells.
 QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     # `svp` figures 3, 4, 5; figure 8
     "depths": lambda c: grid(model=list(c.models)),
@@ -479,11 +462,6 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "variants": lambda c: [
         Cell("geda", min(c.percentages), model="proxy", options=geda_options(c, variant))
         for variant in GEDA_VARIANTS
-    ],
-    # `adonis` Table A1, Appendix B
-    "online": lambda c: list(online_settings(c).values()),
-    "sweeps": lambda c: [
-        Cell("adonis", model="proxy", protocol="online", options=o) for o in sweep_options(c)
     ],
 }
 

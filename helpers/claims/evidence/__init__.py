@@ -5,6 +5,21 @@ rule is its own; it raises `Missing` where results are missing and `Unfit` where
 """
 # ruff: noqa: F401 - the ledger finds them here by name
 
+from helpers.claims.evidence.adonis import (
+    adonis_average,
+    adonis_balance,
+    adonis_baseline,
+    adonis_flipped,
+    adonis_front,
+    adonis_history,
+    adonis_neighbours,
+    adonis_preparing,
+    adonis_preprocessing,
+    adonis_raised,
+    adonis_shrunk,
+    adonis_to_five,
+    adonis_without_bin,
+)
 from helpers.claims.evidence.budgeted import (
     cells_won,
     greedy_slowest,
