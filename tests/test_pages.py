@@ -81,4 +81,4 @@ def test_a_printed_table_stands_beside_data_like_its_own(monkeypatch):
 @pytest.mark.parametrize("document", ledger.DOCUMENTS)
 def test_each_document_has_three_headlines(document):
     found = [claim for claim in ledger.load_ledger() if claim.document == document]
-    assert sum(bool(claim.headline) for claim in found) == 3
+    assert len({claim.headline for claim in found if claim.headline}) == 3

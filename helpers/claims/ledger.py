@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pandas as pd
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,7 +27,6 @@ from helpers.claims.verdicts import (
     format_number,
     judge,
     robustness,
-    shown,
 )
 from helpers.config import Config, refusal
 from helpers.experiments import Cell, from_plain, own_batch, selectors, stops
@@ -397,44 +395,6 @@ def _printed(config: Config, part: Part, numbers: papers.Printing) -> Verdict:
     if found.values.shape[1] == 1 and not part.along:
         found = replace(found, values=found.values[:, 0], exact=True)
     return judge(found, part.rule())
-
-
-def decide_all(
-    claims: list[Claim], config: Config, regime: str, about: Collection[str] = ()
-) -> list[Row]:
-    """Decide every claim from stored results, one `Row` a claim, in order.
-
-    Args:
-        claims: Rows of the ledger.
-        config: Parameters of the study.
-        regime: Of its runs, or "none".
-        about: Ids of the claims made on data like the study's; () = all of them.
-
-    Raises:
-        StudyError: If about names a claim that the ledger lacks.
-    """
-    if unknown := sorted(set(about) - {claim.id for claim in claims}):
-        raise StudyError(f"claims: no claim {', '.join(unknown)} in the ledger")
-    return [
-        decide(claim, config, regime if not about or claim.id in about else "none")
-        for claim in claims
-    ]
-
-
-def table(rows: list[Row]) -> pd.DataFrame:
-    """One line a claim: the ledger's words, our number with its interval, the verdict."""
-    columns = ["id", "document", "kind", "where", "statement", "measure"]
-    return pd.DataFrame(
-        [
-            {name: getattr(row.claim, name) for name in columns}
-            | {"paper": papers.filled(row.claim.paper)}
-            | dict(zip(("ours", "low", "high"), shown(row.answer), strict=True))
-            | {"n": row.answer.n, "unit": row.answer.unit, "part": row.answer.part}
-            | {"verdict": row.answer.verdict, "note": row.answer.note}
-            | {"robust": row.answer.robust, "tests": row.answer.tests}
-            for row in rows
-        ]
-    )
 
 
 def format_line(row: Row) -> str:

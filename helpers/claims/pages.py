@@ -8,6 +8,7 @@ from collections import Counter
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from helpers import StudyError
 from helpers.claims import ledger, papers
 from helpers.claims.verdicts import NOT_BUILT, NOT_DECIDABLE, NOT_MEASURED, VERDICTS, Rule
 from helpers.config import Config
@@ -76,9 +77,14 @@ def decided(
         config: Parameters in place of the profile's, as in `config_of`.
         document: One document's claims; "" for all.
         headlines: Only the claims that have a headline.
+
+    Raises:
+        StudyError: If the profile names a claim that the ledger lacks.
     """
-    rows = []
-    for claim in ledger.load_ledger():
+    claims, rows = ledger.load_ledger(), []
+    if unknown := sorted(set(chosen.claims) - {claim.id for claim in claims}):
+        raise StudyError(f"profile {chosen.name}: no claim {', '.join(unknown)} in the ledger")
+    for claim in claims:
         if (document and claim.document != document) or (headlines and not claim.headline):
             continue
         regime = chosen.regime if not chosen.claims or claim.id in chosen.claims else "none"
