@@ -14,21 +14,23 @@ AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 STUDY = """
 import json
 from helpers import experiments as ex, results
-from helpers.claims import evidence, ledger
+from helpers.claims import ledger
+from helpers.config import Config
 from helpers.specs import Measure
 
-scale = ex.Config(
-    dataset="digits@600+300", models=("resnet8-w8", "resnet14-w8"), epochs=4, n_seeds=3,
-    budgets=(0.2, 0.5), n_initial=20, percentages=(0.2, 0.6), stops=(2,),
+config = Config(
+    dataset="digits@600+300", models=("resnet8-w8", "resnet14-w8"), proxy="resnet8-w8",
+    target="resnet14-w8", recipe="digits", epochs=4, n_seeds=3, budgets=(0.2, 0.5),
+    methods=("random", "entropy", "forgetting"), n_initial=20, stops=(2,),
 )
-methods = ("random", "entropy", "forgetting")
-core = [run for run in ex.core_set_runs(scale) if run.subset.method in methods]
-deep = ex.depth_runs(scale)
-found = results.compute([*deep, *core, *ex.oracle_runs(scale), Measure("rounding-gap")])
-rows = ledger.decide_all(ledger.load_ledger(), scale, "digits", evidence.EVIDENCE)
-answered = {r.claim.id: r.answer.verdict for r in rows if r.answer.n}
+deep = ex.asked(config, "depths")
+core = ex.asked(config, "core-set", "by target", "slides")
+found = results.compute([*deep, *core, Measure("rounding-gap")])
+rows = [ledger.decide(claim, config, "digits") for claim in ledger.load_ledger()]
+values = {f"{row.claim.id} {name}": (answer.value, answer.verdict)
+          for row in rows for name, answer in row.parts.items() if answer.n}
 losses = [r.metrics["history"]["loss"] for r in found[: len(deep)]]
-print(json.dumps({"verdicts": answered, "losses": losses}))
+print(json.dumps({"parts": values, "losses": losses}))
 """
 
 

@@ -53,7 +53,7 @@ def test_smoke_study_runs_and_shows_the_same_from_its_pack_alone(tmp_path, monke
 @pytest.mark.slow
 def test_what_was_not_run_keeps_its_place(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    depths = experiments.depth_runs(profiles.profile("smoke").config())
+    depths = experiments.asked(profiles.profile("smoke").config(), "depths")
     results.compute([run for run in depths if run.seed == 0])
     assert main(["figures", "--profile", "smoke", "--only", "01,02,06"]) == 0
     said = capfd.readouterr().out

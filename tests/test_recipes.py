@@ -166,7 +166,7 @@ def test_a_recipe_that_would_silently_mean_something_else_is_refused():
         dataclasses.replace(digits, crop=16, pad=4)
 
 
-CPU = ("digits", "smoke", "cifar10-small", "imagenette-small", "amazon-small",
+CPU = ("digits", "smoke", "imagenette-small", "amazon-small",
        "amazon-ratings-small")  # fmt: skip
 
 
