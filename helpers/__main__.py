@@ -137,6 +137,8 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
     asked = {name: given[name] for name in run.Options.__dataclass_fields__ if name in given}
     asked["only"] = tuple(asked.get("only", ()))
     asked = run.Options(**asked, offline=options.command != "study")
+    if getattr(options, "decide", ""):
+        return _decide(run.plan(asked, folders), options.decide, options.hours)
     if options.command == "study" and not options.dry_run or options.command == "figures":
         what = run.study(asked, folders)
     else:
@@ -151,6 +153,19 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
     if asked.publish and folders.root == profiles.ROOT:
         overview.refresh_readme(folders, what.profile)
     print(f"\nnotebooks: {_near(what.executed)}\nfigures:   {_near(what.figures)}")
+    return 0
+
+
+def _decide(what: Any, name: str, hours: float) -> int:
+    from helpers import StudyError, profiles, run
+    from helpers.claims import deciding, ledger, pages
+
+    claim = next((one for one in ledger.load_ledger() if one.id == name), None)
+    if claim is None:
+        raise StudyError(f"no claim {name} in the ledger")
+    with profiles.variables_set(run.environment(what)):
+        config = pages.config_of(what.profile, claim.document, what.config)
+        deciding.search(claim, config, what.profile.regime, hours)
     return 0
 
 
@@ -201,6 +216,10 @@ def _parser() -> Parser:
         add("--workers", default=1, type=arguments.whole(1), metavar="N", help="runs at once (1)")
         add("--publish", action="store_true", help="refresh the committed notebooks and figures")
     study.add_argument("--dry-run", action="store_true", help="list what would run, run nothing")
+    study.add_argument("--decide", default="", metavar="ID", help="add seeds to one claim instead")
+    study.add_argument(
+        "--hours", default=1.0, type=arguments.positive, metavar="H", help="for --decide (1)"
+    )
     study.add_argument("--fresh", action="store_true", help="compute everything again")
     _add_results(commands.add_parser("results", help="the store of results"))
     commands.add_parser("select", help="pick a subset from arrays or data of your own")

@@ -24,6 +24,17 @@ def whole(least: int) -> Callable[[str], int]:
     return read
 
 
+def positive(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"takes a number above 0, got {text}")
+    return value
+
+
 def share(text: str) -> Fraction:
     """Read a share in (0, 1] exactly as it is written: as a float, 0.35 * 10 misses its half."""
     try:

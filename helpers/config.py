@@ -81,6 +81,11 @@ class Config(BaseModel):
     etas: Counts = (1, 2, 3)  # epochs for which ADONIS reuses a loss
     thetas: Thresholds = (0.05, 0.1, 0.12, 0.3, 0.7)  # acceptance thresholds tried
     alphas: Shares = (0.1, 0.3, 1.0)  # shares of accepted candidates tried
+    # further sweeps of ADONIS and IDS: keys of `experiments.online.SWEEPS`
+    online_sweeps: Names = (
+        *("theta", "sigma", "bins", "history", "keep", "switch", "embedding", "subsets"),
+        *("labels", "losses"),
+    )
     initial_share: Share = 0.02  # labelled at random before active learning's first round
     # labelled, initial rows included, at which its rounds end; rising
     label_budgets: Shares = (0.1, 0.2, 0.3)
@@ -99,6 +104,8 @@ class Config(BaseModel):
     dial_methods: Names = ("random", "forgetting", "k-centers")
     # the target's seconds over the proxy's, as measured, for the equal bill; 0: multiply-adds'
     cost_ratio: Annotated[float, Field(ge=0)] = 0.0
+    # shares chosen by `budgeted`'s method in its readings, as in its Table II; () asks for none
+    table_two: Annotated[tuple[Share, ...], Field(strict=False, max_length=100)] = ()
     quick_proxy: str = ""  # selects too, trained by the recipe `sprint` in its epochs; "": none
 
     def __init__(self, **values: Any) -> None:

@@ -129,9 +129,10 @@ def verdict_rows(chosen: Profile) -> list[str]:
     return [*rows, f"`{chosen.name}`: {tests} interval tests behind {len(judged)} claims."]
 
 
-def headline_table(folders: Folders) -> str:
-    """Write the headlines of all published profiles as a Markdown table, linked to figures."""
-    found, names = pages.beside(), pages.published()
+def headline_table(folders: Folders, chosen: Profile) -> str:
+    """Write the headlines of published profiles and of this one in Markdown, linked to figures."""
+    found = pages.beside(chosen.name)
+    names = [name for name in pages.PROFILES if name in found]
     head = ["headline", "the document", *(f"`{name}`" for name in names)]
     lines = [_line(head), "|---" * len(head) + "|"]
     for row in found.to_dict("records"):
@@ -186,7 +187,7 @@ def refresh_readme(folders: Folders, chosen: Profile) -> None:
         return "\n".join([_line(head), "|---" * len(head) + "|", *rows, "", *tests])
 
     between(path, "verdicts", verdicts_table)
-    between(path, "headlines", lambda old: headline_table(folders))
+    between(path, "headlines", lambda old: headline_table(folders, chosen))
 
 
 def list_results() -> int:

@@ -17,7 +17,8 @@ import pytest
 from matplotlib.text import Text
 from scipy.stats import wasserstein_distance
 
-from helpers import StudyError, comparison, plots
+from helpers import StudyError, plots
+from helpers.claims import selection_times as table_1
 from helpers.plots import base, budgets, panels
 from helpers.plots.settings import WITHIN, variant_name
 from helpers.ranking import bootstrap_interval, t_interval
@@ -94,6 +95,15 @@ def selection_times():
         ("dpp", "k-DPP", 0.2, 1.0), ("dpp", "k-DPP", 0.5, 8.0), ("dpp", "k-DPP", 0.5, 6.0),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["method", "name", "share", "seconds"])
+
+
+def headlines():
+    nan, inf = np.nan, np.inf
+    rows = [("a", "holds", -0.2, -0.4, 0.1, "points", -inf, 0.5, "holds"),
+            ("b", "not decidable", nan, nan, nan, "", -inf, inf, "not decidable: no headroom"),
+            ("c", "undecided", 1.4, 0.9, 2.2, "x", 1.6, inf, "undecided")]  # fmt: skip
+    names = "headline verdict value low high unit above below reason".split()
+    return pd.DataFrame(rows, columns=names)
 
 
 def against_paper():
@@ -208,6 +218,8 @@ def examples(seeds):
         "table 1": lambda: p.selection_times_beside(dict.fromkeys("ab", selection_times())),
         "worth": lambda: p.worth_of_choosing(pd.concat([all_runs, opponents]), FAMILIES, "seconds"),
         "claims": lambda: p.claims_overview(pd.DataFrame(verdicts).T),
+        "headlines": lambda: p.headline_intervals(headlines(), "digits"),
+        "dial": lambda: p.fairness_dial(all_runs.assign(equal="passes"), all_runs),
         "paper": lambda: p.ours_against_paper(against_paper()),
         "placeholder": lambda: p.empty_place("not run yet in this profile"),
     }  # fmt: skip
@@ -360,6 +372,8 @@ NOTHING = [
     lambda: plots.selection_times_beside({}),
     lambda: plots.worth_of_choosing(EMPTY, FAMILIES, "x"),
     lambda: plots.claims_overview(EMPTY),
+    lambda: plots.headline_intervals(headlines().head(0), "digits"),
+    lambda: plots.fairness_dial(EMPTY, SOME),
     lambda: plots.ours_against_paper(against_paper().head(0)),
 ]  # fmt: skip
 
@@ -387,6 +401,8 @@ MISFITS = [
     (lambda: plots.correlation_during_training([0], {"entropy": [1, 1]}), "'entropy'"),
     (lambda: plots.acceptance_over_training([0], [1, 1]), "'adonis'"),
     (lambda: plots.selection_time_against_budget([1], {"iqp": [1, 1]}), "'iqp'"),
+    (lambda: plots.fairness_dial(SOME, SOME), "equal"),
+    (lambda: plots.headline_intervals(SOME, "digits"), "headline, verdict"),
     (lambda: plots.claims_overview(pd.DataFrame({"maybe": [1]})), "maybe"),
     (lambda: plots.adonis_mechanism([1], [0, 1], [1, 0], 0.1, [True], (0, 1)), "edges"),
     (lambda: plots.latent_space(np.ones((2, 2)), [0, 1], {"EASY": [True]}, {}, []), "EASY"),
@@ -423,7 +439,7 @@ def test_method_looks_are_distinct_fixed_and_legible():
     colours = base.colours_for(MODELS)  # none is a method: along one scale
     assert len(set(colours.values())) == len(MODELS)
     assert base.colours_for(["random", "x"])["random"] == plots.COLOURS["random"]
-    keys = sorted({key for key, _ in comparison.CONTENDERS.values()} | {"highs"})
+    keys = sorted({key for key, _ in table_1.CONTENDERS.values()} | {"highs"})
     for one, other in itertools.combinations(keys, 2):  # drawn together: by colour or by marker
         rgb = [np.array(mpl.colors.to_rgb(plots.colour_of(key))) for key in (one, other)]
         alike = np.abs(rgb[0] - rgb[1]).sum() < 0.35
@@ -574,8 +590,18 @@ def test_an_exponent_needs_three_sizes_and_work_to_time(sizes, longest, told):
     assert names_in(fig.axes[0]) == [plots.label_of("cbc") + (", $n^{2.0}$" if told else "")]
 
 
+def test_a_headline_shows_its_interval_on_its_side_or_why_there_is_none():
+    fig = plots.headline_intervals(headlines(), "digits")
+    points, ratio = fig.axes
+    assert ratio.get_xscale() == "log"
+    assert [text.get_text() for text in points.texts] == ["not decidable: no headroom"]
+    (claimed,) = [one.get_paths()[0].vertices[:, 0] for one in points.collections]
+    assert (claimed.min(), claimed.max()) == (points.get_xlim()[0], 0.5)
+    assert fig.axes[0].get_yticklabels()[1].get_text() == "b"
+
+
 def test_times_beside_the_paper():
-    panels_ = {"paper": comparison.budgeted_seconds(), "ours": selection_times()}
+    panels_ = {"paper": table_1.printed(), "ours": selection_times()}
     left, right = plots.selection_times_beside(panels_).axes
     assert left.get_yscale() == right.get_yscale() == "log"
     assert [[0.2, 1.0], [0.5, 7.0]] in ends_at(right)  # medians

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pandas as pd
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,7 +27,6 @@ from helpers.claims.verdicts import (
     format_number,
     judge,
     robustness,
-    shown,
 )
 from helpers.config import Config, refusal
 from helpers.experiments import Cell, from_plain, own_batch, selectors, stops
@@ -50,7 +48,10 @@ SETS: dict[str, Callable[[Config], list]] = {
     "larger budgets": lambda config: [share for share in config.budgets if share >= 0.3],
     "later label_budgets": lambda config: list(config.label_budgets[1:]),
     "own batch": own_batch,
+    "other weights": lambda config: [weight for weight in config.weights if weight != 0.3],
+    "other node_counts": lambda config: [n for n in config.node_counts if n != 5],
     "stale etas": lambda config: [eta for eta in config.etas if eta > 1],
+    "both etas": lambda config: sorted({1, max(config.etas)}),
 }
 
 
@@ -80,6 +81,7 @@ class Part(BaseModel):
         needs: Preconditions -> limit.
         why: Why these bounds.
         optional: Whether the claim is judged without this part while it is not measured.
+        aside: Whether the part is told beside and does not decide: another reading, for example.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,6 +106,7 @@ class Part(BaseModel):
     needs: Annotated[dict[str, Any], BeforeValidator(_listed)] = {}
     why: str = ""
     optional: bool = False
+    aside: bool = False
 
     @model_validator(mode="after")
     def _known(self) -> Part:
@@ -216,7 +219,7 @@ def resolved(config: Config, value: Any) -> Any:
         return {k: resolved(config, v) for k, v in value.items()}
     if not isinstance(value, str):
         return value
-    end, _, name = value.rpartition(" ") if value[:4] in ("min ", "max ") else ("", "", value)
+    end, _, name = value.partition(" ") if value[:4] in ("min ", "max ") else ("", "", value)
     if name not in SETS and (name not in Config.model_fields or name in ("proxy", "target")):
         return value
     found = SETS[name](config) if name in SETS else getattr(config, name)
@@ -237,11 +240,13 @@ def settings(config: Config, axes: dict[str, Any]) -> list[dict[str, Any]]:
 def cell(config: Config, plain: dict[str, Any], setting: dict[str, Any]) -> Cell:
     """Return a row's cell under a setting; what the row itself gives wins.
 
-    A setting named `options.eta` is the method's or the sampler's option eta.
+    A setting named `options.eta` is the method's or the sampler's option eta; a cell that gives
+    it as null, or is of the full set, has no such option.
     """
     merged = resolved(config, {**setting, **plain})
     options = {k.partition(".")[2]: merged.pop(k) for k in list(merged) if k.startswith("options.")}
-    return from_plain(merged | {"options": {**options, **merged.get("options", {})}})
+    options = {k: v for k, v in {**options, **merged.get("options", {})}.items() if v is not None}
+    return from_plain(merged | {"options": options if "method" in merged else {}})
 
 
 def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
@@ -338,17 +343,16 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
         told = f"made at {', '.join(claim.at) or 'data that we do not hold'}"
         return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
     answers = {name: _answer(config, regime, p, level) for name, p in claim.parts.items()}
-    counted = {
-        name: answer
-        for name, answer in answers.items()
-        if not (claim.parts[name].optional and answer.verdict == NOT_MEASURED)
-    } or answers
-    verdict = combine([answer.verdict for answer in counted.values()])
-    name = next(name for name, answer in counted.items() if answer.verdict == verdict)
-    deciding = answers[name]
+    judged = [n for n, p in claim.parts.items() if not p.aside]
+    counted = [n for n in judged if answers[n].verdict != NOT_MEASURED]
+    counted += [n for n in judged if n not in counted and not claim.parts[n].optional]
+    verdict = combine([answers[n].verdict for n in counted or judged])
+    name = next(n for n in counted or judged if answers[n].verdict == verdict)
+    deciding, aside = answers[name], (n for n, p in claim.parts.items() if p.aside)
+    note = "; ".join(filter(None, (deciding.note, *(f"{n}: {answers[n].verdict}" for n in aside))))
     label = ", ".join(filter(None, (name if len(claim.parts) > 1 else "", deciding.part)))
     tests = sum(answer.tests for answer in answers.values())
-    return Row(claim, replace(deciding, part=label, tests=tests), answers)
+    return Row(claim, replace(deciding, part=label, tests=tests, note=note), answers)
 
 
 def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:
@@ -365,7 +369,8 @@ def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:
     """
     if not claim.printed:
         return {}
-    roles = config.replace(proxy="proxy", target="target", more_proxies=("between", "between 2"))
+    between = ("between", "between 2")[: len(config.more_proxies)]
+    roles = config.replace(proxy="proxy", target="target", more_proxies=between)
     numbers = papers.Printing(**claim.printed)
     return {name: _printed(roles, part, numbers) for name, part in claim.parts.items()}
 
@@ -390,44 +395,6 @@ def _printed(config: Config, part: Part, numbers: papers.Printing) -> Verdict:
     if found.values.shape[1] == 1 and not part.along:
         found = replace(found, values=found.values[:, 0], exact=True)
     return judge(found, part.rule())
-
-
-def decide_all(
-    claims: list[Claim], config: Config, regime: str, about: Collection[str] = ()
-) -> list[Row]:
-    """Decide every claim from stored results, one `Row` a claim, in order.
-
-    Args:
-        claims: Rows of the ledger.
-        config: Parameters of the study.
-        regime: Of its runs, or "none".
-        about: Ids of the claims made on data like the study's; () = all of them.
-
-    Raises:
-        StudyError: If about names a claim that the ledger lacks.
-    """
-    if unknown := sorted(set(about) - {claim.id for claim in claims}):
-        raise StudyError(f"claims: no claim {', '.join(unknown)} in the ledger")
-    return [
-        decide(claim, config, regime if not about or claim.id in about else "none")
-        for claim in claims
-    ]
-
-
-def table(rows: list[Row]) -> pd.DataFrame:
-    """One line a claim: the ledger's words, our number with its interval, the verdict."""
-    columns = ["id", "document", "kind", "where", "statement", "measure"]
-    return pd.DataFrame(
-        [
-            {name: getattr(row.claim, name) for name in columns}
-            | {"paper": papers.filled(row.claim.paper)}
-            | dict(zip(("ours", "low", "high"), shown(row.answer), strict=True))
-            | {"n": row.answer.n, "unit": row.answer.unit, "part": row.answer.part}
-            | {"verdict": row.answer.verdict, "note": row.answer.note}
-            | {"robust": row.answer.robust, "tests": row.answer.tests}
-            for row in rows
-        ]
-    )
 
 
 def format_line(row: Row) -> str:

@@ -6,7 +6,9 @@ import os
 from collections import Counter
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
+from helpers import StudyError
 from helpers.claims import ledger, papers
 from helpers.claims.verdicts import NOT_BUILT, NOT_DECIDABLE, NOT_MEASURED, VERDICTS, Rule
 from helpers.config import Config
@@ -24,6 +26,17 @@ FIGURE_OF = {
     "adonis": "05-accuracy-against-seconds",
 }
 PROFILES = ("digits", "mnist", "cifar10-cpu")  # whose headlines stand beside each other
+# How our data's name begins -> the documents' data nearest to it in kind, as svp's tables spell it.
+NEAREST = {
+    "amazon-reviews": "Amazon Review Polarity",
+    "amazon-ratings": "Amazon Review Full",
+    "imdb": "Amazon Review Polarity",
+    "text:": "Amazon Review Polarity",
+    "imagenette": "ImageNet",
+    "folder:": "ImageNet",
+    "cifar100": "CIFAR100",
+    "svhn": "SVHN",
+}
 CHECKED = ("theorem", "existence")
 OTHER = ("recount", "ours")
 
@@ -31,6 +44,24 @@ OTHER = ("recount", "ours")
 def here() -> Profile:
     """Return the profile of this process."""
     return profile(os.environ.get("STUDY_PROFILE") or "digits")
+
+
+def config_of(chosen: Profile, document: str, config: Config | None = None) -> Config:
+    """Return the parameters of a document's runs.
+
+    What a profile sets for the document's notebook counts, unless `config`, given in place of the
+    profile's, differs there from the rest of the profile.
+    """
+    usual = chosen.config()
+    config = config or usual
+    own = chosen.notebooks.get(NOTEBOOK_OF.get(document, ""), {})
+    return config.replace(
+        **{
+            name: value
+            for name, value in own.items()
+            if name in Config.model_fields and getattr(config, name) == getattr(usual, name)
+        }
+    )
 
 
 def decided(
@@ -42,25 +73,22 @@ def decided(
     """Decide claims under a profile, from stored results.
 
     Args:
-        chosen: The profile; what it sets for one notebook counts for that notebook's document
-            where `config` does not differ from the rest of the profile.
-        config: Parameters in place of the profile's, such as a notebook's own.
+        chosen: The profile.
+        config: Parameters in place of the profile's, as in `config_of`.
         document: One document's claims; "" for all.
         headlines: Only the claims that have a headline.
+
+    Raises:
+        StudyError: If the profile names a claim that the ledger lacks.
     """
-    usual, rows = chosen.config(), []
-    config = config or usual
-    for claim in ledger.load_ledger():
+    claims, rows = ledger.load_ledger(), []
+    if unknown := sorted(set(chosen.claims) - {claim.id for claim in claims}):
+        raise StudyError(f"profile {chosen.name}: no claim {', '.join(unknown)} in the ledger")
+    for claim in claims:
         if (document and claim.document != document) or (headlines and not claim.headline):
             continue
-        own = chosen.notebooks.get(NOTEBOOK_OF.get(claim.document, ""), {})
-        own = {
-            name: value
-            for name, value in own.items()
-            if name in Config.model_fields and getattr(config, name) == getattr(usual, name)
-        }
         regime = chosen.regime if not chosen.claims or claim.id in chosen.claims else "none"
-        rows.append(ledger.decide(claim, config.replace(**own), regime))
+        rows.append(ledger.decide(claim, config_of(chosen, claim.document, config), regime))
     return rows
 
 
@@ -83,12 +111,35 @@ def readable(rows: list[ledger.Row]) -> pd.DataFrame:
     )
 
 
-def table(rows: list[ledger.Row], document: str = ""):
-    """Return `readable` rows, of one document or all, set for reading: whole texts, to the left."""
-    found = readable([row for row in rows if document in ("", row.claim.document)])
+def to_read(lines: pd.DataFrame, name: str) -> Styler:
+    """Set a table of texts for reading: whole texts, to the left; `name` is its id in the page."""
     left = {"text-align": "left", "white-space": "normal", "vertical-align": "top"}
-    shown = found.style.hide(axis="index").set_properties(**left)
-    return shown.set_uuid(document or "claims")
+    return lines.style.hide(axis="index").set_properties(**left).set_uuid(name)
+
+
+def table(rows: list[ledger.Row], document: str = "") -> Styler:
+    """Return `readable` rows, of one document or all, set for reading."""
+    found = [row for row in rows if document in ("", row.claim.document)]
+    return to_read(readable(found), document or "claims")
+
+
+def printed_beside(config: Config) -> pd.DataFrame:
+    """Set ours beside every printed table, on the data of it that is nearest in kind to ours.
+
+    Returns:
+        Rows of `papers.beside`, table after table. A table that has nothing like our data, or
+        errors without that of the full set, from which losses count, gives none.
+    """
+    wanted = next((kind for start, kind in NEAREST.items() if config.dataset.startswith(start)),
+                  "CIFAR10")  # fmt: skip
+    found = [pd.DataFrame(columns=papers.COLUMNS)]
+    for name in papers.TABLES:
+        for data in dict.fromkeys(one.data for one in papers.printed(name)):
+            errs = [one for one in papers.printed(name, data) if one.quantity == "error"]
+            counted = not errs or any(one.cell.method == "full" for one in errs)
+            if counted and data.replace("-", "") == wanted:
+                found.append(papers.beside(config, name, data))
+    return pd.concat([one for one in found if len(one)] or found, ignore_index=True)
 
 
 def counts(rows: list[ledger.Row]) -> pd.DataFrame:
@@ -193,20 +244,19 @@ def intervals(rows: list[ledger.Row]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def published() -> list[str]:
-    """Return those of `PROFILES` that have a published pack."""
-    return [name for name in PROFILES if (packs.path_of(name) / packs.FILE).exists()]
-
-
-def beside() -> pd.DataFrame:
+def beside(besides: str = "") -> pd.DataFrame:
     """Set the headlines of all published profiles beside each other, each read from its pack.
 
+    Args:
+        besides: A profile that has no pack yet.
+
     Returns:
-        Columns claim, headline, the document, figure, then one a profile: verdict and number, or
-        which precondition failed.
+        Columns claim, headline, the document, figure, then one of each of `PROFILES`: verdict and
+        number, or which precondition failed.
     """
-    found = pd.DataFrame()
-    for name in published():
+    packed = {name for name in PROFILES if (packs.path_of(name) / packs.FILE).exists()}
+    found = headlines([])[["claim", "headline", "the document", "figure"]]
+    for name in (name for name in PROFILES if name in packed | {besides}):
         with variables_set({"STUDY_PROFILE": name}):
             lines = headlines(decided(profile(name), headlines=True))
         if found.empty:

@@ -247,8 +247,12 @@ def _trend(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
         return Verdict(NOT_DECIDABLE, n=values.size, unit="rho", note=note)
     null = _null(k, seeds)
     rho = np.array([[_rho(row) for row in cell] for cell in ranks]).mean(axis=1)
-    up = np.array([(null >= r - 1e-9).mean() for r in rho])
-    down = np.array([(null <= r + 1e-9).mean() for r in rho])
+    sampled = len(null) == PERMUTATIONS  # then the order found counts as one of them
+    up, down = (
+        np.array([(sampled + (side * null >= side * r - 1e-9).sum()) for r in rho])
+        / (sampled + len(null))
+        for side in (1, -1)
+    )
     alpha = (1 - rule.level) / 2
     refuted = down <= alpha / cells
     verdict = FAILS if refuted.any() else HOLDS if (up <= alpha).all() else UNDECIDED

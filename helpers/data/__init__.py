@@ -13,10 +13,13 @@
 - `parquet:PATH`: images in Parquet, in the Hugging Face layout, see `helpers.data.images`;
 - `text:PATH`: texts in CSV, JSON lines or Parquet, see `helpers.data.text`.
 
+`~flip10` at the end gives a wrong label to ten per cent of the training rows.
+
 `@10000+2000` keeps the first 10,000 training and 2,000 test rows; a validation set stays whole.
 After a path options may follow, `folder:photos?skip_broken@10000+2000`: see `names.OPTIONS`.
 """
 
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -25,12 +28,13 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.data import cache, download, images, names, text
-from helpers.data.dataset import Dataset, Listing, Origin
+from helpers.data.dataset import Dataset, Listing, Origin, with_flips
 from helpers.data.names import resolve, with_option
 
 __all__ = ["Dataset", "Origin", "check", "load", "resolve", "with_option"]
 
 SHOWN = 10  # broken images in a message
+_FLIP = re.compile(r"(?P<name>.+)~flip(?P<percent>[1-9]\d?)", re.DOTALL)
 
 
 def load(name: str, root: str | Path | None = None) -> Dataset:
@@ -50,6 +54,8 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
         StudyError: If the name or the slice is wrong, files are missing, damaged or of another
             layout, labels are unusable, or a download fails. Broken images are all named at once.
     """
+    if flip := _FLIP.fullmatch(str(name)):
+        return with_flips(load(flip["name"], root), int(flip["percent"]))
     resolved = names.resolve(name)
     base = names.parse(resolved)[0]
     path = names.path_of(base)

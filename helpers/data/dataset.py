@@ -3,7 +3,7 @@
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -169,6 +169,23 @@ def check_labels(name: str, split: str, labels: np.ndarray, class_names: tuple[s
             f"{name}: class {class_names[empty]!r} (label {empty}) has no rows among the "
             f"{len(labels)} training rows, expected at least one row of every class"
         )
+
+
+def flipped_rows(n: int, percent: int) -> np.ndarray:
+    """Return which of n training rows carry a wrong label in a `~flip` variant, (k,) int64."""
+    return np.random.default_rng(n).permutation(n)[: round(percent * n / 100)]
+
+
+def with_flips(dataset: Dataset, percent: int) -> Dataset:
+    """Return a data set whose training labels are wrong for some per cent of the rows.
+
+    Each of them becomes one of the other classes, all equally likely; which rows depends on their
+    number alone. The name gets `~flip` and the percentage at its end.
+    """
+    rows, labels = flipped_rows(dataset.n, percent), dataset.train_labels.copy()
+    moved = np.random.default_rng(dataset.n + 1).integers(1, dataset.n_classes, len(rows))
+    labels[rows] = (labels[rows] + moved) % dataset.n_classes
+    return replace(dataset, name=f"{dataset.name}~flip{percent}", train_labels=labels)
 
 
 # What a reader hands to `load`

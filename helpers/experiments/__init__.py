@@ -28,6 +28,7 @@ from helpers.experiments.cells import (
     LADDER,
     LONGER,
     QUESTIONS,
+    STEPPED,
     Cell,
     asked,
     chosen,
@@ -35,7 +36,6 @@ from helpers.experiments.cells import (
     from_plain,
     grid,
     named,
-    online_settings,
     own_batch,
     proxy_budgets,
     run,
@@ -43,20 +43,24 @@ from helpers.experiments.cells import (
     selectors,
     stops,
 )
-from helpers.experiments.measures import centre_orders, measures
+from helpers.experiments.measures import K_CENTERS_LOOP, centre_orders, measures
+from helpers.experiments.online import online_settings, sampled
 from helpers.experiments.table import frame, read_choice, seconds_of_choice
 from helpers.specs import Spec
 
 # Notebook -> the questions whose runs it needs.
 OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
-    "01": ("depths", "extra", "more proxies", "single", "brief", "ensembles", "metrics", "active"),
+    "01": (
+        *("depths", "stepped", "extra", "more proxies", "single", "brief", "ensembles"),
+        *("metrics", "active"),
+    ),
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
     "04": ("ladder", "nodes", "variants"),
-    "05": ("online", "sweeps"),
+    "05": ("online", "sweeps", "online sweeps"),
     "06": (
         *("core-set", "by target", "extra", "opponents", "dial", "paid", "own batch", "quick"),
-        *("slides", "replicated"),
+        *("slides", "replicated", "table two"),
     ),
 }
 

@@ -28,6 +28,11 @@ def depth_run(config: Config, model: str, seed: int) -> Train:
     return Train(config.data_name, model, recipe, config.epochs, seed, record_at=record_at)
 
 
+def untrained_run(config: Config, model: str, seed: int) -> Train:
+    """Return a network that is scored before its first epoch: what a choice at epoch 0 sees."""
+    return Train(config.data_name, model, config.recipe, 1, seed, record_at=(0,))
+
+
 def choice(
     config: Config,
     method: str,
@@ -144,16 +149,25 @@ def budgeted_run(
 
 
 def sampled_run(
-    config: Config, model: str, name: str, seed: int, options: tuple[specs.Option, ...] = ()
+    config: Config,
+    model: str,
+    name: str,
+    seed: int,
+    options: tuple[specs.Option, ...] = (),
+    by: str = "",
+    epochs: int = 0,
 ) -> Train:
     """Return a network trained through a sampler: `ids`, `adonis`, `repeated-random`, ...
 
-    IDS embeds with the network's own finished run, and takes `config.keep` and `config.switch`.
+    IDS embeds with the finished run of `by` (the network itself by default), or with one of so
+    many epochs, and takes `config.keep` and `config.switch`.
     """
     of: tuple[Train, ...] = ()
     given = dict(options)
     if name.startswith("ids"):
-        of = (depth_run(config, model, seed),)
+        of = (depth_run(config, by or model, seed),)
+        if epochs:
+            of = (dataclasses.replace(of[0], epochs=epochs, record_at=recorded(epochs)),)
         given = {"keep": config.keep, "switch": config.switch} | given
     sampler = Sampler(name, of, tuple(sorted(given.items())))
     return Train(config.data_name, model, config.recipe, config.epochs, seed, sampler=sampler)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from helpers import StudyError, recipes, specs
-from helpers.config import Config, recorded
+from helpers.config import OF_TEXTS, Config, recorded
 from helpers.experiments import builders
 from helpers.results import Missing
 from helpers.selection.registry import METHODS
@@ -32,7 +32,8 @@ class Cell:
         method: `full` (all rows), a key of the registry, or, `online`, a sampler.
         share: Of the training rows: kept, labelled in all (`active`), or of the pool that
             remains beside the start set (`budgeted`).
-        by: The network that chooses, or its role.
+        by: The network that chooses, or its role, also that IDS embeds with; `untrained` for the
+            trained network itself before its first epoch.
         model: The network that is trained, or its role.
         protocol: `core-set`, `active` (rounds of labelling), `budgeted` (tuning after a start)
             or `online` (rows chosen anew while training).
@@ -42,6 +43,8 @@ class Cell:
         by_recipe: The choosing network's own recipe, in its own epochs; "" for the study's.
         recipe: The trained network's own recipe; "" for the study's.
         epochs: Of the trained network; 0 for the study's, or `LONGER`, `EQUAL_STEPS`, `EQUAL_BILL`.
+        flipped: Per cent of the training labels that are wrong.
+        recorded: Whether an `online` run scores all rows at its end.
 
     A role is `proxy`, `target`, `shallowest` or `deepest` of `Config.models`, `between` or
     `between 2`, the first two of `Config.more_proxies`.
@@ -58,6 +61,8 @@ class Cell:
     by_recipe: str = ""
     recipe: str = ""
     epochs: int = 0
+    flipped: int = 0
+    recorded: bool = False
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -109,6 +114,9 @@ def chosen(config: Config, cell: Cell, seed: int) -> Select:
     if cell.together > 1:
         options = (*options, ("combine", "rank"))
     found = builders.choice(config, method, share, seed, by, options)
+    if by == "untrained":
+        of = (builders.untrained_run(config, named(config, cell.model), seed),)
+        return dataclasses.replace(found, of=of)
     if cell.together > 1:
         of = tuple(builders.depth_run(config, by, one) for one in together(config, cell, seed))
         found = dataclasses.replace(found, of=of)
@@ -159,7 +167,8 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
         options = cell.options
         if cell.method == "repeated-random":
             options = (("keep", cell.share), *options)
-        found = builders.sampled_run(config, model, cell.method, seed, options)
+        by = named(config, cell.by)
+        found = builders.sampled_run(config, model, cell.method, seed, options, by, cell.after)
     elif cell.protocol == "active":
         chosen(config, cell, seed)
         by = named(config, cell.by)
@@ -173,6 +182,10 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
         changes["recipe"] = recipes.like(config.recipe, cell.recipe)
     if cell.epochs:
         changes["epochs"] = _epochs(config, cell)
+    if cell.flipped:
+        changes["dataset"] = f"{config.data_name}~flip{cell.flipped}"
+    if cell.recorded:
+        changes["record_at"] = (config.epochs,)
     return dataclasses.replace(found, **changes)
 
 
@@ -214,8 +227,12 @@ def from_plain(value: dict[str, object]) -> Cell:
         raise StudyError(f"a cell: {str(error).partition('() ')[2]}") from None
 
 
+BRIEF = grid(method="forgetting", share=[0.3, 0.5])  # also by stopped proxies, `svp` Table 3
+# The proxy by `svp`'s rate, which falls in steps: under one cycle all gain falls to the end.
+STEPPED = Cell(model="proxy", recipe="svp-upright", epochs=30)
 UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
 ACTIVE_METHODS = ("least-confidence", "k-centers")
+PEERS = ["craig", "grad-match"]
 LADDER = ["random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"]
 # Beside plain GEDA, which draws at random inside its bins: other targets, other nodes, and
 # other rules inside the bins. Simpson's rule keeps the same rows and needs no run.
@@ -269,33 +286,6 @@ def geda_options(config: Config, variant: str = "") -> tuple[specs.Option, ...]:
     return (("n_nodes", config.n_nodes), *GEDA_VARIANTS.get(variant, ()))
 
 
-def sweep_options(config: Config) -> list[tuple[specs.Option, ...]]:
-    """Return ADONIS's settings in the sweeps of `adonis` Appendix B."""
-    found = [{"theta": theta} for theta in config.thetas]
-    found += [{"alpha": alpha} for alpha in config.alphas]
-    found += [{"sigma": 2.0, "theta": theta} for theta in config.thetas if theta in (0.1, 0.12)]
-    return [(("eta", 1), *options.items()) for options in found]
-
-
-def online_settings(config: Config) -> dict[str, Cell]:
-    """Return label -> cell for the comparison of `adonis` Table A1, on the proxy network."""
-
-    def cell(method: str, **options: object) -> Cell:
-        return Cell(method, model="proxy", protocol="online", options=tuple(options.items()))
-
-    found = {"Full": Cell(model="proxy"), "IDS": cell("ids")}
-    found |= {f"ADONIS, eta {eta}": cell("adonis", eta=eta) for eta in config.etas}
-    found |= {
-        f"IDS + ADONIS, eta {eta}": cell("ids+adonis", eta=eta)
-        for eta in sorted({1, max(config.etas)})
-    }
-    found |= {"Selective Backprop": cell("selective-backprop", eta=1)}
-    found |= {"Stale-SB": cell("selective-backprop", eta=2)}
-    found |= {"Random per class (RPC)": Cell("random-per-class", config.keep, model="proxy")}
-    found |= {"Random (RPD)": Cell("random", config.keep, model="proxy")}
-    return found
-
-
 def _ladder(c: Config) -> list[Cell]:
     cells = grid(method=LADDER, share=list(c.percentages), model="proxy")
     geda = {"options": geda_options(c)}
@@ -303,8 +293,7 @@ def _ladder(c: Config) -> list[Cell]:
 
 
 def _weights(c: Config) -> list[Cell]:
-    middle = sorted(c.panel_budgets)[len(c.panel_budgets) // 2]
-    base = Cell("iqp", middle, model="proxy", protocol="budgeted")
+    base = Cell("iqp", max(c.panel_budgets), model="proxy", protocol="budgeted")
     return [
         dataclasses.replace(base, options=(("weight", w), ("diversity", reading)))
         for reading in ("kernel", "distance")
@@ -312,16 +301,37 @@ def _weights(c: Config) -> list[Cell]:
     ]
 
 
+def _peers(c: Config) -> list[Cell]:
+    cells = grid(method=PEERS, share=list(c.percentages), by="untrained", model="proxy")
+    return [Cell(model="proxy"), *cells]
+
+
+def reselected(config: Config, every: int, start: str = "") -> Cell:
+    """Return GRAD-MATCH that chooses anew while training at the smallest percentage.
+
+    Args:
+        config: The study's parameters.
+        every: Epochs between choices, R of `geda`.
+        start: What it trains on before: "full", "geda" or, by default, its own first choice.
+    """
+    share = min(config.percentages)
+    options: tuple[specs.Option, ...] = (("every", every), ("keep", share))
+    if start:
+        options = (*options, ("start", start))
+    return Cell("grad-match", share, model="proxy", protocol="online", options=options,
+                epochs=config.long_epochs)  # fmt: skip
+
+
 def _single(c: Config) -> list[Cell]:
     brief = ["forgetting", "entropy"]
     found = [*grid(method="random", share=list(c.budgets)),
-             *grid(method=brief, share=proxy_budgets(c)), Cell("forgetting", 0.5)]  # fmt: skip
+             *grid(method=brief, share=proxy_budgets(c)), *BRIEF]  # fmt: skip
     return list(dict.fromkeys(found))
 
 
 def _brief(c: Config) -> list[Cell]:
     found = grid(method=["forgetting", "entropy"], share=proxy_budgets(c))
-    found = list(dict.fromkeys([*found, Cell("forgetting", 0.5)]))
+    found = list(dict.fromkeys([*found, *BRIEF]))
     return [dataclasses.replace(one, after=stop) for stop in stops(c) for one in found]
 
 
@@ -340,6 +350,12 @@ def _paid(c: Config) -> list[Cell]:
     return grid(method="entropy", share=c.paid_share, together=sizes) if c.paid_share else []
 
 
+def _stepped(c: Config) -> list[Cell]:
+    recipe = recipes.get(c.recipe, model=c.proxy)
+    own = recipe.schedule == "steps" or recipe.name.startswith(OF_TEXTS)
+    return [] if own else [STEPPED]
+
+
 def _own_batch(c: Config) -> list[Cell]:
     shared = Cell("least-confidence", proxy_budgets(c)[0])
     own = [dataclasses.replace(shared, by_recipe=recipe) for recipe in own_batch(c)]
@@ -347,25 +363,35 @@ def _own_batch(c: Config) -> list[Cell]:
 
 
 def _extra(c: Config) -> list[Cell]:
-    """Return single cells that claims ask for: 50 and 70 % by forgetting, Table II of `budgeted`.
-
-    Table II's 25, 40 and 50 % by LP + truncated power belong to studies that compare at 25 %.
-    """
-    two = (0.25, 0.4, 0.5) if 0.25 in c.budgets else ()
+    """Return single cells that claims ask for: 50 and 70 % by forgetting, and correct rows only."""
     strict = Cell("entropy", min(c.budgets), options=(("correct_only", True),))
     return [
         *grid(method=["forgetting", "random"], share=[0.5, 0.7]),
-        *grid(method="iqp", share=list(two)),
         strict,
         dataclasses.replace(strict, options=()),
     ]
 
 
-# Question -> its cells. A notebook asks for questions; a figure or claim finds its runs by cells.
+# Readings of `budgeted`'s kernel: its parameter 1 as printed, unlike pairs rewarded, as in 03.
+READINGS: tuple[tuple[specs.Option, ...], ...] = (
+    (("bandwidth", 1.0),),
+    (("diversity", "distance"),),
+    (),
+)
+
+
+def _table_two(c: Config) -> list[Cell]:
+    found = [Cell("iqp", share, options=reading) for reading in READINGS for share in c.table_two]
+    return [Cell(), *found] if found else []
+
+
+# Question -> its cells; those of online choice are added by `experiments.online`. A notebook asks
+# for questions; a figure or claim finds its runs by cells.
 QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     # `svp` figures 3, 4, 5; figure 8
     "depths": lambda c: grid(model=list(c.models)),
     "families": lambda c: grid(model=list(c.families)),
+    "stepped": _stepped,
     # `svp` Table 2: the target on what each method selects from the proxy, and from itself
     "core-set": lambda c: grid(method=compared_methods(c), share=list(c.budgets)),
     "by target": lambda c: grid(method=ranked_by(c), share=list(c.budgets), by="target"),
@@ -420,8 +446,12 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
         protocol="budgeted",
     ),
     "weights": _weights,
+    # `budgeted` Table II
+    "table two": _table_two,
     # `geda` figures 5.2 to 5.5, 5.1.3, 6.1
     "ladder": _ladder,
+    # `geda` figure 5.6: peers that choose by gradients of epoch 0, as GEDA does
+    "peers": _peers,
     "nodes": lambda c: [
         Cell("geda-random", min(c.percentages), model="proxy", options=(("n_nodes", n),))
         for n in c.node_counts
@@ -429,11 +459,6 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "variants": lambda c: [
         Cell("geda", min(c.percentages), model="proxy", options=geda_options(c, variant))
         for variant in GEDA_VARIANTS
-    ],
-    # `adonis` Table A1, Appendix B
-    "online": lambda c: list(online_settings(c).values()),
-    "sweeps": lambda c: [
-        Cell("adonis", model="proxy", protocol="online", options=o) for o in sweep_options(c)
     ],
 }
 

@@ -121,7 +121,8 @@ def textbook_draws(
     The pool is small enough to draw whole; sums of steps would rise with k by themselves.
 
     Returns:
-        Metrics: n, exponent (of the median seconds on k). Arrays: ks (b,), seconds (repeats, b).
+        Metrics: n, exponent (of the median seconds on k). Arrays: ks (b,), seconds (repeats, b),
+        slopes (repeats,), the exponent in each repeat.
     """
     rng = np.random.default_rng(seed)
     features, _ = made_up_pool(n, d, rng)
@@ -129,7 +130,8 @@ def textbook_draws(
     calls = {"": lambda k: _textbook_draw(features, k, rng)}
     seconds = seconds_table(calls, ks, repeats, warm_up=1)[""]
     slope = exponent(ks, np.median(seconds, axis=0))
-    return {"n": n, "exponent": slope}, {"ks": ks, "seconds": seconds}
+    slopes = np.array([exponent(ks, row) for row in seconds])
+    return {"n": n, "exponent": slope}, {"ks": ks, "seconds": seconds, "slopes": slopes}
 
 
 def _textbook_draw(features: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:

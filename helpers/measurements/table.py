@@ -46,18 +46,19 @@ def seconds_table(
     sizes: Sequence[int],
     repeats: int | Mapping[str, int],
     warm_up: int | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> dict[str, np.ndarray]:
     """Time call(size) of each contender; a call before the first round does not count.
 
     Rounds, `repeats` for all or by name, go over all sizes, so that a slow moment of the machine
     does not fall on one of them. The call that does not count is of size warm_up, else of the
-    first of sizes. Returns seconds by name, shape (repeats, len(sizes)).
+    first of sizes; clock as in `seconds_of`. Returns seconds by name, shape (repeats, len(sizes)).
     """
     table = {}
     for name, call in calls.items():
         call(int(sizes[0]) if warm_up is None else warm_up)
         rounds = repeats if isinstance(repeats, int) else repeats[name]
-        timed = [[seconds_of(partial(call, int(s))) for s in sizes] for _ in range(rounds)]
+        timed = [[seconds_of(partial(call, int(s)), clock) for s in sizes] for _ in range(rounds)]
         table[name] = np.array(timed)
     return table
 

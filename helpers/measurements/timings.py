@@ -179,20 +179,24 @@ def kernel_exponent(
 
     Returns:
         Metrics: exponent_kernel, share_kernel (of selection time, largest size). Arrays: sizes,
-        seconds_kernel, seconds_lp, seconds_power.
+        seconds_kernel, seconds_lp, seconds_power, medians; shares (at the largest size) and
+        exponents of the kernel, (repeats,).
     """
     rng = np.random.default_rng(seed)
     rows = []
     for n in sizes:
         features, utility = made_up_pool(n, d, rng)
         k, h = share_of(n, share), median_distance(features)
-        timed = [_parts(features, utility, k, h) for _ in range(repeats + 1)][1:]
-        rows.append(np.median(timed, axis=0))
-    kernel, relax, power = np.array(rows).T
+        rows.append([_parts(features, utility, k, h) for _ in range(repeats + 1)][1:])
+    kernel, relax, power = np.median(rows, axis=1).T
+    timed = np.array(rows)  # (sizes, repeats, 3)
     metrics = {"exponent_kernel": exponent(sizes, kernel)}
     metrics["share_kernel"] = float(kernel[-1] / (kernel[-1] + relax[-1] + power[-1]))
     arrays = {"sizes": np.array(sizes), "seconds_kernel": kernel}
-    return metrics, arrays | {"seconds_lp": relax, "seconds_power": power}
+    arrays |= {"seconds_lp": relax, "seconds_power": power}
+    arrays["shares"] = timed[-1, :, 0] / timed[-1].sum(axis=1)
+    arrays["exponents"] = np.array([exponent(sizes, one) for one in timed[:, :, 0].T])
+    return metrics, arrays
 
 
 @measurement("scaling", threads=1)

@@ -1,5 +1,7 @@
 """Figures of the papers' claims: verdicts by document, and their numbers beside ours."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -61,41 +63,43 @@ def headline_intervals(table: pd.DataFrame, profile: str) -> Figure:
     kinds = table["unit"].map(lambda unit: unit if unit in ("points", "x") else "other units")
     kinds = kinds.where(table["value"].notna(), "")
     shown = [kind for kind in ("points", "x", "other units") if (kinds == kind).any()] or [""]
-    size = 3.6 + 3.2 * len(shown), 1.4 + 0.36 * len(table)
+    size = 3.6 + 3.2 * len(shown), 1.7 + 0.34 * len(table)
     fig, axes = new_figure(1, len(shown), size, sharey=True)
     for ax, kind in zip(axes[0], shown, strict=True):
+        rows = [(i, row) for i, row in enumerate(table.to_dict("records")) if kinds[i] == kind]
         if kind == "x":
             ax.set_xscale("log")
-        for place, row in enumerate(table.to_dict("records")):
-            if kinds.iloc[place] == kind and kind:
-                _headline(ax, place, row)
+        if kind:
+            _headlines(ax, rows)
         ax.set_xlabel({"x": "ratio (x)"}.get(kind, kind))
     name_rows(axes[0, 0], list(table["headline"]))
     for place, reason in enumerate(table["reason"]):
-        if kinds.iloc[place] == "":
-            axes[0, 0].text(0.01, place, reason[:70], va="center", fontsize=7.5, color="#666666",
-                            transform=axes[0, 0].get_yaxis_transform())  # fmt: skip
-    fig.suptitle(f"The documents' headlines at {profile}: ours with 95 % interval, by verdict; "
-                 "shaded: where the claim puts it", fontsize=10.5)  # fmt: skip
+        if kinds[place] == "":
+            told = {"va": "center", "fontsize": 7.5, "color": "#666666"}
+            told["transform"] = axes[0, 0].get_yaxis_transform()
+            axes[0, 0].text(0.01, place, textwrap.shorten(reason, 60), **told)
+    fig.suptitle(f"The documents' headlines at {profile}: ours with 95 % interval, by verdict\n"
+                 "(shaded: where the claim says it lies)", fontsize=10.5)  # fmt: skip
     for verdict in dict.fromkeys(table["verdict"]):
         axes[0, 0].plot([], [], "o", color=VERDICT_COLOURS[verdict], label=verdict)
     fig.legend(loc="outside lower center", ncols=6)
     return fig
 
 
-def _headline(ax: Axes, place: int, row: dict) -> None:
-    colour = VERDICT_COLOURS[row["verdict"]]
-    ends = [row["value"], row["low"], row["high"], row["above"], row["below"]]
-    ends = [end for end in ends if np.isfinite(end)]
-    width = (max(ends) - min(ends)) or abs(row["value"]) or 1.0
-    left = row["above"] if np.isfinite(row["above"]) else min(ends) - 0.2 * width
-    right = row["below"] if np.isfinite(row["below"]) else max(ends) + 0.2 * width
-    if ax.get_xscale() == "log":
-        left = max(left, 0.8 * min(end for end in ends if end > 0))
-    ax.fill_betweenx([place - 0.35, place + 0.35], left, right, color="#009e73", alpha=0.12, lw=0)
-    if np.isfinite(row["low"]) and np.isfinite(row["high"]):
-        ax.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2.2)
-    ax.plot(row["value"], place, "o", color=colour, markersize=6.5)
+def _headlines(ax: Axes, rows: list[tuple[int, dict]]) -> None:
+    """Draw values with intervals at their places, then shade the side that each claim is about."""
+    for place, row in rows:
+        colour = VERDICT_COLOURS[row["verdict"]]
+        if np.isfinite(row["low"]) and np.isfinite(row["high"]):
+            ax.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2.2)
+        ax.plot(row["value"], place, "o", color=colour, markersize=6.5)
+        bounds = [end for end in (row["above"], row["below"]) if np.isfinite(end)]
+        ax.plot(bounds, [place] * len(bounds), "|", color="#555555", markersize=13)
+    left, right = ax.get_xlim()
+    for place, row in rows:
+        ends = np.clip([row["above"], row["below"]], left, right)
+        ax.fill_betweenx([place - 0.36, place + 0.36], *ends, color="#009e73", alpha=0.12, lw=0)
+    ax.set_xlim(left, right)
 
 
 def ours_against_paper(table: pd.DataFrame, x_label: str = "test error (%)") -> Figure:

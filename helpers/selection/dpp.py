@@ -96,17 +96,22 @@ def sample_k_dpp_textbook(kernel: np.ndarray, k: int, rng: int | np.random.Gener
     """
     rng = check_rng(rng)
     basis = _draw_basis(kernel, k, rng)
-    drawn = []
+    drawn: list[int] = []
     while basis.shape[1]:
-        chances = np.einsum("ij,ij->i", basis, basis)
-        chances[drawn] = 0
-        row = int(rng.choice(len(chances), p=chances / chances.sum()))
-        drawn.append(row)
-        # One vector with a part along e_row clears that part in the others and goes.
-        pivot = int(np.abs(basis[row]).argmax())
-        cleared = basis - np.outer(basis[:, pivot], basis[row] / basis[row, pivot])
-        basis = np.linalg.qr(np.delete(cleared, pivot, axis=1))[0]
+        basis = textbook_step(basis, drawn, rng)
     return np.array(drawn, dtype=np.int64)
+
+
+def textbook_step(basis: np.ndarray, drawn: list[int], rng: np.random.Generator) -> np.ndarray:
+    """Add a row to those drawn and return an orthonormal basis (n, m - 1) of what is left."""
+    chances = np.einsum("ij,ij->i", basis, basis)
+    chances[drawn] = 0
+    row = int(rng.choice(len(chances), p=chances / chances.sum()))
+    drawn.append(row)
+    # One vector with a part along e_row clears that part in the others and goes.
+    pivot = int(np.abs(basis[row]).argmax())
+    cleared = basis - np.outer(basis[:, pivot], basis[row] / basis[row, pivot])
+    return np.linalg.qr(np.delete(cleared, pivot, axis=1))[0]
 
 
 def _draw_basis(kernel: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:

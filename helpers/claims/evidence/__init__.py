@@ -5,9 +5,42 @@ rule is its own; it raises `Missing` where results are missing and `Unfit` where
 """
 # ruff: noqa: F401 - the ledger finds them here by name
 
+from helpers.claims.evidence.adonis import (
+    adonis_average,
+    adonis_balance,
+    adonis_baseline,
+    adonis_flipped,
+    adonis_front,
+    adonis_history,
+    adonis_neighbours,
+    adonis_preparing,
+    adonis_preprocessing,
+    adonis_raised,
+    adonis_shrunk,
+    adonis_to_five,
+    adonis_without_bin,
+)
+from helpers.claims.evidence.budgeted import (
+    cells_won,
+    greedy_slowest,
+    growth,
+    rival_ratio,
+    selection_seconds,
+)
+from helpers.claims.evidence.measurements import counted, measured
 from helpers.claims.evidence.slides import (
     slides_cheapness,
     slides_combined,
     slides_depth,
     slides_halves,
+)
+from helpers.claims.evidence.svp import (
+    depth_blocks,
+    family_contrast,
+    late_gain,
+    metric_correlations,
+    one_at_a_time_exponent,
+    settled,
+    settled_later,
+    start_matters,
 )
