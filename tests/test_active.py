@@ -6,8 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from helpers import StudyError, data, experiments, models, results, specs
-from helpers.experiments import Config
+from helpers import StudyError, data, experiments as ex, models, results, specs
+from helpers.experiments import Cell, Config
 from helpers.models import work
 from helpers.results import steps
 from helpers.specs import Select
@@ -21,7 +21,7 @@ SCALE = Config(
     label_budgets=[0.1, 0.2, 0.45],
 )
 N = 203
-METHODS = experiments.ACTIVE_METHODS
+METHODS = ex.ACTIVE_METHODS
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,13 @@ def store():
 @pytest.fixture(scope="module")
 def found(store):
     """All of active learning on a slice of the digits, key to result."""
-    asked = experiments.active_runs(SCALE)
+    asked = ex.asked(SCALE, "active")
     return {specs.key(s): r for s, r in zip(asked, results.compute(asked), strict=True)}
 
 
 def labelled(*cell):
     """The rows labelled by (method, budget, seed, by), in the order they were."""
-    (chosen,) = results.compute([experiments.active_choice(SCALE, *cell)])
+    (chosen,) = results.compute([ex.active_choice(SCALE, *cell)])
     return chosen.arrays["indices"]
 
 
@@ -62,7 +62,7 @@ def test_rounds_end_at_their_budgets_to_the_row_however_many_they_are(n):
     scale = Config(label_budgets=[i / 40 for i in range(1, 39)])
     n_labelled = round(scale.initial_share * n)
     for budget in scale.label_budgets:
-        step = experiments.active_choice(scale, "least-confidence", budget, 0)
+        step = ex.active_choice(scale, "least-confidence", budget, 0)
         wanted = steps.n_wanted(step, n, n - n_labelled)
         assert abs(wanted - step.budget * (n - n_labelled)) <= 1  # as the round's share says
         n_labelled += wanted
@@ -76,10 +76,10 @@ def walk(chosen):
 
 
 def test_every_round_trains_its_proxy_anew_on_all_that_is_labelled():
-    chosen = experiments.active_choice(SCALE, "k-centers", 0.45, 1, "resnet14-w8")
+    chosen = ex.active_choice(SCALE, "k-centers", 0.45, 1, "resnet14-w8")
     *rounds, first = walk(chosen)
     assert len(rounds) == 3
-    assert first == experiments.initial_choice(SCALE, 1)
+    assert first == Select(SCALE.data_name, "random", SCALE.initial_share, 1)
     for step in rounds:
         (proxy,) = step.of
         assert proxy.model == "resnet14-w8"
@@ -90,7 +90,7 @@ def test_every_round_trains_its_proxy_anew_on_all_that_is_labelled():
 
 
 def test_the_first_round_is_shared_by_methods_and_the_targets_training_by_its_next_round(found):
-    asked = experiments.active_runs(SCALE)
+    asked = ex.asked(SCALE, "active")
     everything = {}
     todo = list(asked)
     while todo:
@@ -104,15 +104,15 @@ def test_the_first_round_is_shared_by_methods_and_the_targets_training_by_its_ne
 
 def test_random_labels_need_no_rounds_and_are_the_subsets_of_the_comparison():
     for by in ("", SCALE.target):
-        chosen = experiments.active_choice(SCALE, "random", 0.2, 0, by)
-        assert chosen == experiments.choice(SCALE, "random", 0.2, 0)
-        assert experiments.active_run(SCALE, "random", 0.2, 0, by) == experiments.subset_run(
+        chosen = ex.active_choice(SCALE, "random", 0.2, 0, by)
+        assert chosen == ex.choice(SCALE, "random", 0.2, 0)
+        assert ex.active_run(SCALE, "random", 0.2, 0, by) == ex.subset_run(
             SCALE, SCALE.target, chosen
         )
 
 
 def test_least_confidence_of_a_round_takes_what_its_proxy_is_least_sure_of():
-    chosen = experiments.active_choice(SCALE, "least-confidence", 0.1, 0)
+    chosen = ex.active_choice(SCALE, "least-confidence", 0.1, 0)
     (proxy,) = results.compute(chosen.of)
     rows = labelled("least-confidence", 0.1, 0)
     start = labelled_first = results.compute([chosen.start])[0].arrays["indices"]
@@ -134,11 +134,11 @@ def test_equal_seeds_label_equal_rows_and_other_seeds_others(tmp_path, monkeypat
 
 def seconds_of(cell):
     steps = rounds_of(cell)
-    return [experiments.seconds_of_choice(*experiments.read_choice(step)) for step in steps]
+    return [ex.seconds_of_choice(*ex.read_choice(step)) for step in steps]
 
 
 def rounds_of(cell):
-    return list(specs.rounds(experiments.active_choice(SCALE, *cell)))
+    return list(specs.rounds(ex.active_choice(SCALE, *cell)))
 
 
 def test_seconds_of_a_choice_are_its_own_and_those_of_its_proxies():
@@ -176,8 +176,8 @@ def test_selection_seconds_need_their_results(tmp_path, monkeypatch):
 
 
 def test_the_table_tells_what_share_is_labelled_and_what_it_cost(found):
-    asked = experiments.active_runs(SCALE)
-    frame = experiments.frame(asked, [found[specs.key(s)] for s in asked])
+    asked = ex.asked(SCALE, "active")
+    frame = ex.frame(asked, [found[specs.key(s)] for s in asked])
     assert set(frame["share"]) == set(SCALE.label_budgets)
     assert (frame["kept"] == (frame["share"] * N).round()).all()
     chance = frame["method"] == "random"
@@ -194,42 +194,7 @@ def test_rounds_that_cannot_be_are_refused():
         *(((m, 0.2, 0), m) for m in ("random-per-class", "forgetting", "el2n", "ccs")),
     ):
         with pytest.raises(StudyError, match=message):
-            experiments.active_choice(SCALE, *cell)
-
-
-def test_proxies_compared_are_the_proxy_others_and_the_target_once():
-    assert experiments.selectors(SCALE) == ("resnet8-w8", "resnet14-w8")
-    more = Config(more_proxies=["resnet20-w8", "resnet8-w8"])
-    assert experiments.selectors(more) == ("resnet8-w8", "resnet20-w8", "resnet14-w8")
-    assert {run.subset.of[0].model for run in experiments.proxy_runs(more)} == {"resnet20-w8"}
-    named = Config(more_proxies=["resnet14-w8", "resnet20-w8"])
-    assert {run.subset.of[0].model for run in experiments.proxy_runs(named)} == {"resnet20-w8"}
-    assert experiments.proxy_runs(Config()) == []
-    assert experiments.proxy_budgets(Config(budgets=[0.5, 0.1, 0.3], n_proxy_budgets=2)) == (
-        0.1,
-        0.3,
-    )
-
-
-def test_proxies_stop_where_they_were_scored_and_only_early():
-    with pytest.raises(StudyError, match=r"recorded epochs 0, 1, 2, 4, 6, got 3"):
-        experiments.brief_choice(Config(), "entropy", 0.1, 0, after=3)
-    assert experiments.brief_runs(Config(epochs=2)) == []
-    stops = {dict(r.subset.options)["after"] for r in experiments.brief_runs(Config(stops=[2, 4]))}
-    assert stops == {2, 4}
-
-
-def test_ensembles_train_nothing_that_depths_do_not():
-    scale = Config(n_seeds=4, first_seed=3)
-    trained = {specs.key(run) for run in experiments.depth_runs(scale)}
-    for run in experiments.ensemble_runs(scale):
-        assert {specs.key(one) for one in run.subset.of} <= trained
-        assert len(set(run.subset.of)) == len(run.subset.of) in (2, 3)
-        assert run.subset.of[0].seed == run.seed
-    with pytest.raises(StudyError, match=r"n_proxies must lie in 1\.\.4"):
-        experiments.ensemble_choice(scale, "entropy", 0.1, 3, 5)
-    sizes = {len(run.subset.of) for run in experiments.ensemble_runs(Config(n_seeds=2))}
-    assert sizes == {2}
+            ex.active_choice(SCALE, *cell)
 
 
 def test_multiply_adds_match_a_count_by_hand():
@@ -268,20 +233,20 @@ def test_longer_training_costs_what_selecting_would(budget):
     scale = Config()
     ratio = work.multiply_adds(scale.proxy) / work.multiply_adds(scale.target)
     selecting = ratio * (scale.epochs + 1 / 3) + budget * scale.epochs  # passes over all rows
-    longer = experiments.longer_epochs(scale, budget) * budget
+    longer = ex.longer_epochs(scale, budget) * budget
     assert abs(longer - selecting) <= budget / 2 + 1e-9
-    run = experiments.longer_run(scale, budget, 0)
+    run = ex.run(scale, Cell("random", budget, epochs=ex.LONGER), 0)
     assert run.subset.method == "random"
     assert run.epochs > scale.epochs
     assert run.model == scale.target
 
 
 def test_opponents_see_as_many_rows_an_epoch_as_the_subsets_they_meet():
-    asked = experiments.cost_runs(SCALE)
-    frame = experiments.frame(asked, results.compute(asked))
+    asked = ex.asked(SCALE, "opponents")
+    frame = ex.frame(asked, results.compute(asked))
     sizes = frame.groupby("budget")["kept"].unique()
     assert {b: rows.tolist() for b, rows in sizes.items()} == {
-        b: [round(b * N)] for b in experiments.proxy_budgets(SCALE)
+        b: [round(b * N)] for b in ex.proxy_budgets(SCALE)
     }
     assert set(frame["method"]) == {"random", "repeated-random"}
     assert (frame["select_seconds"] < 0.1).all()

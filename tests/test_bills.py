@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import experiments as ex, results
-from helpers.experiments import bills, partial
+from helpers.experiments import Cell, bills, partial
 from helpers.experiments.table import COLUMNS
 from helpers.results.store import Store
 from helpers.specs import Train, rounds
@@ -57,17 +57,17 @@ def ex_key(spec):
 def test_a_bill_holds_proxy_choice_and_training():
     chance = plant_subset(ex.choice(SCALE, "random", 0.1, 0), 30)
     chosen = plant_subset(ex.choice(SCALE, "entropy", 0.1, 0), 30)
-    brief = plant_subset(ex.brief_choice(SCALE, "entropy", 0.1, 0, after=2), 30)
-    group = plant_subset(ex.ensemble_choice(SCALE, "entropy", 0.1, 0, 2), 30)
+    brief = plant_subset(ex.chosen(SCALE, Cell("entropy", 0.1, after=2), 0), 30)
+    group = plant_subset(ex.chosen(SCALE, Cell("entropy", 0.1, together=2), 0), 30)
     norms = plant_subset(ex.choice(SCALE, "geda", 0.1, 0), 30)
     frame, unit = charged(chance, chosen, brief, group, norms)
     assert unit == bills.SECONDS
     # GEDA reads the untrained network: one epoch of four stands for that
     np.testing.assert_allclose(frame["total_seconds"], [1.5, 5.5, 3.5, 9.5, 2.5])
     np.testing.assert_allclose(frame["cost"], frame["total_seconds"])
-    ratio = bills.weight(SCALE, SCALE.proxy)
+    ratio = ex.weight(SCALE, SCALE.proxy)
     assert 0 < ratio < 1
-    assert bills.weight(SCALE, SCALE.target) == 1
+    assert ex.weight(SCALE, SCALE.target) == 1
     own, passed = 4 * 30, np.array([0, 4, 2, 8, 1]) * N + np.array([0, 1, 1, 2, 1]) * N * THIRD
     np.testing.assert_allclose(frame["work"], own + ratio * passed)
 

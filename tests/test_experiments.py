@@ -1,11 +1,13 @@
 """Which runs answer which question, and the table of what they gave."""
 
+import dataclasses
+
 import pytest
 
 from helpers import (
     StudyError,
     data,
-    experiments,
+    experiments as ex,
     measurements,
     models,
     profiles,
@@ -14,9 +16,10 @@ from helpers import (
     samplers,
     specs,
 )
-from helpers.experiments import Config, bills
+from helpers.experiments import Cell, Config, bills
+from helpers.results import Missing, packs
 from helpers.selection.registry import METHODS
-from helpers.specs import Measure, Select, Train
+from helpers.specs import Measure, Select
 
 COLUMNS = [
     *("question", "method", "label", "budget", "share", "kept", "seed", "model"),
@@ -24,7 +27,49 @@ COLUMNS = [
     *("seconds", "select_seconds", "total_seconds", "forward", "backward", "alone"),
 ]
 PROFILES = profiles.profiles(profiles.Folders().notebooks / "profiles.yml")
-QUESTIONS = sorted(n for n in vars(experiments) if n.endswith(("_runs", "_measures")))
+# Every parameter that keys hang on, so that other defaults change no test.
+SCALE = Config(
+    dataset="digits", models=("resnet8-w8", "resnet14-w8", "resnet20-w8"), proxy="resnet8-w8",
+    target="resnet14-w8", recipe="digits", epochs=6, n_seeds=3, budgets=(0.1, 0.25, 0.5),
+    label_budgets=(0.1, 0.2, 0.3), initial_share=0.02, start_share=0.1, stops=(2,),
+)  # fmt: skip
+LARGE = SCALE.replace(n_seeds=2, first_seed=10, more_proxies=("resnet20-w8",), recipe="svp",
+                      own_batch=64, paid_share=0.6, quick_proxy="sprint-w8")  # fmt: skip
+# A cell a protocol -> how its run's key began when results were published.
+PINNED = {
+    Cell("entropy", 0.1): "64c98271b38de440",
+    Cell("k-centers", 0.2, by="target", protocol="active"): "0ccf1552e22a67a1",
+    Cell("iqp", 0.1, model="proxy", protocol="budgeted"): "723ba8b5d55fe47a",
+    Cell("adonis", model="proxy", protocol="online", options=(("eta", 1),)): "f5387d131e37eb74",
+}
+# Question -> runs a seed of `LARGE`, and what is true of each run of `SCALE`.
+ASKED = {
+    "depths": (3, lambda r: r.subset is None and r.sampler is None),
+    "families": (5, lambda r: r.subset is None and r.record_at),
+    "core-set": (None, lambda r: r.subset.budget in SCALE.budgets and r.model == SCALE.target),
+    "by target": (9, lambda r: r.subset.of[0].model == SCALE.target),
+    "more proxies": (3, lambda r: r.subset.of[0].model == "resnet20-w8"),
+    "extra": (9, lambda r: r.subset.budget in (0.1, 0.25, 0.4, 0.5, 0.7)),
+    "single": (6, lambda r: len(r.subset.of) <= 1),
+    "brief": (3, lambda r: dict(r.subset.options)["after"] == 2),
+    "ensembles": (2, lambda r: len(r.subset.of) in (2, 3)),
+    "slides": (12, lambda r: r.subset.budget in (0.4, 0.6) and r.model == SCALE.target),
+    "metrics": (12, lambda r: r.subset.method in ("least-confidence", "margin", "entropy")),
+    "replicated": (1, lambda r: r.recipe == "svp-slides"),
+    "active": (21, lambda r: r.subset.budget in (0.1, 0.2, 0.3) or r.subset.start),
+    "opponents": (3, lambda r: r.epochs >= 6),
+    "paid": (1, lambda r: r.subset.budget == 0.6),
+    "own batch": (2, lambda r: r.subset.method == "least-confidence"),
+    "quick": (1, lambda r: r.subset.of[0].recipe == "sprint"),
+    "budgeted": (24, lambda r: r.init.keep_weights and r.subset.start == r.init.subset),
+    "weights": (10, lambda r: {"weight", "diversity"} <= set(dict(r.subset.options))),
+    "ladder": (20, lambda r: r.model == SCALE.proxy),
+    "nodes": (5, lambda r: dict(r.subset.options)["n_nodes"]),
+    "variants": (4, lambda r: r.subset.method == "geda"),
+    "online": (11, lambda r: r.model == SCALE.proxy),
+    "sweeps": (None, lambda r: r.sampler.name == "adonis"),
+    "dial": (None, lambda r: r.epochs > 0),
+}
 
 
 def everything(wanted):
@@ -42,85 +87,164 @@ def everything(wanted):
     return list(found.values())
 
 
-def test_all_has_a_list_for_each_notebook():
-    assert list(experiments.ALL) == ["01", "02", "03", "04", "05", "06"]
-    assert all(of(Config()) for of in experiments.ALL.values())
+def test_all_has_a_list_for_each_notebook_and_every_question_a_notebook():
+    assert list(ex.ALL) == ["01", "02", "03", "04", "05", "06"]
+    assert all(of(SCALE) for of in ex.ALL.values())
+    assert {name for names in ex.OF_NOTEBOOK.values() for name in names} == set(ex.QUESTIONS)
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_every_question_asks_valid_runs_and_each_seed(name):
-    scale = Config(n_seeds=2, first_seed=10, more_proxies=("resnet20-w8",), recipe="svp",
-                  own_batch=64, paid_share=0.6, quick_proxy="sprint-w8")  # fmt: skip
-    asked = getattr(experiments, name)(scale)
-    assert asked
-    if name not in ("extra_runs", "online_runs", "sweep_runs"):
-        assert len({specs.key(spec) for spec in asked}) == len(asked)  # nothing twice
-    seeds = {spec.seed for spec in asked if isinstance(spec, Train)}
-    assert seeds in (set(), {10, 11})
+@pytest.mark.parametrize("name", ex.QUESTIONS)
+def test_every_question_asks_valid_runs_of_its_kind_for_each_seed(name):
+    asked, (count, fits) = ex.asked(LARGE, name), ASKED[name]
+    assert {spec.seed for spec in asked} == {10, 11}
+    assert len(set(map(specs.key, asked))) == len(asked)  # nothing twice
+    assert count is None or len(asked) == 2 * count
+    assert all(fits(run) for run in ex.asked(SCALE, name))
     for spec in everything(asked):
-        if isinstance(spec, Measure):
-            assert spec.name in measurements.MEASUREMENTS
-            continue
         assert spec.dataset == "digits"
         if isinstance(spec, Select):
             assert spec.method in METHODS
             assert 0 < spec.budget <= 1
             assert bool(spec.of) == bool(METHODS[spec.method].needs)
+            for run in spec.of:  # GEDA reads the norms of the untrained network
+                assert (run.record_at[0], run.record_at[-1]) == (0, run.epochs)
             continue
         models.build(spec.model, 10, 1)
         recipes.get(spec.recipe, spec.epochs)
         assert spec.sampler is None or spec.sampler.name in samplers.SAMPLERS
         assert set(spec.record_at) <= set(range(spec.epochs + 1))
-        if spec.init is not None:
-            assert spec.init.keep_weights
-        if spec.sampler is not None and spec.sampler.of:
-            assert spec.sampler.of[0].record_at
+        assert spec.init is None or spec.init.keep_weights
 
 
-def test_questions_are_the_same_lists_in_each_call():
-    for of in experiments.ALL.values():
-        assert list(map(specs.key, of(Config()))) == list(map(specs.key, of(Config())))
+def test_measurements_asked_for_exist():
+    found = [m for number in ex.ALL for m in ex.measures(SCALE, number) if isinstance(m, Measure)]
+    assert len(found) > 10
+    assert {m.name for m in found} <= set(measurements.MEASUREMENTS)
 
 
-def test_runs_that_select_keep_what_methods_read():
-    for spec in everything(s for of in experiments.ALL.values() for s in of(Config())):
-        if isinstance(spec, Select):
-            for run in spec.of:
-                assert run.record_at[0] == 0  # GEDA reads the norms of the untrained network
-                assert run.record_at[-1] == run.epochs
+def test_keys_are_those_of_published_results():
+    for cell, key in PINNED.items():
+        assert specs.key(ex.run(SCALE, cell, 0)).startswith(key), cell
+    pack, scale = (
+        packs.read(packs.path_of("amazon-small")),
+        profiles.profile("amazon-small").config(),
+    )
+    for cell in (Cell(), Cell("entropy", 0.4), Cell("random", 0.3, protocol="active")):
+        assert specs.key(ex.run(scale, cell, 0)) in pack
+
+
+def test_published_packs_of_texts_and_photographs_are_what_is_asked_for():
+    for name in ("amazon-small", "amazon-ratings-small", "imagenette-small"):
+        profile, pack = profiles.profile(name), packs.read(packs.path_of(name))
+        asked = [s for n in profile.only for s in ex.ALL[n](profile.config(number=n))]
+        wanted = set(map(specs.key, everything(asked)))
+        assert set(pack) <= wanted  # photographs are published in part
+        assert name == "imagenette-small" or set(pack) == wanted
+
+
+def test_roles_name_networks_and_other_names_are_networks():
+    scale = SCALE.replace(more_proxies=("resnet20-w8",))
+    assert [ex.named(scale, role) for role in ("proxy", "target", "shallowest", "deepest")] == [
+        "resnet8-w8", "resnet14-w8", "resnet8-w8", "resnet20-w8",
+    ]  # fmt: skip
+    assert ex.named(scale, "between") == "resnet20-w8"
+    assert ex.named(scale, "vgg11-w8") == "vgg11-w8"
+    assert ex.selectors(scale) == ["resnet8-w8", "resnet20-w8", "resnet14-w8"]
+    again = SCALE.replace(more_proxies=("resnet14-w8", "resnet8-w8"))
+    assert ex.selectors(again) == ["resnet8-w8", "resnet14-w8"]
+    assert ex.proxy_budgets(Config(budgets=[0.5, 0.1, 0.3], n_proxy_budgets=2)) == [0.1, 0.3]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell("entropy", 0.1, by="between"),
+        Cell("entropy", 0.1, together=4),
+        Cell("entropy", 0.1, after=6),
+        Cell("random", 0.15, protocol="active"),
+    ],
+)
+def test_what_a_study_lacks_is_missing(cell):
+    with pytest.raises(Missing):
+        ex.run(SCALE, cell, 0)
+
+
+def test_cells_that_cannot_be_are_refused():
+    with pytest.raises(StudyError, match=r"after must be a recorded epoch, got 3"):
+        ex.run(SCALE, Cell("entropy", 0.1, after=3), 0)
+    with pytest.raises(StudyError, match="protocol must be one of"):
+        Cell(protocol="nonsense")
+    with pytest.raises(StudyError, match="a cell: .*budget"):
+        ex.from_plain({"budget": 0.1})
+    with pytest.raises(StudyError, match="chooses no rows before"):
+        ex.chosen(SCALE, Cell(), 0)
+    with pytest.raises(StudyError, match="unknown question 'nonsense'"):
+        ex.asked(SCALE, "nonsense")
+
+
+def test_a_grid_is_the_product_of_its_lists():
+    found = ex.grid(method=["random", "entropy"], share=[0.1, 0.2], options=(("a", 1),))
+    assert [(c.method, c.share) for c in found] == [
+        ("random", 0.1), ("random", 0.2), ("entropy", 0.1), ("entropy", 0.2),
+    ]  # fmt: skip
+    assert {c.options for c in found} == {(("a", 1),)}
+    assert ex.from_plain({"method": "entropy", "options": {"a": 1}}).options == (("a", 1),)
 
 
 def test_compared_methods_meet_at_every_budget():
-    scale = Config()
-    asked = experiments.core_set_runs(scale)
-    cells = {(run.subset.method, run.subset.budget, run.seed) for run in asked}
-    methods = experiments.compared_methods(Config())
-    assert len(cells) == len(asked) == len(methods) * len(scale.budgets) * scale.n_seeds
+    cells = {(run.subset.method, run.subset.budget) for run in ex.asked(SCALE, "core-set")}
+    methods = ex.compared_methods(SCALE)
+    assert len(cells) == len(methods) * len(SCALE.budgets)
     assert {"random", "entropy", "forgetting", "k-centers", "iqp", "geda", "ids"} <= set(methods)
 
 
-def test_the_ladder_climbs_from_random_to_geda():
-    rungs = experiments.ladder()
-    assert rungs[0] == "random"
-    assert rungs[-1] == "geda-random"
-    assert len(rungs) == 5
+def test_ensembles_train_nothing_that_depths_do_not():
+    trained = set(ex.asked(SCALE, "depths"))
+    for run in ex.asked(SCALE, "ensembles"):
+        assert set(run.subset.of) <= trained
+        assert len(set(run.subset.of)) == len(run.subset.of)
+        assert run.subset.of[0].seed == run.seed
+
+
+def test_stopped_proxies_and_the_slides_follow_the_parameters():
+    assert ex.asked(SCALE.replace(epochs=2), "brief") == []
+    stops = {
+        dict(run.subset.options)["after"] for run in ex.asked(SCALE.replace(stops=(4, 2)), "brief")
+    }
+    assert stops == {2, 4}
+    assert ex.asked(SCALE.replace(slide_shares=()), "slides") == []
+    first = [
+        dict(run.subset.options).get("after")
+        for run in ex.asked(SCALE.replace(stops=(4, 2)), "slides")
+    ]
+    assert set(first) == {None, 2}
+    house = ex.asked(SCALE.replace(dataset="svhn"), "slides")
+    assert {r.subset.method for r in house if ("correct_only", True) in r.subset.options} == {
+        "least-confidence"
+    }
+
+
+def test_variants_are_runs_of_their_own():
+    found = ex.asked(SCALE, "variants")
+    assert not set(found) & set(ex.asked(SCALE, "ladder", "nodes"))
+    assert {run.subset.budget for run in found} == {min(SCALE.percentages)}
 
 
 def test_recorded_epochs_double_and_long_runs_add_where_svp_stops_its_proxies():
     for epochs in (1, 2, 6, 8, 13, 100, 181):
-        found = experiments.recorded(epochs)
+        found = ex.recorded(epochs)
         assert (found[0], found[-1]) == (0, epochs)
         assert list(found) == sorted(set(found))
-    assert experiments.recorded(6) == (0, 1, 2, 4, 6)  # stored runs hang on it
-    assert experiments.recorded(12) == (0, 1, 2, 4, 8, 12)
-    assert {50, 100} <= set(experiments.recorded(181))
-    assert experiments.recorded(6, (3, 6)) == (0, 1, 2, 3, 4, 6)
+    assert ex.recorded(6) == (0, 1, 2, 4, 6)  # stored runs hang on it
+    assert ex.recorded(12) == (0, 1, 2, 4, 8, 12)
+    assert {50, 100} <= set(ex.recorded(181))
+    assert ex.recorded(6, (3, 6)) == (0, 1, 2, 3, 4, 6)
 
 
 def test_every_profile_has_runs_for_its_notebooks():
     for profile in PROFILES.values():
-        for number in profile.only or experiments.ALL:
-            assert experiments.ALL[number](profile.config(number=number))
+        for number in profile.only or ex.ALL:
+            assert ex.ALL[number](profile.config(number=number))
 
 
 def test_config_gives_lists_and_numbers_the_types_specs_are_hashed_with():
@@ -128,7 +252,7 @@ def test_config_gives_lists_and_numbers_the_types_specs_are_hashed_with():
     strict = Config(budgets=(1.0, 0.5), etas=(1, 3), keep=1.0, models=("resnet8-w8",))
     assert repr(loose) == repr(strict)
     assert hash(loose) == hash(strict)
-    for of in experiments.ALL.values():
+    for of in ex.ALL.values():
         assert list(map(specs.key, of(loose))) == list(map(specs.key, of(strict)))
     assert loose.replace(keep=0.5) == strict.replace(keep=0.5) != strict
 
@@ -152,21 +276,13 @@ def test_config_refuses_other_types_and_impossible_values_in_one_line_that_names
 
 
 def test_what_only_larger_scales_ask_for_is_not_asked_on_the_digits():
-    plain = Config()
-    larger = (experiments.own_batch_runs, experiments.paid_runs, experiments.replicated_runs,
-              experiments.quick_runs)  # fmt: skip
-    for of in larger:
-        assert of(plain) == []
-    asked = experiments.own_batch_runs(Config(own_batch=128, budgets=(0.5, 0.25)))
-    assert {run.subset.budget for run in asked} == {0.25}
-    assert {run.recipe for run in asked} == {"digits"}  # the target keeps its batch
-    assert [run.subset.of[0].recipe for run in asked] == ["digits", "digits-b128"] * 3
-    assert {run.subset.of[0].seed for run in asked} == {0, 1, 2}
-    paid = experiments.paid_runs(Config(paid_share=0.6))
+    assert ex.asked(SCALE, "own batch", "paid", "replicated", "quick", "more proxies") == []
+    own = ex.asked(SCALE.replace(own_batch=128, budgets=(0.5, 0.25)), "own batch")
+    assert {(run.subset.budget, run.recipe) for run in own} == {(0.25, "digits")}
+    assert [run.subset.of[0].recipe for run in own] == ["digits", "digits-b128"] * 3
+    paid = ex.asked(SCALE.replace(paid_share=0.6), "paid")
     assert [len(run.subset.of) for run in paid] == [1, 3] * 3
-    assert {run.subset.budget for run in paid} == {0.6}
-    assert len(experiments.paid_runs(Config(paid_share=0.6, n_seeds=2))) == 2
-    quick = experiments.quick_runs(Config(quick_proxy="sprint-w8", n_proxy_budgets=2))
+    quick = ex.asked(SCALE.replace(quick_proxy="sprint-w8", n_proxy_budgets=2), "quick")
     assert [run.subset.budget for run in quick] == [0.1, 0.25] * 3
     (proxy,) = quick[0].subset.of
     assert (proxy.model, proxy.recipe, proxy.epochs) == ("sprint-w8", "sprint", 8)
@@ -174,18 +290,17 @@ def test_what_only_larger_scales_ask_for_is_not_asked_on_the_digits():
 
 
 def test_the_replication_changes_the_recipe_and_nothing_else():
-    upright = Config(recipe="svp-upright-float32-b64")
-    assert experiments.replicated_run(Config(recipe="svp"), 0).recipe == "svp-slides"
-    assert {run.recipe for run in experiments.replicated_runs(upright)} == {
-        "svp-slides-upright-float32"
-    }
+    upright = SCALE.replace(recipe="svp-upright-float32-b64")
+    found, plain = ex.asked(upright, "replicated"), ex.runs(upright, [Cell()])
+    assert {run.recipe for run in found} == {"svp-slides-upright-float32"}
+    assert [dataclasses.replace(run, recipe=upright.recipe) for run in found] == plain
 
 
 def test_data_name_follows_the_copy_on_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "resolve", lambda name: name.replace("cifar10", "cifar10-jpeg"))
     scale = Config(dataset="cifar10@100+20")
     assert scale.data_name == "cifar10-jpeg@100+20"
-    assert experiments.depth_runs(scale)[0].dataset == "cifar10-jpeg@100+20"
+    assert ex.asked(scale, "depths")[0].dataset == "cifar10-jpeg@100+20"
 
 
 @pytest.fixture(scope="module")
@@ -194,14 +309,14 @@ def tiny():
 
 
 def test_frame_holds_one_tidy_row_a_run(tiny):
-    settings = experiments.online_settings(tiny)
+    settings = ex.online_settings(tiny)
     asked = [
-        experiments.depth_run(tiny, tiny.proxy, 4),
-        experiments.subset_run(tiny, tiny.proxy, experiments.choice(tiny, "entropy", 0.25, 4)),
-        settings["ADONIS, eta 1"](4),
+        ex.depth_run(tiny, tiny.proxy, 4),
+        ex.subset_run(tiny, tiny.proxy, ex.choice(tiny, "entropy", 0.25, 4)),
+        ex.run(tiny, settings["ADONIS, eta 1"], 4),
     ]
     found = results.compute(asked, device="cpu")
-    frame = experiments.frame(asked, found, "what for")
+    frame = ex.frame(asked, found, "what for")
     assert list(frame.columns) == COLUMNS
     assert frame["method"].tolist() == ["full", "entropy", "adonis"]
     assert frame["label"].tolist() == ["Full set", METHODS["entropy"].label, "ADONIS"]
@@ -225,8 +340,8 @@ def test_frame_holds_one_tidy_row_a_run(tiny):
 
 def test_frame_tells_a_selector_with_another_batch(tiny):
     scale = tiny.replace(own_batch=64)
-    asked = experiments.own_batch_runs(scale)
-    frame = experiments.frame(asked, results.compute(asked, device="cpu"))
+    asked = ex.asked(scale, "own batch")
+    frame = ex.frame(asked, results.compute(asked, device="cpu"))
     assert frame["options"].tolist() == ["", "recipe=digits-b64"]
     assert set(frame["selector"]) == {tiny.proxy}
     assert set(frame["method"]) == {"least-confidence"}
@@ -234,26 +349,29 @@ def test_frame_tells_a_selector_with_another_batch(tiny):
 
 def test_frame_and_bill_of_a_proxy_made_for_speed(tiny):
     scale = tiny.replace(quick_proxy="sprint-w8")
-    asked = experiments.quick_runs(scale)
-    frame = experiments.frame(asked, results.compute(asked, device="cpu"))
+    asked = ex.asked(scale, "quick")
+    frame = ex.frame(asked, results.compute(asked, device="cpu"))
     assert frame["options"].tolist() == ["recipe=sprint"]
     assert frame["selector"].tolist() == ["sprint-w8"]
     assert frame["selector_epochs"].tolist() == [8]
     charged, _ = bills.charged(scale, frame, asked)
     # eight epochs of the proxy on all 200 rows, and one pass over them to score
-    passed = experiments.costs.weight(scale, "sprint-w8") * (8 + 1 / 3) * 200
+    passed = ex.weight(scale, "sprint-w8") * (8 + 1 / 3) * 200
     assert charged["work"][0] == pytest.approx(passed + frame["backward"][0], rel=0.01)
 
 
 def test_frame_wants_a_result_for_each_spec(tiny):
     with pytest.raises(ValueError, match="shorter"):
-        experiments.frame([experiments.depth_run(tiny, tiny.proxy, 4)], [])
+        ex.frame([ex.depth_run(tiny, tiny.proxy, 4)], [])
 
 
 def test_frame_counts_the_run_that_a_sampler_embeds_with(tiny):
-    asked = [experiments.online_run(tiny, "ids", 4), experiments.repeated_run(tiny, 0.25, 4)]
-    frame = experiments.frame(asked, results.compute(asked, device="cpu"))
-    (embedded,) = results.compute([experiments.depth_run(tiny, tiny.proxy, 4)], device="cpu")
+    asked = [
+        ex.run(tiny, Cell("ids", model="proxy", protocol="online"), 4),
+        ex.run(tiny, Cell("repeated-random", 0.25, model="proxy", protocol="online"), 4),
+    ]
+    frame = ex.frame(asked, results.compute(asked, device="cpu"))
+    (embedded,) = results.compute([ex.depth_run(tiny, tiny.proxy, 4)], device="cpu")
     assert frame["select_seconds"].tolist() == [embedded.metrics["seconds"], 0.0]
     assert frame["label"].tolist() == ["IDS", "Random, new every epoch"]
     assert frame["budget"].tolist() == [1.0, 0.25]
@@ -261,8 +379,8 @@ def test_frame_counts_the_run_that_a_sampler_embeds_with(tiny):
 
 
 def test_frame_wants_what_a_run_was_chosen_by(tiny, tmp_path, monkeypatch):
-    asked = [experiments.subset_run(tiny, tiny.proxy, experiments.choice(tiny, "random", 0.25, 4))]
+    asked = [ex.subset_run(tiny, tiny.proxy, ex.choice(tiny, "random", 0.25, 4))]
     found = results.compute(asked, device="cpu")
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "another"))
     with pytest.raises(StudyError, match="select random 0.25"):
-        experiments.frame(asked, found)
+        ex.frame(asked, found)

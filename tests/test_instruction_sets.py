@@ -15,21 +15,22 @@ STUDY = """
 import json
 from helpers import experiments as ex, results
 from helpers.claims import ledger
+from helpers.config import Config
 from helpers.specs import Measure
 
-config = ex.Config(
-    dataset="digits@600+300", models=("resnet8-w8", "resnet14-w8"), epochs=4, n_seeds=3,
-    budgets=(0.2, 0.5), n_initial=20, percentages=(0.2, 0.6), stops=(2,),
+config = Config(
+    dataset="digits@600+300", models=("resnet8-w8", "resnet14-w8"), proxy="resnet8-w8",
+    target="resnet14-w8", recipe="digits", epochs=4, n_seeds=3, budgets=(0.2, 0.5),
+    methods=("random", "entropy", "forgetting"), n_initial=20, stops=(2,),
 )
-methods = ("random", "entropy", "forgetting")
-core = [run for run in ex.asked(config, "core-set") if run.subset.method in methods]
 deep = ex.asked(config, "depths")
-oracle = ex.asked(config, "by target")
-found = results.compute([*deep, *core, *oracle, Measure("rounding-gap")])
-rows = ledger.decide_all(ledger.load_ledger(), config, "digits")
-answered = {r.claim.id: r.answer.verdict for r in rows if r.answer.n}
+core = ex.asked(config, "core-set", "by target", "slides")
+found = results.compute([*deep, *core, Measure("rounding-gap")])
+rows = [ledger.decide(claim, config, "digits") for claim in ledger.load_ledger()]
+values = {f"{row.claim.id} {name}": (answer.value, answer.verdict)
+          for row in rows for name, answer in row.parts.items() if answer.n}
 losses = [r.metrics["history"]["loss"] for r in found[: len(deep)]]
-print(json.dumps({"verdicts": answered, "losses": losses}))
+print(json.dumps({"parts": values, "losses": losses}))
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from helpers import StudyError, data, experiments, recipes, results, scores, specs, training
-from helpers.experiments import Config
+from helpers.experiments import Cell, Config
 from helpers.results import readings, steps
 from helpers.results.store import Result
 from helpers.selection import kcenters, prototypes, registry
@@ -80,7 +80,7 @@ def test_an_epoch_or_method_without_scores_is_refused(proxies):
 
 
 def test_a_brief_choice_takes_the_first_rows_by_the_score_at_that_epoch(proxies):
-    spec = experiments.brief_choice(SCALE, "entropy", 0.3, 1, after=2)
+    spec = experiments.chosen(SCALE, Cell("entropy", 0.3, after=2), 1)
     _, indices = chosen_by(spec, proxies)
     values = readings.score("entropy", proxies[1], N, 2)
     assert len(set(indices)) == len(indices) == 60
@@ -92,7 +92,7 @@ def test_a_brief_choice_takes_the_first_rows_by_the_score_at_that_epoch(proxies)
 
 @pytest.mark.parametrize(("method", "size"), [("entropy", 2), ("forgetting", 3)])
 def test_an_ensemble_ranks_by_the_mean_rank_of_its_proxies(proxies, method, size):
-    spec = experiments.ensemble_choice(SCALE, method, 0.3, 2, size)
+    spec = experiments.chosen(SCALE, Cell(method, 0.3, together=size), 2)
     assert [run.seed for run in spec.of] == [2, 0, 1][:size]  # round the seeds there are
     _, indices = chosen_by(spec, proxies)
     runs = [proxies[run.seed] for run in spec.of]
@@ -104,12 +104,12 @@ def test_an_ensemble_ranks_by_the_mean_rank_of_its_proxies(proxies, method, size
 def test_an_ensemble_of_one_chooses_as_the_proxy_alone(proxies):
     for method in ("entropy", "forgetting", "least-confidence", "margin"):
         alone = experiments.choice(SCALE, method, 0.3, 1)
-        ranked = experiments.ensemble_choice(SCALE, method, 0.3, 1, 1)
+        ranked = dataclasses.replace(alone, options=(("combine", "rank"),))
         assert chosen_by(ranked, proxies)[1].tolist() == chosen_by(alone, proxies)[1].tolist()
 
 
 def test_several_runs_are_not_ranked_together_unasked(proxies):
-    spec = experiments.ensemble_choice(SCALE, "entropy", 0.3, 0, 2)
+    spec = experiments.chosen(SCALE, Cell("entropy", 0.3, together=2), 0)
     for options, message in (
         ((("after", 2),), "combine=rank only"),
         ((("combine", "mean"),), "combine must be rank"),
@@ -151,7 +151,8 @@ def test_centres_that_mean_nothing_are_refused(proxies):
 
 
 def test_a_repeated_run_trains_on_another_subset_every_epoch():
-    spec = experiments.repeated_run(SCALE, 0.25, 1)
+    cell = Cell("repeated-random", 0.25, model="proxy", protocol="online")
+    spec = experiments.run(SCALE, cell, 1)
     run = results.compute([spec], device="cpu")[0]
     visited = np.unpackbits(run.arrays["visited"], axis=1, count=N).astype(bool)
     assert visited.sum(axis=1).tolist() == [50] * SCALE.epochs

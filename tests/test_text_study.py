@@ -40,7 +40,7 @@ def test_every_run_of_notebooks_01_and_02_on_a_few_reviews(dataset):
         found = results.compute(asked, device="cpu")
         assert all(0 <= r.metrics["test_acc"] <= 1 for r in found if "test_acc" in r.metrics)
     n = data.load(dataset).n
-    active = experiments.active_runs(scale)
+    active = experiments.asked(scale, "active")
     for run, result in zip(active, results.compute(active), strict=True):
         share = experiments.frame([run], [result])["share"].item()
         assert abs(result.metrics["n_train"] - share * n) <= 1 + len(scale.label_budgets)

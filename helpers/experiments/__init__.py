@@ -26,6 +26,7 @@ from helpers.experiments.cells import (
     EQUAL_STEPS,
     GEDA_VARIANTS,
     LADDER,
+    LONGER,
     QUESTIONS,
     STEPPED,
     Cell,

@@ -336,14 +336,11 @@ def _brief(c: Config) -> list[Cell]:
 
 
 def _slides(c: Config) -> list[Cell]:
-    """Return what `svp-slides` tabulates: by whom entropy was measured, and when.
-
-    Ranks of what the proxy gets right alone are by entropy on CIFAR-10, by confidence on SVHN.
-    """
+    """Return `svp-slides`' tables; what the proxy gets right is ranked by confidence on SVHN."""
     strict = "least-confidence" if c.dataset.startswith("svhn") else "entropy"
-    sizes = [size for size in (1, 2, 3) if size <= c.n_seeds]
+    sizes = range(1, min(c.n_seeds, 3) + 1)
     cells = [Cell("random"), Cell("entropy"), Cell("entropy", by="target")]
-    cells += [Cell("entropy", after=s, together=n) for s in stops(c)[:1] for n in sizes]
+    cells += [Cell("entropy", after=stop, together=n) for stop in stops(c)[:1] for n in sizes]
     cells += [Cell(strict, options=(("correct_only", True),))]
     return [dataclasses.replace(one, share=share) for share in c.slide_shares for one in cells]
 

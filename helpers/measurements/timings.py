@@ -299,7 +299,7 @@ def step_seconds(
 ) -> Measured:
     """Time a training step, forward and backward, of the networks of `svp` and `svp-slides`.
 
-    Each pair is a proxy and its target on the same made-up batch, on the CPU.
+    Each pair is a proxy and its target on the same made-up batch, on one thread of the CPU.
 
     Returns:
         Metrics: batch. Arrays: seconds_proxy, seconds_target (pairs, repeats).
@@ -313,18 +313,17 @@ def _steps(seed: int, name: str, batch: int, repeats: int) -> np.ndarray:
     """Return seconds (repeats,) of a network's step on made-up images of 3x32x32 or texts."""
     import torch
 
-    from helpers import models
+    from helpers import device, models
 
-    torch.manual_seed(seed)
-    network = models.build(name, 10, 3)
-    if getattr(network, "reads_text", False):
-        x = torch.randint(ord("a"), ord("z"), (batch, 1024), dtype=torch.uint8)
-        x[:, ::6] = ord(" ")
-        x = network.encode(x) if hasattr(network, "encode") else x
-    else:
+    with device.deterministic(seed, threads=1):
+        network = models.build(name, 10, 3)
         x = torch.randn(batch, 3, 32, 32)
+        if getattr(network, "reads_text", False):
+            x = torch.randint(ord("a"), ord("z"), (batch, 1024), dtype=torch.uint8)
+            x[:, ::6] = ord(" ")
+            x = network.encode(x) if hasattr(network, "encode") else x
 
-    def step(_: int) -> None:
-        torch.nn.functional.cross_entropy(network(x), torch.arange(batch) % 10).backward()
+        def step(_: int) -> None:
+            torch.nn.functional.cross_entropy(network(x), torch.arange(batch) % 10).backward()
 
-    return seconds_table({"": step}, [0], repeats)[""][:, 0]
+        return seconds_table({"": step}, [0], repeats)[""][:, 0]
