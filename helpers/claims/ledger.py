@@ -79,7 +79,7 @@ class Part(BaseModel):
         unit: Of the quantity; points, or "x" for a ratio, by default.
         needs: Preconditions -> limit.
         why: Why these bounds.
-        optional: Whether the claim is judged without this part while it is not measured.
+        optional: Whether the claim is judged without this part where it has no answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -341,7 +341,7 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
     counted = {
         name: answer
         for name, answer in answers.items()
-        if not (claim.parts[name].optional and answer.verdict == NOT_MEASURED)
+        if not (claim.parts[name].optional and answer.verdict in (NOT_MEASURED, NOT_DECIDABLE))
     } or answers
     verdict = combine([answer.verdict for answer in counted.values()])
     name = next(name for name, answer in counted.items() if answer.verdict == verdict)

@@ -6,11 +6,11 @@ rule is its own; it raises `Missing` where results are missing and `Unfit` where
 # ruff: noqa: F401 - the ledger finds them here by name
 
 from helpers.claims.evidence.svp import (
+    counted_distances,
     depth_blocks,
     family_contrast,
     late_gain,
     metric_correlations,
-    one_at_a_time_exponent,
     settled,
     settled_later,
     start_matters,
