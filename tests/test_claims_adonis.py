@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from helpers import data, experiments as ex
+from helpers import StudyError, data, experiments as ex
 from helpers.claims import evidence, ledger, papers
 from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, NOT_MEASURED, UNDECIDED
 from helpers.config import Config
@@ -302,6 +302,8 @@ def test_sweeps_are_asked_by_name():
     assert set(CONFIG.online_sweeps) == set(SWEEPS)
     none = CONFIG.replace(online_sweeps=())
     assert ex.asked(none, "online sweeps") == []
+    with pytest.raises(StudyError, match="online_sweeps must be among theta, .*, got alpha"):
+        ex.asked(CONFIG.replace(online_sweeps=("alpha",)), "online sweeps")
     one = ex.asked(CONFIG.replace(online_sweeps=("embedding",), stops=(2,)), "online sweeps")
     assert {run.sampler.of[0].model for run in one} == {CONFIG.proxy, CONFIG.target}
     assert sorted({run.sampler.of[0].epochs for run in one}) == [2, EPOCHS]
