@@ -80,7 +80,7 @@ class Part(BaseModel):
         unit: Of the quantity; points, or "x" for a ratio, by default.
         needs: Preconditions -> limit.
         why: Why these bounds.
-        optional: Whether the claim is judged without this part while it is not measured.
+        optional: Whether the claim is judged without this part where it has no answer.
         aside: Whether the part is told beside and does not decide: another reading, for example.
     """
 
@@ -344,7 +344,7 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
         return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
     answers = {name: _answer(config, regime, p, level) for name, p in claim.parts.items()}
     judged = [n for n, p in claim.parts.items() if not p.aside]
-    counted = [n for n in judged if answers[n].verdict != NOT_MEASURED]
+    counted = [n for n in judged if answers[n].verdict not in (NOT_MEASURED, NOT_DECIDABLE)]
     counted += [n for n in judged if n not in counted and not claim.parts[n].optional]
     verdict = combine([answers[n].verdict for n in counted or judged])
     name = next(n for n in counted or judged if answers[n].verdict == verdict)

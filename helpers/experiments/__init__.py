@@ -43,7 +43,7 @@ from helpers.experiments.cells import (
     selectors,
     stops,
 )
-from helpers.experiments.measures import K_CENTERS_LOOP, centre_orders, measures
+from helpers.experiments.measures import centre_orders, measures
 from helpers.experiments.online import online_settings, sampled
 from helpers.experiments.table import frame, read_choice, seconds_of_choice
 from helpers.specs import Spec

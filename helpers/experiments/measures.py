@@ -25,10 +25,6 @@ MEASURES: dict[str, tuple[str | Measure, ...]] = {
     "04": ("geda-milp", "cbc-wrong", "geda-end-term", "geda-distance"),
 }
 
-# Algorithm 1 of `svp` as written, on pools whose products outweigh the fixed cost of a step.
-_LARGE = (("sizes", (8000, 16_000, 32_000)), ("loop_up_to", 32_000), ("repeats", 1))
-K_CENTERS_LOOP = [Measure("kcenters-time", seed, _LARGE) for seed in range(3)]
-
 
 def centre_orders(config: Config, same_start: bool) -> list[Select]:
     """Return k-centers rankings of all rows by every depth run (`svp` figures 3c and 10)."""
@@ -53,5 +49,5 @@ def measures(config: Config, number: str) -> list[Spec]:
         Measure(one) if isinstance(one, str) else one for one in MEASURES.get(number, ())
     ]
     if number == "02":
-        found += [*K_CENTERS_LOOP, *centre_orders(config, False), *centre_orders(config, True)]
+        found += [*centre_orders(config, False), *centre_orders(config, True)]
     return found

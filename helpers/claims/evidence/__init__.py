@@ -35,11 +35,11 @@ from helpers.claims.evidence.slides import (
     slides_halves,
 )
 from helpers.claims.evidence.svp import (
+    counted_distances,
     depth_blocks,
     family_contrast,
     late_gain,
     metric_correlations,
-    one_at_a_time_exponent,
     settled,
     settled_later,
     start_matters,
