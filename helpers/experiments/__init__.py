@@ -49,7 +49,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     "01": ("depths", "extra", "more proxies", "single", "brief", "ensembles", "metrics", "active"),
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
-    "04": ("ladder", "nodes", "variants"),
+    "04": ("ladder", "peers", "nodes", "variants", "reselected"),
     "05": ("online", "sweeps"),
     "06": (
         *("core-set", "by target", "extra", "opponents", "paid", "own batch", "quick"),
