@@ -56,7 +56,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     ),
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
-    "04": ("ladder", "nodes", "variants"),
+    "04": ("ladder", "peers", "nodes", "variants", "reselected"),
     "05": ("online", "sweeps", "online sweeps"),
     "06": (
         *("core-set", "by target", "extra", "opponents", "dial", "paid", "own batch", "quick"),

@@ -22,7 +22,11 @@ MEASURES: dict[str, tuple[str | Measure, ...]] = {
         Measure("kernel-exponent", options=(("repeats", 5),)),
     ),
     # the MILP, CBC stopped, the ends, the variants
-    "04": ("geda-milp", "cbc-wrong", "geda-end-term", "geda-distance"),
+    "04": (
+        *("geda-milp", "cbc-wrong", "geda-end-term", "geda-distance"),
+        *("geda-matching", "adaptive-bounds", "shapley"),
+        Measure("geda-milp", options=(("sizes", (1000, 5000)),)),
+    ),
 }
 
 
