@@ -239,7 +239,8 @@ def intervals(rows: list[ledger.Row]) -> pd.DataFrame:
     lines = []
     for row in rows:
         answer, parts = row.answer, row.claim.parts
-        same = [parts[name] for name, one in row.parts.items() if one.verdict == answer.verdict]
+        told = {name: one for name, one in row.parts.items() if not parts[name].aside}
+        same = [parts[name] for name, one in told.items() if one.verdict == answer.verdict]
         rule = same[0].rule() if same else Rule()
         if same and same[0].alike is not None:
             rule = Rule(-same[0].alike, same[0].alike)
