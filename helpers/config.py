@@ -83,11 +83,8 @@ class Config(BaseModel):
     etas: Counts = (1, 2, 3)  # epochs for which ADONIS reuses a loss
     thetas: Thresholds = (0.05, 0.1, 0.12, 0.3, 0.7)  # acceptance thresholds tried
     alphas: Shares = (0.1, 0.3, 1.0)  # shares of accepted candidates tried
-    # further sweeps of ADONIS and IDS: keys of `experiments.online.SWEEPS`
-    online_sweeps: Names = (
-        *("theta", "sigma", "bins", "history", "keep", "switch", "embedding", "subsets"),
-        *("labels", "losses"),
-    )
+    # further sweeps of ADONIS and IDS: keys of `experiments.online.SWEEPS`; ("all",) takes them all
+    online_sweeps: Names = ("all",)
     initial_share: Share = 0.02  # labelled at random before active learning's first round
     # labelled, initial rows included, at which its rounds end; rising
     label_budgets: Shares = (0.1, 0.2, 0.3)

@@ -125,7 +125,7 @@ def test_values_name_lists_of_the_study():
     long = STUDY.replace(epochs=181, stops=(20, 50, 100))
     assert ledger.resolved(long, "brief stop") == [50]
     etas = ledger.settings(STUDY, {"options.eta": "stale etas"})
-    assert [ledger.cell(STUDY, {}, one).options for one in etas] == [
+    assert [ledger.cell(STUDY, {"method": "adonis"}, one).options for one in etas] == [
         (("eta", 2),),
         (("eta", 3),),
     ]
@@ -152,7 +152,6 @@ def test_a_difference_of_two_cells_is_judged(lost, verdict):
     line = ledger.format_line(row)
     assert "paper: 5.1 %" in line
     assert verdict in line
-    assert ledger.table([row])["ours"].item() == row.answer.value
 
 
 def test_what_is_not_there_is_told_apart():
@@ -161,10 +160,6 @@ def test_what_is_not_there_is_told_apart():
     assert (other.verdict, other.note) == (NOT_DECIDABLE, "made at digits")
     bare = ledger.Claim(**{**ROW, "parts": {}, "replication": "no such data"})
     assert ledger.decide(bare, STUDY, "digits").answer.verdict == NOT_BUILT
-    rows = ledger.decide_all([claim()], STUDY, "digits", about=["svp-99"])
-    assert rows[0].answer.verdict == NOT_MEASURED
-    with pytest.raises(StudyError, match="no claim svp-98"):
-        ledger.decide_all([claim()], STUDY, "digits", about=["svp-98"])
 
 
 def test_ratios_pooled_cells_and_trends_of_cells():

@@ -74,10 +74,11 @@ SWEEPS: dict[str, Callable[[Config], list[Cell]]] = {
 
 
 def _swept(config: Config) -> list[Cell]:
-    if unknown := set(config.online_sweeps) - set(SWEEPS):
+    if unknown := set(config.online_sweeps) - {"all", *SWEEPS}:
         known = ", ".join(SWEEPS)
         raise StudyError(f"online_sweeps must be among {known}, got {', '.join(unknown)}")
-    return [cell for name in config.online_sweeps for cell in SWEEPS[name](config)]
+    wanted = SWEEPS if "all" in config.online_sweeps else config.online_sweeps
+    return [cell for name in wanted for cell in SWEEPS[name](config)]
 
 
 QUESTIONS |= {
