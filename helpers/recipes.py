@@ -94,6 +94,8 @@ class Recipe:
             ),
             "area": (0 < self.area[0] <= self.area[1] <= 1, "rise within (0, 1]"),
             "aspect": (0 < self.aspect[0] <= self.aspect[1], "rise from above 0"),
+            "bias_rate": (self.bias_rate > 0, "be above 0"),
+            "early": (0 <= self.early <= 1, "lie in [0, 1]"),
             "centre": (0 < self.centre <= 1, "lie in (0, 1]"),
         }
         for name, (holds, rule) in valid.items():
