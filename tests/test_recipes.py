@@ -18,7 +18,7 @@ def test_every_recipe_names_its_source_and_itself():
         assert max(rates) > 0
 
 
-# 11.5 a thousand examples, of momentum 0.85 and a summed loss; here the loss is a mean.
+# 11.5 for 1,024 examples, momentum 0.85 and a summed loss; here the loss is a mean.
 AIRBENCH = 11.5 / (1024 * (1 + 1 / (1 - 0.85))) * recipes.get("airbench").batch
 RATES = [
     ("svp", 0.5, 0.01),  # one epoch of warm-up
