@@ -178,6 +178,3 @@ def test_references_name_printed_cells_and_nothing_is_typed():
         assert not any(mark in papers.filled(claim.paper) for mark in "{}")
         assert claim.changed
         assert claim.printed or claim.replication
- <= set(profiles.profile("digits").claims) | set(
-            ledger.preconditions.REGIMES
-        )
