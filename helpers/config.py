@@ -70,6 +70,8 @@ class Config(BaseModel):
     n_initial: Count = 100  # random rows k-centers starts from when it ranks (`svp`: 1,000)
     percentages: Shares = (0.2, 0.4, 0.6, 0.8)  # kept on the ladder to GEDA
     n_nodes: Count = 5  # GEDA's N
+    # epochs of training on the smallest percentage, chosen once or anew five times; 0 asks for none
+    long_epochs: Annotated[int, Field(ge=0, le=100_000)] = 50
     node_counts: Counts = (3, 5, 10, 20, 50)  # values of N tried at the smallest percentage
     start_share: Share = 0.1  # labelled, that `budgeted` starts from
     panel_models: SomeNames = ("resnet8-w8", "resnet14-w8", "resnet20-w8")  # of `budgeted`

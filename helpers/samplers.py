@@ -16,6 +16,7 @@ from helpers import StudyError
 from helpers.histograms import accepted_bins, is_accepted, n_bins
 
 Losses = Callable[[Tensor], Tensor]
+Scored = Callable[[Tensor], tuple[np.ndarray, np.ndarray]]
 
 
 class Batch(NamedTuple):
@@ -38,6 +39,9 @@ class Sampler:
     online = False
     same_rows = False
     weights: Tensor | None = None
+
+    def begin(self, epoch: int, scored: Scored) -> None:
+        """Get ready for an epoch; `scored` gives logits (b, c) and features (b, d) of rows (b,)."""
 
     def rows_at(self, epoch: int) -> Tensor:
         """Return the rows (k,) int64 that this epoch chooses from."""
@@ -140,6 +144,76 @@ class Redrawn(Sampler):
         rng = np.random.default_rng([self.seed, epoch])
         places = np.sort(rng.choice(len(self.rows), self.k, replace=False))
         return self.rows[torch.as_tensor(places)]
+
+
+class Reselected(Sampler):
+    """GRAD-MATCH's rows and weights, chosen anew at even intervals by the network as it stands.
+
+    Args:
+        rows: Training rows (m,) to choose from.
+        labels: Of all training rows (n,).
+        keep: Share of the rows that an epoch trains on, in (0, 1].
+        every: Epochs from one choice to the next (R of `geda`).
+        seed: Of draws.
+        start: What the first `every` epochs train on: GRAD-MATCH's rows too (""), or a warm
+            start by "geda" or on all rows ("full").
+
+    Source: Killamsetty et al. (2021), arXiv:2103.00123, Algorithm 1, by last-layer gradients in
+        every class; `geda` sections 5.5 and 6.3.
+    """
+
+    def __init__(
+        self, rows: np.ndarray, labels: np.ndarray, keep: float, every: int, seed: int,
+        start: str = "",
+    ) -> None:  # fmt: skip
+        self.all, self.labels = _checked_rows(rows), np.asarray(labels)
+        if not 0 < keep <= 1 or every < 1 or start not in ("", "geda", "full"):
+            raise StudyError(
+                "grad-match needs keep in (0, 1], every >= 1 and start geda, full or none, "
+                f"got {keep!r}, {every!r}, {start!r}"
+            )
+        self.k, self.every = max(1, round(keep * len(self.all))), every
+        self.seed, self.start, self.now = seed, start, self.all
+
+    def begin(self, epoch: int, scored: Scored) -> None:
+        """Choose where it is time to."""
+        if epoch % self.every == 0:
+            method = self.start if epoch == 0 and self.start else "grad-match"
+            self.now, self.weights = self.all, None
+            if method != "full":
+                self.now, self.weights = self._chosen(method, *scored(self.all))
+
+    def _chosen(
+        self, method: str, logits: np.ndarray, features: np.ndarray
+    ) -> tuple[Tensor, Tensor | None]:
+        from helpers.selection import registry  # SciPy, which training needs not
+        from helpers.selection.gradients import last_layer_gradients
+
+        probs = torch.softmax(torch.as_tensor(logits, dtype=torch.float64), dim=1).numpy()
+        labels = self.labels[self.all.numpy()]
+        if method == "geda":
+            gradients = last_layer_gradients(probs, labels, features)
+            pool = registry.Pool(labels=labels, norms=np.linalg.norm(gradients, axis=1))
+            method = "geda-random"
+        else:
+            pool = registry.Pool(labels=labels, probs=probs, features=features)
+        picked, weights = registry.pick(method, pool, self.k, self.seed)
+        if weights is None:
+            return self.all[torch.as_tensor(picked)], None
+        picked, weights = picked[weights > 0], weights[weights > 0]
+        return self.all[torch.as_tensor(picked)], _checked_weights(weights, len(picked))
+
+    def rows_at(self, epoch: int) -> Tensor:
+        """Return the rows chosen last; all of them before the first choice."""
+        return self.now
+
+    def state_dict(self) -> dict[str, object]:
+        """Return the rows chosen last and their weights."""
+        return {"now": self.now, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.now, self.weights = state["now"], state["weights"]
 
 
 class Adonis(Sampler):
@@ -328,9 +402,16 @@ def ids(run: Setting, keep: float = 0.8, switch: float = 0.9) -> Switch:
     return Switch(easy, hard, max(1, round(switch * run.epochs)))
 
 
+def reselected(run: Setting, keep: float, choices: int, start: str = "") -> Reselected:
+    """Build GRAD-MATCH with so many choices spread evenly over the run's epochs."""
+    every = max(1, round(run.epochs / choices))
+    return Reselected(run.rows, run.labels, keep, every, run.seed, start)
+
+
 # A sampler by the name that a spec gives it: a function of the setting and the spec's options.
 SAMPLERS: dict[str, Callable[..., Sampler]] = {
     "ids": ids,
+    "grad-match": reselected,
     "repeated-random": lambda run, **o: Redrawn(run.rows, seed=run.seed, **o),
     "adonis": lambda run, **o: Adonis(Fixed(run.rows), len(run.labels), **o),
     "ids+adonis": lambda run, keep=0.8, switch=0.9, **o: Adonis(

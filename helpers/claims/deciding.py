@@ -28,7 +28,7 @@ def level(look: int) -> float:
 def cells_of(claim: ledger.Claim, config: Config) -> list[Cell]:
     """Return the cells that a claim compares, and those that its preconditions may read."""
     found: list[Cell] = []
-    for part in claim.parts.values():
+    for part in (part for part in claim.parts.values() if not part.evidence):
         for one in ledger.settings(config, part.each):
             for x in ledger.settings(config, part.along):
                 sides = [plain for plain in (part.of, part.less, part.over) if plain is not None]
@@ -54,7 +54,7 @@ def search(
     One line a look is printed. When the hours end the seed in hand is finished, and looked at.
 
     Args:
-        claim: All its parts compare cells.
+        claim: All parts that decide it compare cells.
         config: Parameters; the first look is at its seeds, three at least.
         regime: Of the runs.
         hours: Time for runs.
@@ -67,11 +67,12 @@ def search(
         StudyError: If seeds cannot decide the claim: it has no parts, a part is a function, or it
             is not judged in the regime.
     """
-    if not claim.parts or any(part.evidence for part in claim.parts.values()):
+    judged = [part for part in claim.parts.values() if not part.aside]
+    if not judged or any(part.evidence for part in judged):
         raise StudyError(f"{claim.id} compares no cells: seeds cannot be added to it")
     if regime not in claim.at:
         raise StudyError(f"{claim.id} is judged at {', '.join(claim.at)}, not in regime {regime}")
-    alone = any(part.quantity in TIMED for part in claim.parts.values())
+    alone = any(part.quantity in TIMED for part in judged)
     ends, look = clock() + 3600 * hours, 0
     n = wanted = max(config.n_seeds, MIN_SEEDS)
     while True:

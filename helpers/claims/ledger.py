@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from helpers import StudyError
 from helpers.claims import evidence, papers, preconditions
-from helpers.claims.quantities import QUANTITIES, UNITS, Unfit
+from helpers.claims.quantities import QUANTITIES, UNITS, Unfit, require_comparable
 from helpers.claims.verdicts import (
     NOT_BUILT,
     NOT_DECIDABLE,
@@ -77,7 +77,7 @@ class Part(BaseModel):
         unit: Of the quantity; points, or "x" for a ratio, by default.
         needs: Preconditions -> limit.
         why: Why these bounds.
-        optional: Whether the claim is judged without this part while it is not measured.
+        optional: Whether the claim is judged without this part where it has no answer.
         aside: Whether the part is told beside and does not decide: another reading, for example.
     """
 
@@ -251,6 +251,7 @@ def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
 
     Raises:
         Missing: If a run is not stored, or the study has too few settings.
+        Unfit: If seconds do not compare.
     """
     other = part.over if part.over is not None else part.less
     read, used = QUANTITIES[part.quantity], []
@@ -264,7 +265,9 @@ def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
         beside = read(config, used[-1])
         return found / beside if part.over is not None else found - beside
 
-    return _gathered(config, part, values, UNITS.get(part.quantity, "s")), used
+    found = _gathered(config, part, values, UNITS.get(part.quantity, "s"))
+    require_comparable(config, used, part.quantity)
+    return found, used
 
 
 def _gathered(
@@ -341,7 +344,7 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
         return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
     answers = {name: _answer(config, regime, p, level) for name, p in claim.parts.items()}
     judged = [n for n, p in claim.parts.items() if not p.aside]
-    counted = [n for n in judged if answers[n].verdict != NOT_MEASURED]
+    counted = [n for n in judged if answers[n].verdict not in (NOT_MEASURED, NOT_DECIDABLE)]
     counted += [n for n in judged if n not in counted and not claim.parts[n].optional]
     verdict = combine([answers[n].verdict for n in counted or judged])
     name = next(n for n in counted or judged if answers[n].verdict == verdict)

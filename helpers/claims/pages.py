@@ -182,15 +182,23 @@ def tests_told(rows: list[ledger.Row]) -> str:
     )
 
 
+def title(claim: ledger.Claim) -> str:
+    """Return a headline with the document's numbers filled in."""
+    return papers.filled(claim.headline)
+
+
 def precondition(row: ledger.Row) -> str:
     """Say which precondition failed, with its numbers, or which were met."""
     if row.answer.verdict == NOT_DECIDABLE:
         return f"failed: {row.answer.note}"
     if row.answer.verdict in (NOT_BUILT, NOT_MEASURED):
         return "-"
-    needs = {name: limit for part in row.claim.parts.values() for name, limit in part.needs.items()}
+    parts = row.claim.parts.values()
+    needs = {name: limit for part in parts for name, limit in part.needs.items()}
     told = [name if limit is None else f"{name} {limit}" for name, limit in needs.items()]
-    return "met: " + ", ".join(["far from chance", *told])
+    if any(part.quantity in ("error", "accuracy") and not part.evidence for part in parts):
+        told = ["far from chance", *told]
+    return "met: " + ", ".join(told) if told else "none is asked"
 
 
 def figure_of(claim: ledger.Claim) -> str:
@@ -209,7 +217,7 @@ def headlines(rows: list[ledger.Row]) -> pd.DataFrame:
         [
             {
                 "claim": row.claim.id,
-                "headline": row.claim.headline,
+                "headline": title(row.claim),
                 "the document": papers.filled(row.claim.paper),
                 "ours": ledger.format_number(row.answer),
                 "precondition": precondition(row),
@@ -230,14 +238,15 @@ def intervals(rows: list[ledger.Row]) -> pd.DataFrame:
     """
     lines = []
     for row in rows:
-        parts = [
-            row.claim.parts[n] for n, a in row.parts.items() if a.verdict == row.answer.verdict
-        ]
-        rule = parts[0].rule() if parts else Rule()
-        answer = row.answer
+        answer, parts = row.answer, row.claim.parts
+        told = {name: one for name, one in row.parts.items() if not parts[name].aside}
+        same = [parts[name] for name, one in told.items() if one.verdict == answer.verdict]
+        rule = same[0].rule() if same else Rule()
+        if same and same[0].alike is not None:
+            rule = Rule(-same[0].alike, same[0].alike)
         lines.append(
-            {"headline": row.claim.headline, "verdict": answer.verdict, "value": answer.value,
-             "low": answer.low, "high": answer.high, "unit": answer.unit,
+            {"headline": f"{title(row.claim)} ({row.claim.id})", "verdict": answer.verdict,
+             "value": answer.value, "low": answer.low, "high": answer.high, "unit": answer.unit,
              "above": 0.0 if rule.rising else rule.above, "below": rule.below,
              "reason": ": ".join(filter(None, (answer.verdict, answer.note)))}
         )  # fmt: skip

@@ -43,7 +43,8 @@ def looked_up(table: str, keys: str, column: str) -> str:
 
     Args:
         table: File in `data/papers`, without its ending.
-        keys: Texts of cells that single out one row, comma-separated.
+        keys: Texts of cells that single out one row, comma-separated; `percent=20` is one of
+            that column.
         column: Name of the column.
 
     Raises:
@@ -54,7 +55,8 @@ def looked_up(table: str, keys: str, column: str) -> str:
     except OSError:
         raise StudyError(f"papers: no table {table}") from None
     for key in filter(None, map(str.strip, keys.split(","))):
-        rows = rows[(rows == key).any(axis=1)]
+        name, _, text = key.rpartition("=")
+        rows = rows[rows[name] == text] if name else rows[(rows == key).any(axis=1)]
     if len(rows) != 1 or column not in rows:
         raise StudyError(f"papers: {table}:{keys}:{column} names {len(rows)} rows, one is needed")
     return str(rows[column].iloc[0])

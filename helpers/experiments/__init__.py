@@ -44,7 +44,7 @@ from helpers.experiments.cells import (
     selectors,
     stops,
 )
-from helpers.experiments.measures import K_CENTERS_LOOP, centre_orders, measures
+from helpers.experiments.measures import centre_orders, measures
 from helpers.experiments.online import online_settings, sampled
 from helpers.experiments.table import frame, read_choice, seconds_of_choice
 from helpers.specs import Spec
@@ -57,7 +57,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     ),
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
-    "04": ("ladder", "nodes", "variants"),
+    "04": ("ladder", "peers", "nodes", "variants", "reselected"),
     "05": ("online", "sweeps", "online sweeps"),
     "06": (
         *("core-set", "by target", "extra", "opponents", "dial", "paid", "own batch", "quick"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from helpers import StudyError, recipes, specs
-from helpers.config import OF_TEXTS, Config, recorded
+from helpers.config import Config, recorded
 from helpers.experiments import builders
 from helpers.results import Missing
 from helpers.selection.registry import METHODS
@@ -311,20 +311,18 @@ def _peers(c: Config) -> list[Cell]:
     return [Cell(model="proxy"), *cells]
 
 
-def reselected(config: Config, every: int, start: str = "") -> Cell:
-    """Return GRAD-MATCH that chooses anew while training at the smallest percentage.
-
-    Args:
-        config: The study's parameters.
-        every: Epochs between choices, R of `geda`.
-        start: What it trains on before: "full", "geda" or, by default, its own first choice.
-    """
-    share = min(config.percentages)
-    options: tuple[specs.Option, ...] = (("every", every), ("keep", share))
-    if start:
-        options = (*options, ("start", start))
-    return Cell("grad-match", share, model="proxy", protocol="online", options=options,
-                epochs=config.long_epochs)  # fmt: skip
+def _reselected(c: Config) -> list[Cell]:
+    """Return long training on the smallest percentage, chosen once and anew (`geda` 5.5, 6.3)."""
+    if not c.long_epochs:
+        return []
+    share, long = min(c.percentages), {"model": "proxy", "epochs": c.long_epochs}
+    geda = {"model": "proxy", "options": geda_options(c)}
+    found = [Cell("geda-random", share, **geda, epochs=c.long_epochs)]
+    for options in ({"choices": 5}, {"choices": c.long_epochs}, {"choices": 5, "start": "geda"},
+                    {"choices": 5, "start": "full"}):  # fmt: skip
+        given = tuple({"keep": share, **options}.items())
+        found.append(Cell("grad-match", share, protocol="online", options=given, **long))
+    return [*found, Cell("geda-random", max(c.percentages), **geda), Cell(model="proxy")]
 
 
 def _single(c: Config) -> list[Cell]:
@@ -358,8 +356,8 @@ def _paid(c: Config) -> list[Cell]:
 
 def _stepped(c: Config) -> list[Cell]:
     recipe = recipes.get(c.recipe, model=c.proxy)
-    own = recipe.schedule == "steps" or recipe.name.startswith(OF_TEXTS)
-    return [] if own else [STEPPED]
+    cifar = c.dataset.startswith("cifar")  # digits are too few to make the steps that it needs
+    return [STEPPED] if cifar and recipe.schedule != "steps" else []
 
 
 def _own_batch(c: Config) -> list[Cell]:
@@ -458,6 +456,7 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "ladder": _ladder,
     # `geda` figure 5.6: peers that choose by gradients of epoch 0, as GEDA does
     "peers": _peers,
+    "reselected": _reselected,
     "nodes": lambda c: [
         Cell("geda-random", min(c.percentages), model="proxy", options=(("n_nodes", n),))
         for n in c.node_counts

@@ -22,12 +22,12 @@ MEASURES: dict[str, tuple[str | Measure, ...]] = {
         Measure("kernel-exponent", options=(("repeats", 5),)),
     ),
     # the MILP, CBC stopped, the ends, the variants
-    "04": ("geda-milp", "cbc-wrong", "geda-end-term", "geda-distance"),
+    "04": (
+        *("geda-milp", "cbc-wrong", "geda-end-term", "geda-distance"),
+        *("geda-matching", "adaptive-bounds", "shapley"),
+        Measure("geda-milp", options=(("sizes", (1000, 5000)),)),
+    ),
 }
-
-# Algorithm 1 of `svp` as written, on pools whose products outweigh the fixed cost of a step.
-_LARGE = (("sizes", (8000, 16_000, 32_000)), ("loop_up_to", 32_000), ("repeats", 1))
-K_CENTERS_LOOP = [Measure("kcenters-time", seed, _LARGE) for seed in range(3)]
 
 
 def centre_orders(config: Config, same_start: bool) -> list[Select]:
@@ -53,5 +53,5 @@ def measures(config: Config, number: str) -> list[Spec]:
         Measure(one) if isinstance(one, str) else one for one in MEASURES.get(number, ())
     ]
     if number == "02":
-        found += [*K_CENTERS_LOOP, *centre_orders(config, False), *centre_orders(config, True)]
+        found += [*centre_orders(config, False), *centre_orders(config, True)]
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from helpers import specs
+from helpers import StudyError, specs
 from helpers.config import Config
 from helpers.experiments.cells import QUESTIONS, Cell, stops
 
@@ -72,10 +72,18 @@ SWEEPS: dict[str, Callable[[Config], list[Cell]]] = {
     "losses": lambda c: [dataclasses.replace(sampled("adonis", eta=1, alpha=1.0), recorded=True)],
 }
 
+
+def _swept(config: Config) -> list[Cell]:
+    if unknown := set(config.online_sweeps) - set(SWEEPS):
+        known = ", ".join(SWEEPS)
+        raise StudyError(f"online_sweeps must be among {known}, got {', '.join(unknown)}")
+    return [cell for name in config.online_sweeps for cell in SWEEPS[name](config)]
+
+
 QUESTIONS |= {
     "online": lambda c: list(online_settings(c).values()),
     "sweeps": lambda c: [
         Cell("adonis", model="proxy", protocol="online", options=o) for o in sweep_options(c)
     ],
-    "online sweeps": lambda c: [cell for name in c.online_sweeps for cell in SWEEPS[name](c)],
+    "online sweeps": _swept,
 }

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from helpers import StudyError
 from helpers.plots.base import VERDICT_COLOURS, colour_of, need, new_figure
-from helpers.plots.panels import name_rows
+from helpers.plots.panels import log_ticks, name_rows
 
 
 def claims_overview(counts: pd.DataFrame) -> Figure:
@@ -100,6 +100,8 @@ def _headlines(ax: Axes, rows: list[tuple[int, dict]]) -> None:
         ends = np.clip([row["above"], row["below"]], left, right)
         ax.fill_betweenx([place - 0.36, place + 0.36], *ends, color="#009e73", alpha=0.12, lw=0)
     ax.set_xlim(left, right)
+    if ax.get_xscale() == "log":
+        log_ticks(ax.xaxis, (1, 1.5, 2, 3, 5))
 
 
 def ours_against_paper(table: pd.DataFrame, x_label: str = "test error (%)") -> Figure:

@@ -167,6 +167,13 @@ class Loop:
         labels = self.data.train_labels[rows]
         return F.cross_entropy(self.logits(rows, draws, inputs), labels, reduction="none")
 
+    def scored(self, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits (b, c) and features (b, d) of rows (b,) for a sampler that reads them."""
+        self.forward += len(rows)
+        parts = [self.outputs(self.data.train[some]) for some in rows.split(RECORDED_AT_ONCE)]
+        logits, features = zip(*parts, strict=True)
+        return torch.cat(logits).cpu().numpy(), torch.cat(features).cpu().numpy()
+
     def step(self, batch: Minibatch) -> None:
         """Train on a minibatch; note visited and correct before the update; add up the loss."""
         labels = self.data.train_labels[batch.rows]
@@ -192,6 +199,7 @@ class Loop:
         """Train one epoch; return mean loss (nats) and accuracy while training."""
         for counter in (self.visited, self.correct, self.total):
             counter.zero_()
+        self.sampler.begin(number, self.scored)
         self.model.train()
         before = self.backward
         for batch in self.plan.minibatches(number, self.losses):

@@ -27,6 +27,7 @@ from helpers.claims.evidence.budgeted import (
     rival_ratio,
     selection_seconds,
 )
+from helpers.claims.evidence.geda import cells_led, epoch_seconds, solving_share, variant_gains
 from helpers.claims.evidence.measurements import counted, measured
 from helpers.claims.evidence.slides import (
     slides_cheapness,
@@ -35,11 +36,11 @@ from helpers.claims.evidence.slides import (
     slides_halves,
 )
 from helpers.claims.evidence.svp import (
+    counted_distances,
     depth_blocks,
     family_contrast,
     late_gain,
     metric_correlations,
-    one_at_a_time_exponent,
     settled,
     settled_later,
     start_matters,
