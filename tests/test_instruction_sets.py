@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-# Depths, rankings, core-sets and enumerations: one claim of each kind that a small study decides.
+# Depths, rankings, core-sets and enumerations, of which a small study gives numbers.
 STUDY = """
 import json
 from helpers import experiments as ex, results
@@ -24,8 +24,7 @@ config = Config(
     methods=("random", "entropy", "forgetting"), n_initial=20, stops=(2,),
 )
 deep = ex.asked(config, "depths")
-core = ex.asked(config, "core-set", "by target", "slides")
-found = results.compute([*deep, *core, Measure("rounding-gap")])
+found = results.compute([*deep, *ex.asked(config, "slides"), Measure("rounding-gap")])
 rows = [ledger.decide(claim, config, "digits") for claim in ledger.load_ledger()]
 values = {f"{row.claim.id} {name}": (answer.value, answer.verdict)
           for row in rows for name, answer in row.parts.items() if answer.n}
