@@ -29,7 +29,7 @@ from helpers.claims.verdicts import (
     robustness,
 )
 from helpers.config import Config, refusal
-from helpers.experiments import Cell, from_plain, own_batch, selectors, stops
+from helpers.experiments import Cell, brief_stop, from_plain, own_batch, selectors, stops
 from helpers.results import Missing
 
 LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims"  # a file a document
@@ -40,10 +40,7 @@ SETS: dict[str, Callable[[Config], list]] = {
     "selectors": selectors,
     "proxies": lambda config: selectors(config)[:-1],
     "stops": stops,
-    # `svp` Table 3 stops after 50 of 181 epochs, the shortest
-    "brief stop": lambda config: sorted(
-        stops(config), key=lambda stop: abs(stop - config.epochs * 50 / 181)
-    )[:1],
+    "brief stop": brief_stop,
     # core-sets of the documents keep 30 % or more
     "larger budgets": lambda config: [share for share in config.budgets if share >= 0.3],
     "later label_budgets": lambda config: list(config.label_budgets[1:]),

@@ -319,7 +319,3 @@ def _own_stop(config: Config, cell: Cell) -> Cell:
     if not near:
         raise Missing("no stop near to the printed one")
     return replace(cell, after=min(near, key=lambda stop: abs(stop / config.epochs - share)))
-
-
-# the readers of other documents register themselves
-from helpers.claims import printed_adonis, printed_bg  # noqa: E402, F401

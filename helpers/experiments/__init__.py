@@ -31,6 +31,7 @@ from helpers.experiments.cells import (
     STEPPED,
     Cell,
     asked,
+    brief_stop,
     chosen,
     compared_methods,
     from_plain,

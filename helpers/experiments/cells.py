@@ -276,6 +276,11 @@ def stops(config: Config) -> list[int]:
     return sorted(stop for stop in config.stops if stop < config.epochs)
 
 
+def brief_stop(config: Config) -> list[int]:
+    """Return the stop nearest to 50 of 181 epochs, the shortest of `svp` Table 3, or none."""
+    return sorted(stops(config), key=lambda stop: abs(stop - config.epochs * 50 / 181))[:1]
+
+
 def own_batch(config: Config) -> list[str]:
     """Return the recipe with the proxy's own batch, none where the study gives it none."""
     return [recipes.with_batch(config.recipe, config.own_batch)] if config.own_batch else []
@@ -338,7 +343,8 @@ def _slides(c: Config) -> list[Cell]:
     strict = "least-confidence" if c.dataset.startswith("svhn") else "entropy"
     sizes = range(1, min(c.n_seeds, 3) + 1)
     cells = [Cell("random"), Cell("entropy"), Cell("entropy", by="target")]
-    cells += [Cell("entropy", after=stop, together=n) for stop in stops(c)[:1] for n in sizes]
+    early = dict.fromkeys([*stops(c)[:1], *brief_stop(c)])
+    cells += [Cell("entropy", after=stop, together=n) for stop in early for n in sizes]
     cells += [Cell(strict, options=(("correct_only", True),))]
     return [dataclasses.replace(one, share=share) for share in c.slide_shares for one in cells]
 

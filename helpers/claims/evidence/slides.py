@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers import scores
+from helpers import recipes, scores
 from helpers.claims.quantities import (
     Unfit,
     error,
@@ -17,7 +17,7 @@ from helpers.claims.quantities import (
 )
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
-from helpers.experiments import Cell
+from helpers.experiments import STEPPED, Cell
 from helpers.ranking import pearson
 from helpers.results import readings
 
@@ -56,11 +56,15 @@ def slides_depth(config: Config) -> Evidence:
 def slides_halves(config: Config) -> Evidence:
     """Return points gained in the second half of the proxy's seconds over the first's, (1, seeds).
 
-    Note: the first half is counted from the end of epoch 1, the first error that is known.
+    Note: the first half is counted from the end of epoch 1, the first error that is known. By a
+        rate that falls in steps: the study's recipe if it has one, else `svp`'s for 30 epochs.
     """
-    found = results_of(config, Cell(model="proxy"))
+    in_steps = recipes.get(config.recipe, model=config.proxy).schedule == "steps"
+    found = results_of(config, Cell(model="proxy") if in_steps else STEPPED)
     require_alone(found)
     start, half, end = np.array([[error_at(r, at) for at in (0.0, 0.5, 1.0)] for r in found]).T
+    if len(found[0].metrics["history"]["test_acc"]) < 20:
+        raise Unfit("fewer than 20 epochs have no halves")
     first = np.where(start > half, start - half, np.nan)
     return Evidence(((half - end) / first)[None], unit="share of the first half's gain")
 
