@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import experiments as ex
-from helpers.claims.evidence_geda import geda_25
 from helpers.measurements import geda_checks, rivals
-from helpers.results.store import Store
 
 
 def test_no_variant_is_closer_than_the_limit():
@@ -50,28 +48,10 @@ def test_a_solver_that_finds_nothing_gets_more_time_and_then_gives_up(monkeypatc
     assert limits == [1.0, 4.0, 16.0]
 
 
-def test_signs_of_the_variants():
-    scale = ex.Config(dataset="digits@300+100", n_seeds=2, node_counts=(3, 5, 10))
-    assert geda_25(scale) is None
-    smallest = min(scale.percentages)
-
-    def plant(spec, accuracy):
-        Store().write(spec, {"test_acc": accuracy, "seconds": 1.0}, {})
-
-    for seed in scale.seeds:
-        plant(ex.ladder_run(scale, "geda-random", smallest, seed), 0.90 + seed / 100)
-        plant(ex.node_run(scale, 10, seed), 0.93 + seed / 100)
-        plant(ex.variant_run(scale, "smoothed", seed), 0.88 + seed / 100)
-        plant(ex.variant_run(scale, "quantile", seed), 0.91)
-    found = geda_25(scale)
-    assert found["labels"] == ["smoothed", "quantile nodes", "N = 10"]
-    np.testing.assert_allclose(found["differences"], [[-2, -2], [1, 0], [3, 3]])
-
-
 def test_variants_are_runs_of_their_own():
     scale = ex.Config()
-    runs = ex.variant_runs(scale)
+    runs = ex.asked(scale, "variants")
     assert len(runs) == len(set(runs)) == 4 * scale.n_seeds
-    assert not set(runs) & {*ex.ladder_runs(scale), *ex.node_runs(scale)}
+    assert not set(runs) & set(ex.asked(scale, "ladder", "nodes"))
     assert {run.subset.budget for run in runs} == {min(scale.percentages)}
     assert set(runs) <= set(ex.ALL["04"](scale))

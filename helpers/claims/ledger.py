@@ -81,7 +81,7 @@ class Part(BaseModel):
         unit: Of the quantity; points, or "x" for a ratio, by default.
         needs: Preconditions -> limit.
         why: Why these bounds.
-        optional: Whether the claim is judged without this part while it is not measured.
+        optional: Whether the claim is judged without this part where it has no answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -343,7 +343,7 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
     counted = {
         name: answer
         for name, answer in answers.items()
-        if not (claim.parts[name].optional and answer.verdict == NOT_MEASURED)
+        if not (claim.parts[name].optional and answer.verdict in (NOT_MEASURED, NOT_DECIDABLE))
     } or answers
     verdict = combine([answer.verdict for answer in counted.values()])
     name = next(name for name, answer in counted.items() if answer.verdict == verdict)
@@ -367,7 +367,8 @@ def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:
     """
     if not claim.printed:
         return {}
-    roles = config.replace(proxy="proxy", target="target", more_proxies=("between", "between 2"))
+    between = ("between", "between 2")[: len(config.more_proxies)]
+    roles = config.replace(proxy="proxy", target="target", more_proxies=between)
     numbers = papers.Printing(**claim.printed)
     return {name: _printed(roles, part, numbers) for name, part in claim.parts.items()}
 

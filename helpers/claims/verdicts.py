@@ -104,12 +104,21 @@ class Rule:
     ever: bool = False
     level: float = field(default=LEVEL, compare=False)
 
-    def scaled(self, factor: float) -> Rule | None:
-        """Return the rule with its margins times a factor, None where there is no margin."""
+    def scaled(self, factor: float, unit: str) -> Rule | None:
+        """Return the rule with its margins times a factor, those of a ratio to its power.
+
+        None where there is no margin, as around a correlation or an exponent.
+        """
         ends = [end for end in (self.above, self.below) if math.isfinite(end)]
         if not ends or not any(ends) or self.rising:
             return None
-        return replace(self, above=self.above * factor, below=self.below * factor)
+        if unit.startswith("x"):
+            above, below = (end**factor if end > 0 else end for end in (self.above, self.below))
+        elif unit in ("points", "s"):
+            above, below = self.above * factor, self.below * factor
+        else:
+            return None
+        return replace(self, above=above, below=below)
 
 
 def judge(evidence: Evidence, rule: Rule) -> Verdict:
@@ -247,8 +256,12 @@ def _trend(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
         return Verdict(NOT_DECIDABLE, n=values.size, unit="rho", note=note)
     null = _null(k, seeds)
     rho = np.array([[_rho(row) for row in cell] for cell in ranks]).mean(axis=1)
-    up = np.array([(null >= r - 1e-9).mean() for r in rho])
-    down = np.array([(null <= r + 1e-9).mean() for r in rho])
+    sampled = len(null) == PERMUTATIONS  # then the order found counts as one of them
+    up, down = (
+        np.array([(sampled + (side * null >= side * r - 1e-9).sum()) for r in rho])
+        / (sampled + len(null))
+        for side in (1, -1)
+    )
     alpha = (1 - rule.level) / 2
     refuted = down <= alpha / cells
     verdict = FAILS if refuted.any() else HOLDS if (up <= alpha).all() else UNDECIDED
@@ -293,7 +306,7 @@ def robustness(evidence: Evidence, rule: Rule, answer: Verdict) -> str:
         if changed:
             turned.append(f"without seed {', '.join(changed)}")
     for factor, word in ((0.5, "half"), (2.0, "twice")):
-        other = rule.scaled(factor)
+        other = rule.scaled(factor, evidence.unit)
         if other and (verdict := judge(evidence, other).verdict) != answer.verdict:
             turned.append(f"{verdict} at {word} the margin")
     return "; ".join(turned) or "nothing tried turns it"

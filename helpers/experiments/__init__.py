@@ -25,6 +25,7 @@ from helpers.experiments.cells import (
     GEDA_VARIANTS,
     LADDER,
     QUESTIONS,
+    STEPPED,
     Cell,
     asked,
     chosen,
@@ -46,7 +47,10 @@ from helpers.specs import Spec
 
 # Notebook -> the questions whose runs it needs.
 OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
-    "01": ("depths", "extra", "more proxies", "single", "brief", "ensembles", "metrics", "active"),
+    "01": (
+        *("depths", "stepped", "extra", "more proxies", "single", "brief", "ensembles"),
+        *("metrics", "active"),
+    ),
     "02": ("depths", "families"),
     "03": ("budgeted", "weights"),
     "04": ("ladder", "peers", "nodes", "variants", "reselected"),

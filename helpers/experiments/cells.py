@@ -207,6 +207,9 @@ def from_plain(value: dict[str, object]) -> Cell:
         raise StudyError(f"a cell: {str(error).partition('() ')[2]}") from None
 
 
+BRIEF = grid(method="forgetting", share=[0.3, 0.5])  # also by stopped proxies, `svp` Table 3
+# The proxy by `svp`'s rate, which falls in steps: under one cycle all gain falls to the end.
+STEPPED = Cell(model="proxy", recipe="svp-upright", epochs=30)
 UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
 ACTIVE_METHODS = ("least-confidence", "k-centers")
 PEERS = ["craig", "grad-match"]
@@ -327,19 +330,25 @@ def _reselected(c: Config) -> list[Cell]:
 def _single(c: Config) -> list[Cell]:
     brief = ["forgetting", "entropy"]
     found = [*grid(method="random", share=list(c.budgets)),
-             *grid(method=brief, share=proxy_budgets(c)), Cell("forgetting", 0.5)]  # fmt: skip
+             *grid(method=brief, share=proxy_budgets(c)), *BRIEF]  # fmt: skip
     return list(dict.fromkeys(found))
 
 
 def _brief(c: Config) -> list[Cell]:
     found = grid(method=["forgetting", "entropy"], share=proxy_budgets(c))
-    found = list(dict.fromkeys([*found, Cell("forgetting", 0.5)]))
+    found = list(dict.fromkeys([*found, *BRIEF]))
     return [dataclasses.replace(one, after=stop) for stop in stops(c) for one in found]
 
 
 def _paid(c: Config) -> list[Cell]:
     sizes = [size for size in (1, 3) if size <= c.n_seeds]
     return grid(method="entropy", share=c.paid_share, together=sizes) if c.paid_share else []
+
+
+def _stepped(c: Config) -> list[Cell]:
+    recipe = recipes.get(c.recipe, model=c.proxy)
+    cifar = c.dataset.startswith("cifar")  # digits are too few to make the steps that it needs
+    return [STEPPED] if cifar and recipe.schedule != "steps" else []
 
 
 def _own_batch(c: Config) -> list[Cell]:
@@ -376,6 +385,7 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     # `svp` figures 3, 4, 5; figure 8
     "depths": lambda c: grid(model=list(c.models)),
     "families": lambda c: grid(model=list(c.families)),
+    "stepped": _stepped,
     # `svp` Table 2: the target on what each method selects from the proxy, and from itself
     "core-set": lambda c: grid(method=compared_methods(c), share=list(c.budgets)),
     "by target": lambda c: grid(method=ranked_by(c), share=list(c.budgets), by="target"),

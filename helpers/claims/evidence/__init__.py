@@ -3,6 +3,7 @@
 Each takes the study's parameters and returns `verdicts.Evidence`, or a whole `Verdict` where the
 rule is its own; it raises `Missing` where results are missing and `Unfit` where they cannot answer.
 """
+
 # ruff: noqa: F401 - the ledger finds them here by name
 from helpers.claims.evidence.budgeted import (
     cells_won,
@@ -13,3 +14,13 @@ from helpers.claims.evidence.budgeted import (
 )
 from helpers.claims.evidence.geda import cells_led, epoch_seconds, solving_share, variant_gains
 from helpers.claims.evidence.measurements import counted, measured
+from helpers.claims.evidence.svp import (
+    counted_distances,
+    depth_blocks,
+    family_contrast,
+    late_gain,
+    metric_correlations,
+    settled,
+    settled_later,
+    start_matters,
+)
