@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from helpers import StudyError
 from helpers.claims import evidence, papers, preconditions
-from helpers.claims.quantities import QUANTITIES, UNITS, Unfit
+from helpers.claims.quantities import QUANTITIES, UNITS, Unfit, require_comparable
 from helpers.claims.verdicts import (
     NOT_BUILT,
     NOT_DECIDABLE,
@@ -251,6 +251,7 @@ def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
 
     Raises:
         Missing: If a run is not stored, or the study has too few settings.
+        Unfit: If seconds do not compare.
     """
     other = part.over if part.over is not None else part.less
     read, used = QUANTITIES[part.quantity], []
@@ -264,7 +265,9 @@ def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
         beside = read(config, used[-1])
         return found / beside if part.over is not None else found - beside
 
-    return _gathered(config, part, values, UNITS.get(part.quantity, "s")), used
+    found = _gathered(config, part, values, UNITS.get(part.quantity, "s"))
+    require_comparable(config, used, part.quantity)
+    return found, used
 
 
 def _gathered(

@@ -87,9 +87,28 @@ def require_alone(found: list[Result]) -> None:
     """Raise `Unfit` unless the seconds of all these results compare."""
     if not all(result.metrics.get("alone", False) for result in found):
         raise Unfit("seconds were measured on a busy machine")
+    require_one_device(found)
+
+
+def require_one_device(found: list[Result]) -> None:
+    """Raise `Unfit` unless all these trainings ran on one kind of device."""
     trained = [r.metrics for r in found if isinstance(r.spec, Train)]
     if len({(m.get("device"), m.get("threads")) for m in trained}) > 1:
         raise Unfit("seconds come from different devices")
+
+
+def require_comparable(config: Config, cells: Iterable[Cell], quantity: str) -> None:
+    """Raise `Unfit` if a quantity is of seconds, and cells took theirs on different devices."""
+    if UNITS.get(quantity, "s") != "s":
+        return
+    found = []
+    for cell in dict.fromkeys(cells):
+        if quantity != "choosing":
+            found += results_of(config, cell)
+        if quantity != "seconds" and cell.method != "full" and cell.protocol != "online":
+            steps = (step for seed in config.seeds for step in rounds(chosen(config, cell, seed)))
+            found += [get(one) for step in steps for one in step.of]
+    require_one_device(found)
 
 
 def measurement(name: str, timed: bool = True) -> Result:
