@@ -42,6 +42,7 @@ from helpers.experiments.cells import (
     stops,
 )
 from helpers.experiments.measures import centre_orders, measures
+from helpers.experiments.peers import PEERS
 from helpers.experiments.table import frame, read_choice, seconds_of_choice
 from helpers.specs import Spec
 
