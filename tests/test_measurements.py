@@ -26,6 +26,20 @@ SMALL = {
     "geda-end-term": {"n_instances": 60},
     "geda-distance": {"n_classes": 6, "n_max": 80, "shares": (0.2, 0.5), "node_counts": (4, 5)},
     "cbc-wrong": {"cases": ((40, 5),), "time_limit": 1.0},
+    "table-one": {
+        "n": 60,
+        "n_best": 40,
+        "d": 8,
+        "repeats": 2,
+        "n_timed": 3,
+        "n_values": 2,
+        "lp_sizes": (10, 20),
+        "n_slope": 20,
+        "n_pools": 2,
+    },
+    "geda-matching": {"n": 40, "steps": (0, 3), "shares": (0.2, 0.5), "repeats": 1},
+    "adaptive-bounds": {"n": 40, "horizons": (1, 5), "repeats": 1},
+    "shapley": {"n": 60, "n_valid": 30, "repeats": 3},
     "kcenters-time": {"sizes": (200, 400), "loop_up_to": 400},
 }
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from helpers import experiments as ex
 from helpers.measurements import geda_checks, rivals
 
 
@@ -45,3 +46,12 @@ def test_a_solver_that_finds_nothing_gets_more_time_and_then_gives_up(monkeypatc
     with pytest.raises(ValueError, match="found no answer within 16 s"):
         rivals.cbc_wrong(0, cases=((20, 5),), time_limit=1.0)
     assert limits == [1.0, 4.0, 16.0]
+
+
+def test_variants_are_runs_of_their_own():
+    scale = ex.Config()
+    runs = ex.asked(scale, "variants")
+    assert len(runs) == len(set(runs)) == 4 * scale.n_seeds
+    assert not set(runs) & set(ex.asked(scale, "ladder", "nodes"))
+    assert {run.subset.budget for run in runs} == {min(scale.percentages)}
+    assert set(runs) <= set(ex.ALL["04"](scale))

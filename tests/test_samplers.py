@@ -333,3 +333,42 @@ def test_a_new_sampler_needs_its_rows_alone():
         {},
         {},
     )
+
+
+def test_reselected_chooses_at_its_epochs_alone_and_starts_as_told():
+    rng = np.random.default_rng(0)
+    labels, asked = np.arange(N) % 4, []
+
+    def scored(rows):
+        asked.append(len(rows))
+        return rng.normal(size=(len(rows), 4)), rng.normal(size=(len(rows), 6))
+
+    def visited(start):
+        sampler = samplers.Reselected(ROWS, labels, 0.2, 2, seed=0, start=start)
+        found = []
+        for epoch in range(4):
+            sampler.begin(epoch, scored)
+            found.append((sampler.rows_at(epoch).tolist(), sampler.weights))
+        return sampler, found
+
+    for start, calls in (("", 2), ("geda", 2), ("full", 1)):
+        asked.clear()
+        sampler, found = visited(start)
+        assert asked == [len(ROWS)] * calls
+        sizes = [len(rows) for rows, _ in found]
+        assert found[0][0] == found[1][0] != found[2][0] == found[3][0]
+        assert set(found[2][0]) <= set(ROWS.tolist())
+        assert sizes[0] == {"": 20, "geda": 20, "full": len(ROWS)}[start]
+        assert sizes[2] <= 20
+        assert (found[0][1] is None) == bool(start)
+        assert float(found[2][1].mean()) == pytest.approx(1)
+        twin = samplers.Reselected(ROWS, labels, 0.2, 2, seed=0, start=start)
+        twin.load_state_dict(sampler.state_dict())
+        assert twin.rows_at(4).tolist() == sampler.rows_at(4).tolist()
+
+
+@pytest.mark.parametrize("wrong", [{"keep": 0}, {"every": 0}, {"start": "warm"}])
+def test_reselected_refuses_what_means_nothing(wrong):
+    given = {"keep": 0.2, "every": 2, "seed": 0} | wrong
+    with pytest.raises(StudyError, match="grad-match needs"):
+        samplers.Reselected(ROWS, np.arange(N) % 4, **given)

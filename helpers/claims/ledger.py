@@ -34,7 +34,6 @@ from helpers.results import Missing
 
 LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims"  # a file a document
 DOCUMENTS = ("svp", "svp-slides", "budgeted", "geda", "adonis")
-KINDS = ("finding", "theorem", "existence", "recount", "ours")
 # Lists that a row names instead of writing them out; any field of `Config` is one too.
 SETS: dict[str, Callable[[Config], list]] = {
     "selectors": selectors,
@@ -46,7 +45,7 @@ SETS: dict[str, Callable[[Config], list]] = {
     "later label_budgets": lambda config: list(config.label_budgets[1:]),
     "own batch": own_batch,
     "other weights": lambda config: [weight for weight in config.weights if weight != 0.3],
-    "other node_counts": lambda config: [n for n in config.node_counts if n != 5],
+    "other nodes": lambda config: [n for n in config.node_counts if n != 5],
     "stale etas": lambda config: [eta for eta in config.etas if eta > 1],
     "both etas": lambda config: sorted({1, max(config.etas)}),
 }

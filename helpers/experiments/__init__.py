@@ -46,6 +46,7 @@ from helpers.experiments.cells import (
 )
 from helpers.experiments.measures import centre_orders, measures
 from helpers.experiments.online import online_settings, sampled
+from helpers.experiments.peers import PEERS
 from helpers.experiments.table import frame, read_choice, seconds_of_choice
 from helpers.specs import Spec
 

@@ -232,7 +232,6 @@ BRIEF = grid(method="forgetting", share=[0.3, 0.5])  # also by stopped proxies, 
 STEPPED = Cell(model="proxy", recipe="svp-upright", epochs=30)
 UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
 ACTIVE_METHODS = ("least-confidence", "k-centers")
-PEERS = ["craig", "grad-match"]
 LADDER = ["random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"]
 # Beside plain GEDA, which draws at random inside its bins: other targets, other nodes, and
 # other rules inside the bins. Simpson's rule keeps the same rows and needs no run.
@@ -306,25 +305,6 @@ def _weights(c: Config) -> list[Cell]:
     ]
 
 
-def _peers(c: Config) -> list[Cell]:
-    cells = grid(method=PEERS, share=list(c.percentages), by="untrained", model="proxy")
-    return [Cell(model="proxy"), *cells]
-
-
-def _reselected(c: Config) -> list[Cell]:
-    """Return long training on the smallest percentage, chosen once and anew (`geda` 5.5, 6.3)."""
-    if not c.long_epochs:
-        return []
-    share, long = min(c.percentages), {"model": "proxy", "epochs": c.long_epochs}
-    geda = {"model": "proxy", "options": geda_options(c)}
-    found = [Cell("geda-random", share, **geda, epochs=c.long_epochs)]
-    for options in ({"choices": 5}, {"choices": c.long_epochs}, {"choices": 5, "start": "geda"},
-                    {"choices": 5, "start": "full"}):  # fmt: skip
-        given = tuple({"keep": share, **options}.items())
-        found.append(Cell("grad-match", share, protocol="online", options=given, **long))
-    return [*found, Cell("geda-random", max(c.percentages), **geda), Cell(model="proxy")]
-
-
 def _single(c: Config) -> list[Cell]:
     brief = ["forgetting", "entropy"]
     found = [*grid(method="random", share=list(c.budgets)),
@@ -376,21 +356,9 @@ def _extra(c: Config) -> list[Cell]:
     ]
 
 
-# Readings of `budgeted`'s kernel: its parameter 1 as printed, unlike pairs rewarded, as in 03.
-READINGS: tuple[tuple[specs.Option, ...], ...] = (
-    (("bandwidth", 1.0),),
-    (("diversity", "distance"),),
-    (),
-)
-
-
-def _table_two(c: Config) -> list[Cell]:
-    found = [Cell("iqp", share, options=reading) for reading in READINGS for share in c.table_two]
-    return [Cell(), *found] if found else []
-
-
-# Question -> its cells; those of online choice are added by `experiments.online`. A notebook asks
-# for questions; a figure or claim finds its runs by cells.
+# Question -> its cells; those of online choice, and of peers and Table II, are added by
+# `experiments.online` and `experiments.peers`. A notebook asks for questions; a figure or claim finds
+# its runs by cells.
 QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     # `svp` figures 3, 4, 5; figure 8
     "depths": lambda c: grid(model=list(c.models)),
@@ -450,13 +418,8 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
         protocol="budgeted",
     ),
     "weights": _weights,
-    # `budgeted` Table II
-    "table two": _table_two,
     # `geda` figures 5.2 to 5.5, 5.1.3, 6.1
     "ladder": _ladder,
-    # `geda` figure 5.6: peers that choose by gradients of epoch 0, as GEDA does
-    "peers": _peers,
-    "reselected": _reselected,
     "nodes": lambda c: [
         Cell("geda-random", min(c.percentages), model="proxy", options=(("n_nodes", n),))
         for n in c.node_counts

@@ -30,7 +30,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 @measurement("geda-matching")
 def geda_matching(
     seed: int,
-    n: int = 200,
+    n: int = 100,
     steps: Sequence[int] = (0, 5, 20, 80),
     shares: Sequence[float] = (0.2, 0.4, 0.6, 0.8),
     repeats: int = 3,
@@ -147,8 +147,12 @@ class Logistic:
     def __init__(self, z: np.ndarray, ridge: float) -> None:
         self.z, self.ridge, self.n = z, ridge, len(z)
         self.start = np.zeros(z.shape[1])
-        found = optimize.minimize(lambda t: (self.loss(t), self.gradients(t).mean(axis=0)), self.start,
-                         jac=True, method="BFGS", options={"gtol": 1e-10})  # fmt: skip
+
+        def both(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            return self.loss(theta), self.gradients(theta).mean(axis=0)
+
+        options = {"gtol": 1e-10}
+        found = optimize.minimize(both, self.start, jac=True, method="BFGS", options=options)
         self.best = found.x
         self.longest = float(np.linalg.norm(z, axis=1).max())
 

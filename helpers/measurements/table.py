@@ -63,9 +63,11 @@ def seconds_table(
     return table
 
 
-def median_seconds(call: Callable[[], object], repeats: int = 3) -> float:
+def median_seconds(
+    call: Callable[[], object], repeats: int = 3, clock: Callable[[], float] | None = None
+) -> float:
     """Return the median seconds of `repeats` calls after one that does not count."""
-    return float(np.median(seconds_table({"": lambda _: call()}, [0], repeats)[""]))
+    return float(np.median(seconds_table({"": lambda _: call()}, [0], repeats, clock=clock)[""]))
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:

@@ -3,6 +3,7 @@
 Each takes the study's parameters and returns `verdicts.Evidence`, or a whole `Verdict` where the
 rule is its own; it raises `Missing` where results are missing and `Unfit` where they cannot answer.
 """
+
 # ruff: noqa: F401 - the ledger finds them here by name
 
 from helpers.claims.evidence.adonis import (

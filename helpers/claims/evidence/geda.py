@@ -10,8 +10,8 @@ from helpers.claims.evidence.measurements import measure
 from helpers.claims.quantities import accuracy, seconds
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
-from helpers.experiments import Cell, run
-from helpers.experiments.cells import PEERS, geda_options
+from helpers.experiments import PEERS, Cell, run
+from helpers.experiments.cells import geda_options
 from helpers.results import Missing, get
 
 REALISTIC_S = 60.0  # of training, below which no solver's seconds are a small share

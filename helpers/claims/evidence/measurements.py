@@ -37,7 +37,7 @@ def measured(
     Args:
         config: Unused.
         name: Of the measurement.
-        value: Name of the metric or array; with `at`, of an array's row.
+        value: Name of the array or, where there is none, metric; with `at`, of an array's row.
         options: Of the measurement.
         at: Name of another array -> its entry that tells the row; a single number is exact.
         timed: Whether the measurement must have had the machine alone.
@@ -45,7 +45,7 @@ def measured(
     """
     found = measure(name, options, timed)
     told = note.format(**found.metrics)
-    if value in found.metrics:
+    if value in found.metrics and value not in found.arrays:
         return Evidence(np.array([found.metrics[value]], dtype=float), exact=True, note=told)
     if value not in found.arrays:
         raise Missing(f"{name} was measured without {value}")

@@ -1,0 +1,192 @@
+"""Claims of `budgeted` on made-up studies and measurements."""
+
+import numpy as np
+import pytest
+
+from helpers import experiments as ex
+from helpers.claims import ledger
+from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, NOT_MEASURED, UNDECIDED
+from helpers.experiments import Cell
+from helpers.results.store import Store
+from helpers.specs import Measure
+from tests.planting import plant
+
+STUDY = ex.Config(dataset="digits@300+100", n_seeds=3, table_two=(0.5, 0.4, 0.25))
+CLAIMS = {claim.id: claim for claim in ledger.load_ledger() if claim.document == "budgeted"}
+METHODS = ("dpp", "iqp", "submodular", "random")
+KS = np.array([600, 900, 1200, 1500, 2000])
+
+
+@pytest.fixture(autouse=True)
+def _no_pack(monkeypatch):
+    monkeypatch.setenv("STUDY_PROFILE", "a profile without a pack")
+
+
+def decided(name, regime="digits", study=STUDY):
+    row = ledger.decide(CLAIMS[f"budgeted-{name}"], study, regime)
+    return row.answer, row.parts
+
+
+def panels(errors, study=STUDY):
+    """Plant every cell: errors of a method, seed by seed, the larger budget a point better."""
+    plant(study, Cell(model="proxy"), 3.0)
+    for method, error in zip(METHODS, errors, strict=True):
+        for model in study.panel_models:
+            for place, share in enumerate(sorted(study.panel_budgets)):
+                cell = Cell(method, share, model=model, protocol="budgeted")
+                plant(study, cell, np.asarray(error) - place)
+
+
+def table_one(lp=70.0, dpp=(40, 115, 240, 420, 900), greedy=7000.0, exact=0.2):
+    """Plant times like ours: arrays (repeats, budgets) that differ by a hundredth."""
+    noise = np.array([[0.99], [1.0], [1.01]])
+
+    def rows(values):
+        return noise * np.broadcast_to(np.asarray(values, float), 5)
+
+    arrays = {"ks": KS, "seconds_lp": lp * noise[:, 0], "seconds_power": 0.04 * noise[:, 0]}
+    arrays |= {"seconds_dpp": rows(dpp), "seconds_greedy": rows(greedy * KS / 600)}
+    arrays |= {"lp_sizes": np.array([250, 1000]), "lp_slopes": np.array([0.01, -0.01, 0.0])}
+    best = {"iqp": 0.005, "map": 0.025, "exact": exact, "lazy": 0.12}
+    arrays |= {f"best_{name}": rows(value) for name, value in best.items()}
+    metrics = {"n": 3000, "n_best": 1000, "lp_exponent": 2.1, "alone": False}
+    Store().write(Measure("table-one"), metrics, arrays)
+
+
+def test_the_order_of_wins_can_hold_fail_and_stay_undecided():
+    panels([[4, 4, 4], [5, 5, 5], [6, 6, 6], [7, 7, 7]])
+    assert decided("02")[0].verdict == HOLDS
+    assert decided("03")[0].verdict == HOLDS
+    answer, _ = decided("04")  # one method wins all: no gap between those that win nothing
+    assert (answer.verdict, answer.part) == (UNDECIDED, "iqp - submodular")
+    panels([[4, 6, 5], [5, 4, 6], [6, 5, 4], [7, 7, 7]])  # each wins in one seed
+    assert decided("04")[0].verdict == UNDECIDED
+    panels([[5, 5, 5], [4, 4, 4], [6, 6, 6], [7, 7, 7]])
+    assert decided("04")[0].verdict == FAILS
+
+
+def test_shares_of_cells_need_several_networks():
+    panels([[4, 4, 4], [5, 5, 5], [6, 6, 6], [7, 7, 7]])
+    answer, _ = decided("03", study=STUDY.replace(panel_models=STUDY.panel_models[:2]))
+    assert answer.verdict == NOT_DECIDABLE
+    assert "needs 3 networks" in answer.note
+
+
+def test_budgets_and_rivals_are_pooled_within_a_seed():
+    panels([[5, 5, 5], [5, 5.5, 4.5], [9, 9, 9], [7, 7, 7]])
+    assert decided("01")[0].verdict == HOLDS
+    answer, parts = decided("05")
+    assert (answer.verdict, parts["DPP"].verdict) == (FAILS, HOLDS)
+    assert parts["submodular"].value == pytest.approx(4, abs=0.1)
+
+
+def test_seconds_are_judged_as_written_and_at_our_best():
+    table_one()
+    answer, parts = decided("07")
+    assert (answer.verdict, parts["as written"].value) == (HOLDS, pytest.approx(70.04))
+    answer, parts = decided("09")
+    assert (answer.verdict, parts["as written"].value) == (HOLDS, pytest.approx(6, rel=0.01))
+    assert parts["closed form"].part == "map, k = 50%"
+    answer, parts = decided("10")  # the DPP is faster at the smallest budget, as there
+    assert (answer.verdict, parts["as written"].verdict) == (FAILS, FAILS)
+    assert parts["as written"].part == "dpp, k = 20%"
+    assert parts["closed form"].verdict == HOLDS
+    answer, parts = decided("11")
+    assert (parts["as written"].verdict, parts["closed form"].verdict) == (HOLDS, FAILS)
+    assert decided("22")[0].verdict == HOLDS
+    table_one(dpp=[40] * 5)
+    assert decided("09")[1]["as written"].verdict == FAILS
+    assert decided("22")[1]["DPP as written"].verdict == FAILS
+
+
+def test_growth_with_the_budget():
+    table_one()
+    options = (("repeats", 6),)
+    slopes = np.array([1.9, 2.0, 1.8, 1.9, 2.0, 1.8])
+    Store().write(Measure("textbook-draws", options=options), {"n": 400, "alone": True},
+                  {"slopes": slopes})  # fmt: skip
+    answer, parts = decided("08")
+    assert parts["as written"].value == pytest.approx(2.57, abs=0.02)
+    assert parts["whole draws"].verdict == HOLDS
+    assert (answer.verdict, parts["fastest"].verdict) == (FAILS, FAILS)  # it does not grow
+
+
+def test_flat_time_is_an_equivalence_over_a_fixed_number_of_pools():
+    table_one()
+    assert decided("06")[0].verdict == NOT_MEASURED
+    measure = Measure("budget-slope", options=(("n_pools", 400),))
+    metrics = {"n": 1000, "seconds": 0.01}
+    slopes = np.random.default_rng(0).normal(0.06, 0.2, 400)
+    Store().write(measure, metrics, {"slopes": slopes})
+    assert decided("06")[0].verdict == HOLDS
+    Store().write(measure, metrics, {"slopes": slopes + 0.3})
+    assert decided("06")[1]["closed form"].verdict == FAILS
+
+
+def test_no_better_start_is_an_answer():
+    measure = Measure("power-start", options=(("sizes", (3000,)), ("n_instances", 60)))
+    gains = np.random.default_rng(0).normal(0, 1e-3, 60)
+    arrays = {"difference": gains, "steps_lp": np.full(60, 2.0)}
+    Store().write(measure, {"share_gained_lp": 0.5, "difference": 9.0}, arrays)
+    answer, parts = decided("16")
+    assert (answer.verdict, parts["start"].verdict, parts["steps"].verdict) == (FAILS, FAILS, HOLDS)
+    Store().write(measure, {"share_gained_lp": 0.5}, arrays | {"difference": gains + 0.01})
+    assert decided("16")[0].verdict == HOLDS
+
+
+def test_theorems_and_existence_are_counted():
+    metrics = {"n_instances": 200, "n_below": 0, "n_not_monotone": 0, "n_not_submodular": 1}
+    Store().write(Measure("greedy-share"), metrics | {"smallest_share": 0.9}, {})
+    answer, parts = decided("12")
+    assert (answer.verdict, parts["share"].verdict) == (FAILS, HOLDS)
+    metrics = {"n_instances": 100, "n_equal_value": 100, "n_equal_optima": 100}
+    Store().write(Measure("linearisation"), metrics, {})
+    assert decided("13")[0].verdict == HOLDS
+    metrics = {"n_instances": 500, "n_below": 0, "mean_ratio": 1.0, "smallest_ratio": 1.0}
+    Store().write(Measure("rounding-gap"), metrics, {})
+    assert decided("14")[0].verdict == UNDECIDED
+    assert {CLAIMS[f"budgeted-{n}"].kind for n in (12, 13, 15)} == {"theorem"}
+
+
+def test_the_kernel_s_share_has_a_spread_and_the_objective_counts():
+    arrays = {"shares": np.array([0.7, 0.72, 0.71]), "exponents": np.array([2.0, 2.05, 1.95])}
+    measure = Measure("kernel-exponent", options=(("repeats", 5),))
+    Store().write(measure, {"alone": True}, arrays)
+    arrays = {"dimensions": np.array([16, 64]), "time_ratio": np.array([3.0, 2.0])}
+    arrays["objective_ratio"] = np.array([[0.7, 0.71, 0.72], [0.98, 0.99, 0.985]])
+    Store().write(Measure("random-projection"), {"alone": True}, arrays)
+    answer, parts = decided("20")
+    assert (answer.verdict, parts["objective"].value) == (HOLDS, pytest.approx(0.985))
+
+
+def test_table_two_is_judged_on_mnist_in_two_readings():
+    assert decided("17")[0].verdict == NOT_DECIDABLE
+    plant(STUDY, Cell(), 0.7, seconds=100.0)
+    plant(STUDY, Cell(model="proxy"), 0.7, seconds=1.0)
+    for share in STUDY.table_two:
+        for reading, error in (("bandwidth", 0.5), ("diversity", 1.2)):
+            value = 1.0 if reading == "bandwidth" else "distance"
+            cell = Cell("iqp", share, options=((reading, value),))
+            plant(STUDY, cell, error, seconds=100 * share, choosing=1.0)
+    answer, parts = decided("17", "mnist")
+    assert {one: part.verdict for one, part in parts.items()} == {
+        "as printed": HOLDS, "distance": FAILS,
+    }  # fmt: skip
+    assert answer.verdict == FAILS
+    answer, parts = decided("18", "mnist")
+    assert (parts["as printed"].verdict, parts["time"].verdict) == (HOLDS, HOLDS)
+    asked = set(ex.asked(STUDY, "table two"))
+    assert len(asked) == 3 * (1 + 3 * 3)
+    assert not ex.asked(STUDY.replace(table_two=()), "table two")
+
+
+def test_a_weight_is_held_against_each_other():
+    plant(STUDY, Cell(model="proxy"), 3.0)
+    for weight in STUDY.weights:
+        options = (("weight", weight), ("diversity", "kernel"))
+        cell = Cell("iqp", 0.2, model="proxy", protocol="budgeted", options=options)
+        plant(STUDY, cell, 7.0 if weight == 0.3 else [7.5, 7.0, 7.3])
+    assert decided("23")[0].verdict == HOLDS
+    plant(STUDY, cell, 4.0)
+    answer, _ = decided("23")
+    assert (answer.verdict, answer.part) == (FAILS, "3.0")
