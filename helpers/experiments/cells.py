@@ -356,9 +356,8 @@ def _extra(c: Config) -> list[Cell]:
     ]
 
 
-# Question -> its cells; those of online choice, and of peers and Table II, are added by
-# `experiments.online` and `experiments.peers`. A notebook asks for questions; a figure or claim finds
-# its runs by cells.
+# Question -> its cells; `experiments.online` and `experiments.peers` add theirs. A notebook asks for
+# questions; a figure or claim finds its runs by cells.
 QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     # `svp` figures 3, 4, 5; figure 8
     "depths": lambda c: grid(model=list(c.models)),
