@@ -356,7 +356,7 @@ def _extra(c: Config) -> list[Cell]:
     ]
 
 
-# Question -> its cells; `experiments.online` and `experiments.peers` add theirs. A notebook asks for
+# Question -> its cells; `experiments.online` and `.peers` add theirs. A notebook asks for
 # questions; a figure or claim finds its runs by cells.
 QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     # `svp` figures 3, 4, 5; figure 8
