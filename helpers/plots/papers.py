@@ -77,7 +77,7 @@ def headline_intervals(table: pd.DataFrame, profile: str) -> Figure:
         if kinds[place] == "":
             told = {"va": "center", "fontsize": 7.5, "color": "#666666"}
             told["transform"] = axes[0, 0].get_yaxis_transform()
-            axes[0, 0].text(0.01, place, textwrap.shorten(reason, 60), **told)
+            axes[0, 0].text(0.01, place, textwrap.shorten(reason, 46), **told)
     fig.suptitle(f"The documents' headlines at {profile}: ours with 95 % interval, by verdict\n"
                  "(shaded: where the claim says it lies)", fontsize=10.5)  # fmt: skip
     for verdict in dict.fromkeys(table["verdict"]):
