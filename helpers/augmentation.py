@@ -62,23 +62,31 @@ def augment(images: Tensor, draws: Draws, recipe: recipes.Recipe) -> Tensor:
         found = boxes(draws.views, recipe, images.shape[2] / images.shape[3])
         return resized(images, found, recipe.crop, draws.mirrored)
     if draws.corners is not None:
-        return _cropped(images, draws, recipe.pad)
+        return _cropped(images, draws, recipe)
     if draws.mirrored is not None:
         images = torch.where(draws.mirrored[:, None, None, None], images.flip(3), images)
     return images
 
 
-def _cropped(images: Tensor, draws: Draws, pad: int) -> Tensor:
+def _cropped(images: Tensor, draws: Draws, recipe: recipes.Recipe) -> Tensor:
     h, w = images.shape[2:]
-    device = images.device
+    device, pad = images.device, recipe.pad
     columns = torch.arange(w, device=device)
     if draws.mirrored is not None:
         columns = torch.where(draws.mirrored[:, None], w - 1 - columns, columns)
     y = draws.corners[0][:, None] + torch.arange(h, device=device)
     x = draws.corners[1][:, None] + columns
     each = torch.arange(len(images), device=device)[:, None, None]
-    padded = F.pad(images, (pad,) * 4).permute(0, 2, 3, 1)
+    if recipe.reflect:
+        y, x = _reflected(y - pad, h), _reflected(x - pad, w)
+    padded = images if recipe.reflect else F.pad(images, (pad,) * 4)
+    padded = padded.permute(0, 2, 3, 1)
     return padded[each, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _reflected(places: Tensor, n: int) -> Tensor:
+    """Return which of an axis' n pixels stands at places up to n - 1 outside of it."""
+    return (n - 1) - ((n - 1) - places.abs()).abs()
 
 
 def rotate(images: Tensor, turns: Tensor, degrees: float) -> Tensor:

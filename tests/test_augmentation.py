@@ -48,6 +48,16 @@ def test_crops_and_mirror_images_match_the_slow_twin(pad, flip):
     assert len({mirrored for _, _, mirrored in seen}) == 1 + flip
 
 
+def test_reflected_padding_is_torchs():
+    found, asked = images(), recipe(pad=2, reflect=True, flip=True)
+    draws = augmentation.draw(len(found), asked, torch.Generator().manual_seed(3))
+    padded = F.pad(found.float(), (2,) * 4, mode="reflect").to(torch.uint8)
+    for i, image in enumerate(augmentation.augment(found, draws, asked)):
+        y, x = draws.corners[:, i].tolist()
+        expected = padded[i, :, y : y + 7, x : x + 5]
+        assert torch.equal(image, expected.flip(2) if draws.mirrored[i] else expected)
+
+
 def test_numbers_are_drawn_in_the_order_stored_runs_drew_them():
     draws = augmentation.draw(
         5, recipe(pad=4, flip=True, rotate=15.0), torch.Generator().manual_seed(1)

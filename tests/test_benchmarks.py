@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -204,6 +205,18 @@ def test_each_peer_installs_by_itself(runner, monkeypatch, tmp_path, capsys):
     assert "numpy" not in capsys.readouterr().out
     text = runner.report.render([], {}, refused, quick=False)
     assert "**bad-peer** would not install: `ERROR: no wheel`" in text
+
+
+def test_a_shared_machine_and_what_was_not_run_are_said(runner):
+    workloads = [SimpleNamespace(name=name, threads=1) for name in ("short", "long", "absent")]
+    rows = {
+        "short": {"a": {"runs": [], "wall_s": 1.3, "cpu_s": 1.0}, "b": {"error": "no wheel"}},
+        "long": {"a": {"runs": [], "wall_s": 1.1, "cpu_s": 1.0}},
+    }
+    said = runner.report.limits(workloads, rows)
+    assert said.startswith("**Not run this time**: absent.")
+    assert "in 1 of 2 rows" in said
+    assert runner.report.limits(workloads[1:2], rows) == ""
 
 
 def test_a_processor_is_named_as_well_as_the_system_can(runner, tmp_path):

@@ -163,6 +163,14 @@ def test_dropout_goes_on_with_the_same_draws(digits, tmp_path, monkeypatch):
     same(uncut, fit(digits, "all", path, model=Dropping))
 
 
+def test_slow_averages_and_alternating_flips_go_on_where_they_were(digits, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "RECIPE", recipes.get("airbench-b32", EPOCHS))
+    path, model = tmp_path / "run.ckpt", "sprint-w8"
+    whole = fit(digits, "all", model=model)
+    cut(digits, path, monkeypatch, steps=17, model=model)  # 14 are saved, the average is 4 behind
+    same(whole, fit(digits, "all", path, model))
+
+
 def test_a_run_may_be_cut_again_and_again(digits, tmp_path, monkeypatch, whole):
     path = tmp_path / "run.ckpt"
     for _ in range(2):

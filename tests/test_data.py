@@ -213,6 +213,10 @@ def test_a_copy_goes_first_where_both_files_are(tmp_path, monkeypatch):
     assert resolve("mnist") == "mnist"
     small_parquet(tmp_path / "mnist")
     assert resolve("mnist@4+2") == "mnist-png@4+2"
+    small_parquet(tmp_path / "cifar10")
+    assert resolve("cifar10") == "cifar10"  # the JPEGs have other pixels
+    small_parquet(tmp_path / "cifar10_exact")
+    assert resolve("cifar10") == "cifar10-exact"
     assert [resolve(name) for name in ("mnist-png", "svhn")] == ["mnist-png", "svhn"]
     assert load("mnist@4+2", tmp_path / "raw").name == "mnist-png@4+2"
     monkeypatch.setenv("STUDY_DATA", str(tmp_path / "gone"))
@@ -845,7 +849,11 @@ def test_arrays_of_torchvision(tmp_path, monkeypatch):
 def test_failed_download_says_where_to_put_the_files(tmp_path, monkeypatch):
     datasets = pytest.importorskip("torchvision.datasets", reason="torchvision is not installed")
     for failure, base, words in (
-        (URLError("no network"), "cifar10", ["cifar-10-python.tar.gz", "STUDY_DATA"]),
+        (
+            URLError("no network"),
+            "cifar10",
+            ["cifar-10-python.tar.gz", "cifar10_exact/train.parquet"],
+        ),
         (RuntimeError("corrupted"), "svhn", ["train_32x32.mat, test_32x32.mat"]),
         (OSError(28, "full"), "mnist", ["train-images-idx3-ubyte.gz", "MNIST/raw"]),
     ):
@@ -890,13 +898,18 @@ def test_files_placed_by_hand_are_found_without_network(tmp_path, monkeypatch):
 
 def test_real_copies(tmp_path, monkeypatch, real_data):
     monkeypatch.setenv("STUDY_DATA", real_data)
-    made = load("cifar10@10000+2000", tmp_path)
-    assert made.name == "cifar10-jpeg@10000+2000"
+    made = load("cifar10-jpeg@10000+2000", tmp_path)
     assert made.train_inputs.shape == (10000, 3, 32, 32)
     assert made.class_names[:2] == ("airplane", "automobile")
     assert np.bincount(made.train_labels).min() > 900
     assert np.abs(made.train_inputs.mean((0, 2, 3)) - [125.3, 123.0, 113.9]).max() < 3
-    assert again("cifar10-jpeg@10000+2000", tmp_path).fingerprint == made.fingerprint
+    assert again(made.name, tmp_path).fingerprint == made.fingerprint
+    if (Path(real_data) / "cifar10_exact").is_dir():
+        exact = load("cifar10@1000+200", tmp_path)
+        assert exact.name == "cifar10-exact@1000+200"
+        assert np.array_equal(exact.train_labels, made.train_labels[:1000])
+        apart = exact.train_inputs.astype(int) - made.train_inputs[:1000]
+        assert 4 < np.abs(apart).mean() < 8  # 5.8 levels, over the whole set
     for name, shape, n_classes in (
         ("mnist@600+100", (1, 28, 28), 10), ("cifar100@2000+100", (3, 32, 32), 100)
     ):  # fmt: skip

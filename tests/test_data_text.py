@@ -167,6 +167,9 @@ def test_every_kind_of_file_holds_the_same(tmp_path):
     write_csv(tmp_path / "a.tsv", records, tuple(columns), delimiter="\t")
     lines = [json.dumps(dict(zip(columns, record, strict=True))) for record in records]
     (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n\n")
+    (tmp_path / "holed.jsonl").write_text("\n".join([*lines, '{"label": "x"}']))
+    with pytest.raises(StudyError, match=r"holed.jsonl line 7: has no text"):
+        load(f"text:{tmp_path / 'holed.jsonl'}", tmp_path / "root").train_inputs[:]
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(first))
     (tmp_path / "a.csv.bz2").write_bytes(bz2.compress(first))
     (tmp_path / "b.txt").write_bytes(lzma.compress(first))

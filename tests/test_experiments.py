@@ -182,10 +182,10 @@ def test_the_replication_changes_the_recipe_and_nothing_else():
 
 
 def test_data_name_follows_the_copy_on_disk(monkeypatch, tmp_path):
-    monkeypatch.setattr(data, "resolve", lambda name: name.replace("cifar10", "cifar10-jpeg"))
+    monkeypatch.setattr(data, "resolve", lambda name: name.replace("cifar10", "cifar10-exact"))
     scale = Config(dataset="cifar10@100+20")
-    assert scale.data_name == "cifar10-jpeg@100+20"
-    assert experiments.depth_runs(scale)[0].dataset == "cifar10-jpeg@100+20"
+    assert scale.data_name == "cifar10-exact@100+20"
+    assert experiments.depth_runs(scale)[0].dataset == "cifar10-exact@100+20"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from helpers import StudyError, profiles
-from helpers.claims import correlations, ledger, papers, preconditions, quantities
+from helpers.claims import correlations, ledger, papers, preconditions
 from helpers.claims.verdicts import (
     FAILS,
     HOLDS,
@@ -38,7 +38,10 @@ ROW = {
     "at": ["digits"],
     "parts": {"error": {"of": {"method": "random", "share": 0.5}, "less": {}, "below": 1}},
 }
-PROFILES = {"CIFAR10": "cifar10", "CIFAR100": "cifar100", "ImageNet": "imagenet", "SVHN": "svhn"}
+# Of printed data, else cifar10; and of a document the notebook whose parameters are its own.
+PROFILES = {"CIFAR100": "cifar100", "ImageNet": "imagenet", "SVHN": "svhn"}
+PROFILES |= {f"Amazon Review {name}": "amazon" for name in ("Polarity", "Full")}
+NOTEBOOKS = {"budgeted": "03", "geda": "04", "adonis": "05"}
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +81,9 @@ def test_rules_confirm_the_documents_own_numbers_or_say_why_not(one):
     if not one.printed:
         assert one.replication or one.kind != "finding"
         return
-    name = PROFILES.get(one.printed["data"], "amazon")
-    found = ledger.replicated(one, profiles.profile(name).config())
+    profile = profiles.profile(PROFILES.get(one.printed["data"], "cifar10"))
+    number = NOTEBOOKS.get(one.document, "")
+    found = ledger.replicated(one, profile.config(number=number))
     assert any(answer.verdict != NOT_MEASURED for answer in found.values())
     verdict = combine([answer.verdict for answer in found.values()])
     assert verdict == HOLDS or one.replication, found
@@ -410,63 +414,3 @@ def test_matrices_agree():
     assert correlations.matrices_agree(same, same + 0.01, 0.05).verdict == HOLDS
     assert correlations.matrices_agree(same, same - 0.2, 0.05).verdict == FAILS
     assert correlations.matrices_agree(same * np.nan, same, 0.05).verdict == NOT_DECIDABLE
-
-
-# Printed numbers
-
-
-def test_references_are_printed_cells():
-    assert papers.filled("{svp-table-2:CIFAR10,Entropy,ResNet20:err_50} %") == "5.7 %"
-    for wrong in (
-        "{svp-table-2:CIFAR10:err_50}",
-        "{svp-table-9:a:b}",
-        "{prose:svp,CIFAR10,x:value}",
-    ):
-        with pytest.raises(StudyError, match="papers"):
-            papers.filled(wrong)
-
-
-def test_runs_like_have_the_printed_mean_and_spread():
-    one = papers.Printed("svp", "", "", "", Cell(), "error", 5.0, 0.3, 4)
-    other = replace(one, value=4.0, sd=0.4, n=5)
-    alone, gap = papers.runs_like(one), papers.runs_like(one, other)
-    assert (alone.mean(), alone.std(ddof=1)) == (pytest.approx(5.0), pytest.approx(0.3))
-    assert (gap.mean(), gap.std(ddof=1), len(gap)) == (
-        pytest.approx(1.0),
-        pytest.approx(0.5),
-        4,
-    )
-    assert papers.runs_like(one, other, pooled=4).std(ddof=1) == pytest.approx(0.25)
-    ratio = papers.runs_like(one, other, ratio=True)
-    assert ratio.std(ddof=1) == pytest.approx(1.25 * math.hypot(0.06, 0.1))
-
-
-def test_speed_ups_stand_for_seconds_of_choosing():
-    printing = papers.Printing("svp-table-1", "CIFAR10")
-    by = {
-        name: Cell("least-confidence", 0.5, name, protocol="active") for name in ("proxy", "target")
-    }
-    target, proxy = (printing.find(by[name], "choosing").value for name in ("target", "proxy"))
-    assert target / proxy == pytest.approx(7.2)
-    with pytest.raises(papers.NotPrinted):
-        printing.find(Cell("dpp", 0.5), "error")
-
-
-def test_ours_stand_beside_the_printed_numbers():
-    plant(STUDY, Cell(), 2.0)
-    plant(STUDY, Cell("forgetting", 0.5), [2.4, 2.5, 2.6], 4.0, 0.5)
-    plant(STUDY, Cell("forgetting", 0.5, after=6), 2.2)
-    table = papers.beside(STUDY, "svp-table-3", "CIFAR10")
-    assert list(table.columns) == papers.COLUMNS
-    rows = table[(table["method"] == "forgetting") & (table["group"].str.contains("50 %"))]
-    lost = rows[rows["quantity"] == papers.LOST].set_index("name")["ours"]
-    assert lost["Forgetting Events by the proxy, 181 of 181 epochs"] == pytest.approx(0.5)
-    assert lost["Forgetting Events by the proxy, 50 of 181 epochs"] == pytest.approx(0.2)
-    assert lost.isna().sum() == 2  # by the target, and no stop near to 100 of 181
-    assert papers.beside(STUDY, "svp-table-1", "CIFAR10")["ours"].isna().all()
-
-
-def test_quantities_need_their_settings():
-    quantities.need([1, 2], 1, at_least=2)
-    with pytest.raises(quantities.Missing, match="lacks"):
-        quantities.need([1], 2)

@@ -17,7 +17,7 @@ from helpers.models.work import multiply_adds
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("resnet8-w8", "densenet10-k8", "vgg11-w8", "vgg11-plain-w8", "alexnet-w8")
-SMALL += ("mobilenetv2-w16", "sprint-w8")
+SMALL += ("mobilenetv2-w16", "sprint-w8", "sprint-w8-half")
 PHOTOGRAPHS = ("resnet18-imagenet-w8", "resnet50-imagenet-w8")
 
 

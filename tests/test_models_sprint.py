@@ -1,6 +1,7 @@
 """The speed network: whitening from images, kept through training; and smoothed labels."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers import data, models, probing, recipes, training
-from helpers.models import sprint
+from helpers.models import sprint, work
 
 SHORT = recipes.get("sprint", 2)
 
@@ -60,6 +61,28 @@ def test_images_of_one_colour_are_no_reason_to_fail():
     assert torch.isfinite(network.filters).all()
 
 
+def test_convolutions_start_as_the_identity_where_they_can():
+    network = models.build("sprint-w8", 10, 3)
+    for block in network.blocks:
+        for conv in block.convs:
+            x = torch.randn(2, conv.in_channels, 5, 5)
+            same = min(conv.in_channels, conv.out_channels)
+            torch.testing.assert_close(conv(x)[:, :same], x[:, :same])
+        assert not any(norm.weight.requires_grad for norm in block.norms)
+
+
+def test_half_the_side_shows_every_pixel_once():
+    whole, half = (models.build(name, 10, 3).eval() for name in ("sprint-w8", "sprint-w8-half"))
+    half.load_state_dict(whole.state_dict())
+    images, seen = torch.randn(2, 3, 32, 32), {}
+    for network in (whole, half):
+        network.blocks.register_forward_pre_hook(lambda own, x: seen.update({own: x[0]}))
+        network(images)
+    assert torch.equal(seen[whole.blocks][:, :, ::2, ::2], seen[half.blocks])
+    assert seen[half.blocks].shape == (2, 24, 16, 16)
+    assert work.multiply_adds("sprint-w8-half") < 0.3 * work.multiply_adds("sprint-w8")
+
+
 def test_fit_prepares_once_and_training_leaves_the_filters_alone(digits):
     network = models.build("sprint-w8", digits.n_classes, 1)
     calls = []
@@ -74,6 +97,21 @@ def test_fit_prepares_once_and_training_leaves_the_filters_alone(digits):
     twin.prepare_for(seen)
     assert torch.equal(network.filters, twin.filters)
     assert not torch.equal(network.shift, twin.shift)
+
+
+def test_the_shift_stays_after_the_early_epochs(digits):
+    shifts, recipe = [], dataclasses.replace(SHORT, early=0.5)
+
+    class Watched(sprint.Sprint):
+        def train(self, mode=True):
+            shifts.append(self.shift.detach().clone())
+            return super().train(mode)
+
+    network = Watched(digits.n_classes, 1, 8)
+    training.fit(digits, network, recipe, seed=0, device="cpu")
+    start, first, end = shifts[0], shifts[-1], network.shift
+    assert torch.equal(first, end)
+    assert not torch.equal(start, end)
 
 
 def test_a_start_from_stored_weights_keeps_their_filters(digits):

@@ -18,6 +18,8 @@ def test_every_recipe_names_its_source_and_itself():
         assert max(rates) > 0
 
 
+# 11.5 for 1,024 examples, momentum 0.85 and a summed loss; here the loss is a mean.
+AIRBENCH = 11.5 / (1024 * (1 + 1 / (1 - 0.85))) * recipes.get("airbench").batch
 RATES = [
     ("svp", 0.5, 0.01),  # one epoch of warm-up
     ("svp", 1, 0.1),
@@ -52,6 +54,9 @@ RATES = [
     ("vdcnn", 2.9, 0.01),
     ("vdcnn", 3, 0.005),
     ("vdcnn", 14.9, 0.000625),
+    ("airbench", 0, 0.2 * AIRBENCH),
+    ("airbench", 0.23 * 12, AIRBENCH),
+    ("airbench", 12, 0.07 * AIRBENCH),
 ]
 
 
@@ -158,6 +163,8 @@ def test_a_recipe_that_would_silently_mean_something_else_is_refused():
         "area": [(0.0, 1.0), (0.5, 0.4), (0.5, 1.4)],
         "aspect": [(0.0, 1.0), (2.0, 1.0)],
         "centre": [0.0, 1.5],
+        "bias_rate": [0.0, -1.0],
+        "early": [-0.1, 1.1],
     }.items():
         for value in values:
             with pytest.raises(StudyError, match=name):

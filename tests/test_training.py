@@ -1,5 +1,6 @@
 """The training loop: repeatable, traced as it happened, and clear about bad input."""
 
+import copy
 import dataclasses
 import gc
 import itertools
@@ -23,7 +24,7 @@ from helpers import (
     samplers,
     training,
 )
-from helpers.training import inputs, loop
+from helpers.training import average, inputs, loop
 
 MODEL = "resnet8-w8"
 SHORT = recipes.get("digits", 3)
@@ -292,6 +293,69 @@ def test_an_epoch_is_drawn_as_batches_would_be(digits):
         middles = [(a.progress + b.progress) / 2 for a, b in itertools.pairwise(batches)]
         expected = [batches[0].progress / 2, *middles][:3]
         assert [step.rate for step in steps] == [recipe.rate_at(epoch + m) for m in expected]
+
+
+def test_every_other_epoch_shows_the_mirror_image(digits):
+    recipe = dataclasses.replace(SHORT, flip=True, alternate=True)
+    planner = loop.BatchPlanner(
+        samplers.Fixed(np.arange(96)), recipe, 5, inputs.Inputs(digits, CPU)
+    )
+    shown = []
+    for epoch in range(3):
+        sides = torch.zeros(digits.n, dtype=torch.bool)
+        for step in planner.minibatches(epoch, None):
+            sides[step.rows] = step.draws.mirrored
+        shown.append(sides[:96])
+    assert torch.equal(shown[0], ~shown[1])
+    assert torch.equal(shown[0], shown[2])
+    assert 30 < shown[0].sum() < 66
+    upright = dataclasses.replace(recipe, flip=False)
+    planner = loop.BatchPlanner(planner.sampler, upright, 5, planner.data)
+    assert planner.draws(torch.arange(3)).mirrored is None
+
+
+def test_biases_of_batch_norms_take_their_own_rate_and_decay_as_the_others(digits):
+    rate, times, decay = 0.01, 4.0, 0.1
+    plain = recipes.Recipe("x", "x", 1, 200, rate, "steps", momentum=0, weight_decay=decay)
+    torch.manual_seed(0)
+    start = models.build(MODEL, digits.n_classes, 1)
+    ends = [
+        fit(digits, model=copy.deepcopy(start), recipe=recipe).model
+        for recipe in (
+            plain,
+            dataclasses.replace(plain, bias_rate=times),
+            dataclasses.replace(plain, weight_decay=0.0),
+        )
+    ]
+    modules = dict(start.named_modules())
+    for name, before in start.named_parameters():
+        usual, own, bare = (dict(end.named_parameters())[name] for end in ends)
+        owner, _, kind = name.rpartition(".")
+        if kind == "bias" and isinstance(modules[owner], nn.BatchNorm2d):
+            assert not torch.equal(usual, before)
+            usual = before + times * (bare - before) - rate * decay * before
+        torch.testing.assert_close(own, usual)
+
+
+def test_the_slow_average_against_numpy():
+    network = nn.BatchNorm1d(2)  # two parameters, two running statistics, a whole number
+    slow, twin = average.Average(network), None
+    for step in range(1, 13):
+        with torch.no_grad():
+            network.weight.add_(step)
+            network.running_mean.sub_(step)
+            network.num_batches_tracked.add_(1)
+        fast = np.stack([network.weight.detach().numpy(), network.running_mean.numpy()])
+        slow.after_step(done := step / 12)
+        if step % 5 == 0:
+            kept = 0.95**5 * done**3 if twin is not None else 0
+            twin = kept * (0 if twin is None else twin) + (1 - kept) * fast
+            fast = twin
+        np.testing.assert_allclose(network.weight.detach(), fast[0], rtol=1e-6)
+        np.testing.assert_allclose(network.running_mean, fast[1], rtol=1e-6)
+    slow.end()
+    np.testing.assert_allclose(network.weight.detach(), twin[0], rtol=1e-6)
+    assert network.num_batches_tracked == 12
 
 
 @pytest.mark.parametrize("name", ["all", "adonis"])

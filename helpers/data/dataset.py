@@ -39,7 +39,7 @@ class Dataset:
     changing them.
 
     Attributes:
-        name: The name it was loaded under, copy and slice included (`cifar10-jpeg@10000+2000`).
+        name: The name it was loaded under, copy and slice included (`cifar10-exact@10000+2000`).
         train_inputs: uint8: images of shape (n, C, H, W), values 0..255, or texts of shape (n, T)
             as UTF-8 bytes, cut at T and filled up with 0.
         train_labels: int64 class indices, shape (n,).

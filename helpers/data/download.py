@@ -105,8 +105,11 @@ def _parts(base: str, root: Path) -> list:
 def _advice(base: str, root: Path, error: Exception) -> str:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     named = NAMED[base]
-    copy = f"{base}/train.parquet and {base}/test.parquet"
-    other = f", or set STUDY_DATA to a folder that holds {copy}" if named.copy else ""
+    other = ""
+    if named.copy:
+        source = NAMED[named.copy].source
+        copy = f"{source}/train.parquet and {source}/test.parquet"
+        other = f", or set STUDY_DATA to a folder that holds {copy}"
     return (
         f"{base} could not be downloaded ({reason}); "
         f"put {named.files} into {root / named.folder} by hand{other}"

@@ -25,8 +25,8 @@ class Named:
         valid: Validation rows; where there are any, the three parts are drawn in hash order.
         folder: Where torchvision puts its files, inside the folder of downloads.
         files: The files that it downloads.
-        copy: Name of the Parquet copy that is read where `$STUDY_DATA` holds it: it has other
-            pixels (JPEG) or another order of rows, so its results carry a name of their own.
+        copy: Name of the Parquet copy that is read where `$STUDY_DATA` holds it: it has another
+            order of rows, or other pixels (JPEG), so its results carry a name of their own.
     """
 
     reader: str
@@ -47,13 +47,14 @@ _IDX = (
 # fmt: off
 NAMED = {
     "digits": Named("digits"),
-    "cifar10": Named("torchvision", "CIFAR10", rows=_CIFAR, files="cifar-10-python.tar.gz", copy="cifar10-jpeg"),  # noqa: E501
+    "cifar10": Named("torchvision", "CIFAR10", rows=_CIFAR, files="cifar-10-python.tar.gz", copy="cifar10-exact"),  # noqa: E501
     "cifar100": Named("torchvision", "CIFAR100", rows=_CIFAR, files="cifar-100-python.tar.gz", copy="cifar100-jpeg"),  # noqa: E501
     "svhn": Named("torchvision", "SVHN", rows=(73_257, 26_032), files=_SVHN),
     # Source: `svp-slides`, experimental set-up.
     "svhn-slides": Named("torchvision", "SVHN", rows=(66_257, 10_000), valid=7_000, files=_SVHN),
     "mnist": Named("torchvision", "MNIST", rows=_MNIST, folder="MNIST/raw", files=_IDX, copy="mnist-png"),  # noqa: E501
     "fashionmnist": Named("torchvision", "FashionMNIST", rows=_MNIST, folder="FashionMNIST/raw", files=_IDX),  # noqa: E501
+    "cifar10-exact": Named("parquet", "cifar10_exact"),
     "cifar10-jpeg": Named("parquet", "cifar10"),
     "cifar100-jpeg": Named("parquet", "cifar100"),
     "mnist-png": Named("parquet", "mnist"),
@@ -154,7 +155,7 @@ def resolve(name: str) -> str:
     """Name the copy of a data set, `BASE[@TRAIN+TEST]`, that `load` would read here.
 
     Returns:
-        The name with `cifar10` replaced by `cifar10-jpeg` (and so on) where `$STUDY_DATA` holds
+        The name with `cifar10` replaced by `cifar10-exact` (and so on) where `$STUDY_DATA` holds
         that Parquet copy, else the name unchanged.
 
     Raises:

@@ -205,6 +205,8 @@ def _fields(file: Path, layout: Layout, wanted: Sequence[str | int]) -> Iterator
         for number, line in enumerate(_lines(file, layout.encoding), 1):
             if line.strip():
                 record = _json(file, number, line)
+                if wanted[-1] not in record:  # the label or the text; a title may be left out
+                    raise StudyError(f"{file} line {number}: has no {wanted[-1]}")
                 yield tuple(record.get(own) for own in wanted)
     else:
         n = len(layout.columns) or len(layout.texts) + 1

@@ -18,7 +18,7 @@ import pandas as pd
 
 from helpers import StudyError
 
-MADE_BY = "python -m helpers select"
+MADE_BY = "data-selection select"
 NAMES = ("rows.npy", "rows.csv", "weights.npy", "files.txt", "source-rows.txt", "page.html",
          "record.json")  # fmt: skip
 COMMENTS = ("#", ";")  # how lines begin that rsync takes for comments

@@ -246,17 +246,17 @@ class _Greedy:
         near = (self.similarity(part).sum(axis=0) for part in np.array_split(sample, 16))
         likely = np.sort(np.argsort(-sum(near), kind="stable")[:N_LIKELY])
         guess = likely[self.similarity(likely).sum(axis=1, dtype=np.float64).argmax()]
-        self.gains, later = self.all_gains(self.best, self.similarity(np.array([guess]))[0])
+        self.gains, later = self.all_gains(None, self.similarity(np.array([guess]))[0])
         row = self.lowest(float(self.gains.max()))
         self.add(row)
         if row == guess:
             later[row] = -np.inf
             self.gains, self.is_bound = later, True
 
-    def all_gains(self, *levels: np.ndarray) -> np.ndarray:
+    def all_gains(self, *levels: np.ndarray | None) -> np.ndarray:
         """Return every row's gain over levels of best similarity, shape (len(levels), n).
 
-        Each tile is computed once and serves its rows and its columns.
+        None is the level of no picks. Each tile is computed once and serves rows and columns.
         """
         gains = np.zeros((len(levels), self.n))
         tiles, space = blocks(self.n, TILE), np.empty((2, TILE**2), self.similarity.dtype)
@@ -266,9 +266,9 @@ class _Greedy:
                 tile, work = (part[: shape[0] * shape[1]].reshape(shape) for part in space)
                 self.similarity(rows, columns, tile)
                 for total, level in zip(gains, levels, strict=True):
-                    total[rows] += _added(tile, level[columns], 1, work)
+                    total[rows] += _added(tile, level, columns, work)
                     if rows != columns:
-                        total[columns] += _added(tile, level[rows, None], 0, work)
+                        total[columns] += _added(tile.T, level, rows, work.T)
         gains[:, self.picks] = -np.inf
         return gains
 
@@ -289,7 +289,7 @@ class _Greedy:
                 return
             rows = waiting[np.argsort(-self.gains[waiting], kind="stable")[: max(1, n_rows)]]
             near = self.similarity(rows)
-            self.gains[rows] = _added(near, self.best, 1, near)
+            self.gains[rows] = _added(near, self.best, slice(None), near)
             fresh[rows] = True
             best = max(best, float(self.gains[rows].max()))
             n_rows = min(2 * n_rows, N_REFRESH)
@@ -315,10 +315,8 @@ class _Greedy:
         level = np.repeat(reached, lengths)
         lost = np.minimum(values, level) - np.repeat(self.best[changed], lengths)
         self.gains -= np.bincount(candidates, np.maximum(lost, 0), minlength=self.n)
-        active = values > level
-        total = np.concatenate([[0], np.cumsum(active, dtype=np.int32)])
-        ends = np.cumsum(lengths)
-        kept = (total[ends] - total[ends - lengths]).astype(np.int64)
+        active = np.flatnonzero(values > level)
+        kept = np.diff(active.searchsorted(np.cumsum([0, *lengths])))
         places = _ranges(cells.starts[changed], kept)
         cells.values[places], cells.candidates[places] = values[active], candidates[active]
         cells.lengths[changed] = kept
@@ -346,7 +344,7 @@ class _Greedy:
             start, end = end, end + len(found)
             if end > capacity:
                 return
-            lengths[rows] = np.count_nonzero(active, axis=1)
+            lengths[rows] = np.diff(found.searchsorted(np.arange(len(rows) + 1) * self.n))
             across = found - np.repeat((rows - rows[0]) * self.n, lengths[rows])
             near = self.similarity.finish(raw.ravel()[found])
             candidates[start:end], values[start:end] = across, near
@@ -367,15 +365,17 @@ class _Greedy:
         self.cells, self.is_bound = None, False
 
 
-def _added(values: np.ndarray, best: np.ndarray, axis: int, out: np.ndarray) -> np.ndarray:
-    """Return sums along an axis of what similarities add to the best so far; `out` is overwritten.
+def _added(
+    values: np.ndarray, level: np.ndarray | None, covered: slice, out: np.ndarray
+) -> np.ndarray:
+    """Return what candidates add to a level, given similarities (candidates, covered rows).
 
-    Where nothing covers a row yet, similarities are their own gain.
+    With no picks (None), similarities are their own gain. `out` is overwritten.
     """
-    np.maximum(values, best, out=out)
-    out -= np.where(np.isfinite(best), best, 0)
-    ones = np.ones(values.shape[axis], values.dtype)  # a product is the quicker sum
-    return out @ ones if axis else ones @ out
+    if level is not None:
+        values = np.maximum(values, level[covered], out=out)
+        values -= level[covered]
+    return values @ np.ones(values.shape[1], values.dtype)  # quicker than a sum
 
 
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

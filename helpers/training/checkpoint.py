@@ -20,7 +20,7 @@ from helpers.training.trace import TraceRecorder
 
 # A kill costs at most one epoch, or this and the epoch in which it passed.
 INTERVAL_S = 20.0
-FORMAT = 2
+FORMAT = 3
 
 
 class Checkpoint:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from helpers import device as devices, probing, recipes, samplers
 from helpers.augmentation import Draws, augment, draw, joined, rotate
 from helpers.data import Dataset
+from helpers.training.average import Average
 from helpers.training.inputs import Inputs, placed
 from helpers.training.trace import scores_of
 
@@ -47,10 +48,19 @@ class BatchPlanner:
         self.sampler, self.recipe, self.data = sampler, recipe, data
         self.order = torch.Generator().manual_seed(seed)
         self.crops = torch.Generator().manual_seed(seed + 1_000_003)
+        sides = torch.Generator().manual_seed(seed + 2_000_003)
+        self.sides = torch.rand(len(data.train), generator=sides) < 0.5
+        self.number = 0
 
-    def draws(self, b: int) -> Draws:
-        """Draw the augmentation of the next b examples, on the device."""
-        return self._placed(draw(b, self.recipe, self.crops))
+    def draws(self, rows: Tensor) -> Draws:
+        """Draw the augmentation of the next rows (b,), on the device."""
+        return self._placed(self._draw(rows))
+
+    def _draw(self, rows: Tensor) -> Draws:
+        draws = draw(len(rows), self.recipe, self.crops)
+        if not self.recipe.alternate or draws.mirrored is None:
+            return draws
+        return draws._replace(mirrored=self.sides[rows] ^ (self.number % 2 == 1))
 
     def minibatches(self, number: int, losses: samplers.Losses) -> Iterator[Minibatch]:
         """Yield an epoch's steps; batches of one row are left out.
@@ -58,13 +68,14 @@ class BatchPlanner:
         A sampler that does not look at losses is drawn to its end first, so that the device gets
         the whole epoch in one copy and never waits for the host.
         """
+        self.number = number
         if not self.sampler.online:
             yield from self._whole(list(self._rated(number, losses)))
             return
         for batch, rate in self._rated(number, losses):
             yield Minibatch(
                 placed(batch.rows, self.data.device),
-                self.draws(len(batch.rows)),
+                self.draws(batch.rows),
                 placed(_shares(batch.weights), self.data.device),
                 rate,
                 self.data.sent(batch.rows),
@@ -85,7 +96,7 @@ class BatchPlanner:
         """Yield steps that are views of tensors moved at once."""
         if not rated:
             return
-        drawn = [draw(len(batch.rows), self.recipe, self.crops) for batch, _ in rated]
+        drawn = [self._draw(batch.rows) for batch, _ in rated]
         draws = self._placed(joined(drawn))
         rows = placed(torch.cat([batch.rows for batch, _ in rated]), self.data.device)
         parts = [_shares(batch.weights) for batch, _ in rated]
@@ -116,6 +127,22 @@ def _shares(weights: Tensor | None) -> Tensor | None:
     return None if weights is None else weights / weights.sum().clamp_min(1e-12)
 
 
+def parameter_groups(model: nn.Module, recipe: recipes.Recipe) -> list[dict[str, object]]:
+    """Return what the optimiser trains, biases of batch norms apart at a rate of their own.
+
+    `times` is what a group's rate is multiplied by and its weight decay divided by.
+    """
+    norms = (module for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+    apart = {id(norm.bias) for norm in norms if recipe.bias_rate != 1}
+    biases = [p for p in model.parameters() if id(p) in apart]
+    others = [p for p in model.parameters() if id(p) not in apart]
+    decay = recipe.weight_decay / recipe.bias_rate
+    groups = [{"params": others, "times": 1.0}]
+    if biases:
+        groups.append({"params": biases, "times": recipe.bias_rate, "weight_decay": decay})
+    return groups
+
+
 class Loop:
     """The state of one run; `fit` drives it epoch by epoch."""
 
@@ -132,13 +159,14 @@ class Loop:
         self.sampler, self.device = sampler, device
         self.plan = BatchPlanner(sampler, recipe, seed, self.data)
         self.optimiser = torch.optim.SGD(
-            model.parameters(),
+            parameter_groups(model, recipe),
             recipe.rate,
             recipe.momentum,
             nesterov=recipe.nesterov,
             weight_decay=recipe.weight_decay,
             fused=device.type in ("cpu", "cuda"),
         )
+        self.average = Average(model) if recipe.average else None
         mixed = recipe.precision == "mixed" and devices.bfloat16_pays(device)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=mixed)
         self.visited = torch.zeros(dataset.n, dtype=torch.bool, device=device)
@@ -162,7 +190,7 @@ class Loop:
     def losses(self, rows: Tensor) -> Tensor:
         """Return each row's loss (b,) for a sampler that chooses online."""
         self.forward += len(rows)
-        inputs, draws = self.data.sent(rows), self.plan.draws(len(rows))
+        inputs, draws = self.data.sent(rows), self.plan.draws(rows)
         rows = placed(rows, self.device)
         labels = self.data.train_labels[rows]
         return F.cross_entropy(self.logits(rows, draws, inputs), labels, reduction="none")
@@ -177,7 +205,7 @@ class Loop:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         for group in self.optimiser.param_groups:
-            group["lr"] = batch.rate
+            group["lr"] = batch.rate * group["times"]
         self.optimiser.step()
         self.total.add_(loss.detach() * len(batch.rows))
 
@@ -193,11 +221,17 @@ class Loop:
         for counter in (self.visited, self.correct, self.total):
             counter.zero_()
         self.model.train()
+        for parameter in getattr(self.model, "early", ()):
+            parameter.requires_grad_(number < self.recipe.early * self.recipe.epochs)
         before = self.backward
         for batch in self.plan.minibatches(number, self.losses):
             self.forward += len(batch.rows)
             self.backward += len(batch.rows)
             self.step(batch)
+            if self.average:
+                self.average.after_step((number + 1) / self.recipe.epochs)
+        if self.average and number + 1 == self.recipe.epochs:
+            self.average.end()
         right, visited = float(self.correct.sum()), float(self.visited.sum())
         return float(self.total) / max(self.backward - before, 1), right / max(visited, 1)
 
@@ -246,6 +280,8 @@ class Loop:
             "counters": [self.forward, self.backward, self.tested],
             "random": torch.get_rng_state(),
         }
+        if self.average:
+            state["average"] = self.average.state_dict()
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
         return state
@@ -257,6 +293,8 @@ class Loop:
         self.plan.load_state_dict(state["plan"])
         self.sampler.load_state_dict(state["sampler"])
         self.forward, self.backward, self.tested = state["counters"]
+        if self.average:
+            self.average.load_state_dict(state["average"])
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"], self.device)

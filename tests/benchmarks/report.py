@@ -11,10 +11,11 @@ from typing import Any
 from contest import Contestant, Target, Workload
 
 PACKAGES = "numpy scipy pulp highspy apricot-select submodlib-py dppy".split()
+WAITED = 1.2  # clock over CPU seconds above which a contestant did not have its core alone
 INTRODUCTION = """\
-Each contestant ran alone in a process of its own: median of at least {repeats} runs (3 above a
-minute, 1 where it says once), least and most in brackets. CPU: processor seconds of all threads and
-child processes. Memory in MB: above imports and data, and in all. "Ratio": CPU seconds over ours.
+Each contestant ran in a process of its own: median of at least {repeats} runs (3 above a minute,
+1 where it says once), least and most in brackets. CPU: processor seconds of all threads and child
+processes. Memory in MB: above imports and data, and in all. "Ratio": CPU seconds over ours.
 
 Against whom: *peer* is a third-party package, at the version above; *as written* is the paper's
 program in a third-party solver, written down by us; *loop* is our own plain code, without what
@@ -31,7 +32,8 @@ def render(
 ) -> str:
     """Return the whole report; `results` holds rows by workload and contestant."""
     measured = [workload for workload in workloads if results.get(workload.name)]
-    parts = ["# What the solvers cost", header(quick), peers(refused), *warnings(measured, results)]
+    parts = ["# What the solvers cost", header(quick), limits(workloads, results)]
+    parts += [peers(refused), *warnings(measured, results)]
     parts += [summary(measured, results)] if not quick else []
     parts += [section(workload, results[workload.name], quick) for workload in measured]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -80,6 +82,25 @@ def versions() -> list[str]:
         except importlib.metadata.PackageNotFoundError:
             found.append(f"{name} missing")
     return found
+
+
+def limits(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> str:
+    """Say what was not run, and whether other programs shared the cores with what was."""
+    lines = []
+    absent = [workload.name for workload in workloads if not results.get(workload.name)]
+    if absent and len(absent) < len(workloads):
+        lines.append(f"**Not run this time**: {', '.join(absent)}.")
+    single = [workload.name for workload in workloads if workload.threads == 1]
+    rows = [row for name in single for row in results.get(name, {}).values() if "runs" in row]
+    waited = sum(row["wall_s"] > WAITED * row["cpu_s"] for row in rows)
+    if waited:
+        lines.append(
+            f"**Other programs ran beside the contestants**: in {waited} of {len(rows)} rows of "
+            f"one thread the clock took over {WAITED:g} times the CPU seconds. Shared cores and "
+            "caches raise CPU seconds as well, and not alike for all: ratios within a workload, "
+            "whose rows ran one after another, tell more than seconds, which are upper bounds."
+        )
+    return "\n\n".join(lines)
 
 
 def peers(refused: dict[str, str]) -> str:

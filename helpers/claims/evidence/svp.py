@@ -71,7 +71,11 @@ def depth_blocks(
 ) -> Verdict:
     """Correlations of rankings within a depth against those between depths.
 
-    `score` is a key of `SCORES`, or `k-centers`: by order of addition, own random starts.
+    Args:
+        config: The study's parameters.
+        score: A key of `SCORES`, or `k-centers`: by order of addition, own random starts.
+        margin: Difference that counts as none, as a share of the mean within a depth.
+        coefficient: `spearman` or `pearson`.
     """
     runs = asked(config, "depths")
     if score == "k-centers":
@@ -79,8 +83,10 @@ def depth_blocks(
     else:
         found = [SCORES[score](get(run)) for run in runs]
         matrix = readings.similarity_matrix(found, coefficient, config.epochs)
-    groups = [config.models.index(run.model) for run in runs]
-    return blocks_agree(matrix, groups, [run.seed for run in runs], margin)
+    groups = np.array([config.models.index(run.model) for run in runs])
+    reruns = (groups[:, None] == groups) & ~np.eye(len(runs), dtype=bool)
+    within = max(float(matrix[reruns].mean()), 0.0) if reruns.any() else 0.0
+    return blocks_agree(matrix, groups, [run.seed for run in runs], margin * within)
 
 
 def start_matters(config: Config, margin: float) -> Verdict:
