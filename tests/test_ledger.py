@@ -128,11 +128,12 @@ def test_values_name_lists_of_the_study():
     assert ledger.resolved(STUDY, {"by": "target"}) == {"by": "target"}
     long = STUDY.replace(epochs=181, stops=(20, 50, 100))
     assert ledger.resolved(long, "brief stop") == [50]
-    etas = ledger.settings(STUDY, {"options.eta": "stale etas"})
-    assert [ledger.cell(STUDY, {"method": "adonis"}, one).options for one in etas] == [
-        (("eta", 2),),
-        (("eta", 3),),
-    ]
+    etas = ledger.settings(STUDY, {"options.eta": "both etas"})
+    cells = [ledger.cell(STUDY, {"method": "adonis"}, one) for one in etas]
+    assert [cell.options for cell in cells] == [(("eta", 1),), (("eta", 3),)]
+    assert ledger.cell(STUDY, {}, etas[0]) == Cell()  # the full set has no options
+    assert ledger.cell(STUDY, {"method": "ids", "options": {"eta": None}}, etas[0]).options == ()
+    assert ledger.resolved(STUDY, "min later label_budgets") == 0.2
 
 
 # Decisions on stored results

@@ -46,7 +46,6 @@ SETS: dict[str, Callable[[Config], list]] = {
     "own batch": own_batch,
     "other weights": lambda config: [weight for weight in config.weights if weight != 0.3],
     "other nodes": lambda config: [n for n in config.node_counts if n != 5],
-    "stale etas": lambda config: [eta for eta in config.etas if eta > 1],
     "both etas": lambda config: sorted({1, max(config.etas)}),
 }
 
@@ -77,7 +76,7 @@ class Part(BaseModel):
         needs: Preconditions -> limit.
         why: Why these bounds.
         optional: Whether the claim is judged without this part where it has no answer.
-        aside: Whether the part is told beside and does not decide: another reading, for example.
+        aside: Whether it is told beside and never decides, such as another reading.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -236,8 +235,7 @@ def settings(config: Config, axes: dict[str, Any]) -> list[dict[str, Any]]:
 def cell(config: Config, plain: dict[str, Any], setting: dict[str, Any]) -> Cell:
     """Return a row's cell under a setting; what the row itself gives wins.
 
-    A setting named `options.eta` is the method's or the sampler's option eta; a cell that gives
-    it as null, or is of the full set, has no such option.
+    A setting named `options.eta` is the option eta; null takes it away, the full set has none.
     """
     merged = resolved(config, {**setting, **plain})
     options = {k.partition(".")[2]: merged.pop(k) for k in list(merged) if k.startswith("options.")}
@@ -282,16 +280,15 @@ def _gathered(
     found = found.transpose(0, 2, 1) if part.along else found[:, 0]
     if part.pooled:
         found = found.mean(axis=0, keepdims=True)
-    labels = [", ".join(_shown_value(v) for v in one.values()) for one in apart]
+    labels = [
+        ", ".join(f"{v:.0%}" if isinstance(v, float) and v <= 1 else str(v) for v in one.values())
+        for one in apart
+    ]
     unit = part.unit or ("x" if part.over is not None else unit)
     x = [next(iter(one.values()), 0) for one in along]
     if any(isinstance(one, str) for one in x):  # networks, in the order they are listed in
         x = list(range(len(x)))
     return Evidence(found, labels, unit, settings=x if part.along else ())
-
-
-def _shown_value(value: Any) -> str:
-    return f"{value:.0%}" if isinstance(value, float) and value <= 1 else str(value)
 
 
 def _answer(config: Config, regime: str, part: Part, level: float) -> Verdict:
