@@ -53,10 +53,12 @@ def test_tests_and_changed_rules_are_told():
 
 
 def test_a_page_shows_statement_note_and_what_turns_it():
-    page = pages.table([row(verdict=NOT_DECIDABLE), row("geda-01")], "svp").to_html()
+    page = pages.table([row(verdict=NOT_DECIDABLE), row("geda-01")], "svp")
     assert "random already lose 10 points" in page
     assert "what turns it" in page
     assert "geda-01" not in page
+    assert repr(page) == "a table"
+    assert page._repr_html_() == page
 
 
 def test_a_document_is_judged_on_its_notebooks_parameters():

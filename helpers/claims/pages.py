@@ -6,7 +6,6 @@ import os
 from collections import Counter
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from helpers import StudyError
 from helpers.claims import ledger, papers
@@ -111,13 +110,23 @@ def readable(rows: list[ledger.Row]) -> pd.DataFrame:
     )
 
 
-def to_read(lines: pd.DataFrame, name: str) -> Styler:
+class Page(str):
+    """HTML that a notebook shows; its plain text holds no address, so that equal runs are equal."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+    def __repr__(self) -> str:
+        return "a table"
+
+
+def to_read(lines: pd.DataFrame, name: str) -> Page:
     """Set a table of texts for reading: whole texts, to the left; `name` is its id in the page."""
     left = {"text-align": "left", "white-space": "normal", "vertical-align": "top"}
-    return lines.style.hide(axis="index").set_properties(**left).set_uuid(name)
+    return Page(lines.style.hide(axis="index").set_properties(**left).set_uuid(name).to_html())
 
 
-def table(rows: list[ledger.Row], document: str = "") -> Styler:
+def table(rows: list[ledger.Row], document: str = "") -> Page:
     """Return `readable` rows, of one document or all, set for reading."""
     found = [row for row in rows if document in ("", row.claim.document)]
     return to_read(readable(found), document or "claims")
