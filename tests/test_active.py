@@ -16,6 +16,8 @@ SCALE = Config(
     initial_share=0.05,
     dataset="digits@203+50",
     models=["resnet8-w8", "resnet14-w8"],
+    proxy="resnet8-w8",
+    target="resnet14-w8",
     epochs=2,
     n_seeds=2,
     label_budgets=[0.1, 0.2, 0.45],
@@ -199,10 +201,10 @@ def test_rounds_that_cannot_be_are_refused():
 
 def test_proxies_compared_are_the_proxy_others_and_the_target_once():
     assert experiments.selectors(SCALE) == ("resnet8-w8", "resnet14-w8")
-    more = Config(more_proxies=["resnet20-w8", "resnet8-w8"])
+    more = SCALE.replace(more_proxies=["resnet20-w8", "resnet8-w8"])
     assert experiments.selectors(more) == ("resnet8-w8", "resnet20-w8", "resnet14-w8")
     assert {run.subset.of[0].model for run in experiments.proxy_runs(more)} == {"resnet20-w8"}
-    named = Config(more_proxies=["resnet14-w8", "resnet20-w8"])
+    named = SCALE.replace(more_proxies=["resnet14-w8", "resnet20-w8"])
     assert {run.subset.of[0].model for run in experiments.proxy_runs(named)} == {"resnet20-w8"}
     assert experiments.proxy_runs(Config()) == []
     assert experiments.proxy_budgets(Config(budgets=[0.5, 0.1, 0.3], n_proxy_budgets=2)) == (
@@ -212,7 +214,7 @@ def test_proxies_compared_are_the_proxy_others_and_the_target_once():
 
 
 def test_proxies_stop_where_they_were_scored_and_only_early():
-    with pytest.raises(StudyError, match=r"recorded epochs 0, 1, 2, 4, 6, got 3"):
+    with pytest.raises(StudyError, match=r"recorded epochs 0, 1, 2, 4, 8, got 3"):
         experiments.brief_choice(Config(), "entropy", 0.1, 0, after=3)
     assert experiments.brief_runs(Config(epochs=2)) == []
     stops = {dict(r.subset.options)["after"] for r in experiments.brief_runs(Config(stops=[2, 4]))}

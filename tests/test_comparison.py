@@ -120,7 +120,7 @@ def test_stops_stand_for_the_printed_length_they_are_nearest_to():
 
 
 def test_brief_proxies_beside_table_3():
-    scale = ex.Config(dataset="digits@300+100", budgets=(0.3, 0.5), stops=(2,))
+    scale = ex.Config(dataset="digits@300+100", epochs=6, budgets=(0.3, 0.5), stops=(2,))
     for seed in scale.seeds:
         planted(ex.depth_run(scale, scale.target, seed), 0.95)
         for chosen, accuracy in (

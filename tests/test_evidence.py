@@ -15,6 +15,9 @@ from helpers.specs import Measure, Select, Train
 TINY = ex.Config(
     dataset="digits@300+100",
     models=("resnet8-w8", "resnet14-w8"),
+    proxy="resnet8-w8",
+    target="resnet14-w8",
+    methods=("all",),
     epochs=2,
     n_seeds=2,
     budgets=(0.2, 0.5),

@@ -139,7 +139,7 @@ def test_config_refuses_other_types_and_impossible_values_in_one_line_that_names
         "epochs": (2.5, True, 0, 10**23, "3"), "n_seeds": ("3", 0, 10**9), "keep": (None, 0, 1.1),
         "budgets": (["0.1"], [float("nan")], [True], [0.0]), "percentages": ([],), "stops": ([0],),
         "label_budgets": ([0.3, 0.1], [0.1, 0.1], [0.5, 1.5]), "initial_share": (0.1, 0.0),
-        "more_proxies": ([1],), "n_proxy_budgets": (0,), "own_batch": (1, 32, -2),
+        "more_proxies": ([1],), "n_proxy_budgets": (0,), "own_batch": (1, 16, -2),
         "paid_share": (1.0, -0.1), "methods": (["nope"],), "panel_methods": (["all"],),
         "recipe": ("nope",), "nonsense": (1,), "first_seed": (-1,), "thetas": ([float("inf")],),
     }.items():  # fmt: skip
@@ -159,18 +159,18 @@ def test_what_only_larger_scales_ask_for_is_not_asked_on_the_digits():
         assert of(plain) == []
     asked = experiments.own_batch_runs(Config(own_batch=128, budgets=(0.5, 0.25)))
     assert {run.subset.budget for run in asked} == {0.25}
-    assert {run.recipe for run in asked} == {"digits"}  # the target keeps its batch
-    assert [run.subset.of[0].recipe for run in asked] == ["digits", "digits-b128"] * 3
+    assert {run.recipe for run in asked} == {"tiny"}  # the target keeps its batch
+    assert [run.subset.of[0].recipe for run in asked] == ["tiny", "tiny-b128"] * 3
     assert {run.subset.of[0].seed for run in asked} == {0, 1, 2}
     paid = experiments.paid_runs(Config(paid_share=0.6))
     assert [len(run.subset.of) for run in paid] == [1, 3] * 3
     assert {run.subset.budget for run in paid} == {0.6}
     assert len(experiments.paid_runs(Config(paid_share=0.6, n_seeds=2))) == 2
     quick = experiments.quick_runs(Config(quick_proxy="sprint-w8", n_proxy_budgets=2))
-    assert [run.subset.budget for run in quick] == [0.1, 0.25] * 3
+    assert [run.subset.budget for run in quick] == [0.1, 0.3] * 3
     (proxy,) = quick[0].subset.of
     assert (proxy.model, proxy.recipe, proxy.epochs) == ("sprint-w8", "sprint", 8)
-    assert {(run.recipe, run.epochs, run.model) for run in quick} == {("digits", 6, "resnet14-w8")}
+    assert {(run.recipe, run.epochs, run.model) for run in quick} == {("tiny", 8, "vgg7-w24")}
 
 
 def test_the_replication_changes_the_recipe_and_nothing_else():

@@ -44,7 +44,7 @@ def test_runs_are_those_of_the_depths_but_for_the_rate_without_batch_norm():
     scale = ex.Config()
     runs, shared = ex.family_runs(scale), set(ex.depth_runs(scale))
     assert len(runs) == len(scale.families) * scale.n_seeds
-    assert {run.model for run in runs if run in shared} == {"resnet8-w8", "resnet14-w8"}
+    assert {run.model for run in runs if run in shared} == {"vgg5-w16", "vgg7-w24"}
     gentle = {run.model for run in runs if run.recipe.endswith("-gentle")}
     assert gentle == {"alexnet-w8"}
     assert len({specs.key(run) for run in runs}) == len(runs)

@@ -19,6 +19,7 @@ from helpers.specs import Measure
 
 scale = ex.Config(
     dataset="digits@600+300", models=("resnet8-w8", "resnet14-w8"), epochs=4, n_seeds=3,
+    proxy="resnet8-w8", target="resnet14-w8", recipe="digits",
     budgets=(0.2, 0.5), n_initial=20, percentages=(0.2, 0.6), stops=(2,),
 )
 methods = ("random", "entropy", "forgetting")
