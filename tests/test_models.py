@@ -16,7 +16,7 @@ from helpers.models import dense, plain
 from helpers.models.work import multiply_adds
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = ("resnet8-w8", "densenet10-k8", "vgg11-w8", "vgg11-plain-w8", "alexnet-w8")
+SMALL = ("resnet8-w8", "densenet10-k8", "vgg3-w8", "vgg11-w8", "vgg11-plain-w8", "alexnet-w8")
 SMALL += ("mobilenetv2-w16", "sprint-w8", "sprint-w8-half")
 PHOTOGRAPHS = ("resnet18-imagenet-w8", "resnet50-imagenet-w8")
 
@@ -218,13 +218,16 @@ def test_dense_layers_add_channels_and_transitions_halve_them():
     assert shapes == [*one, *two, (16, 7, 7), (24, 7, 7), (32, 7, 7)]
 
 
-def test_only_vgg11_has_batch_norm_and_only_alexnet_dropout():
+def test_plain_networks_but_alexnet_have_batch_norm_and_only_alexnet_dropout():
     counts = {}
-    for name in SMALL[2:5]:
+    for name in (*SMALL[2:6], "vgg5-w8", "vgg7-w8"):
         network = models.build(name, 10, 3)
         kinds = (nn.BatchNorm2d, nn.Dropout, nn.Conv2d)
         counts[name] = [len(layers_of(network, kind)) for kind in kinds]
-    assert counts == {"vgg11-w8": [8, 0, 8], "vgg11-plain-w8": [0, 0, 8], "alexnet-w8": [0, 2, 5]}
+    assert counts == {
+        "vgg3-w8": [2, 0, 2], "vgg5-w8": [4, 0, 4], "vgg7-w8": [6, 0, 6], "vgg11-w8": [8, 0, 8],
+        "vgg11-plain-w8": [0, 0, 8], "alexnet-w8": [0, 2, 5],
+    }  # fmt: skip
 
 
 def test_plain_networks_keep_the_scale_of_their_input_without_batch_norm():
