@@ -192,7 +192,7 @@ SIZES = {
 def data(asked: Asked, limit: Any = None) -> str:
     """The data are those that the claim is about: by name, or by rows and classes."""
     name = asked.config.dataset.partition("@")[0]
-    if name == limit:
+    if name == limit or name.startswith(f"{limit}-"):  # svhn-slides is SVHN
         return ""
     labels = results_of(asked.config, Cell(model="proxy"))[0].arrays["labels"]
     if (len(labels), len(np.unique(labels))) == SIZES.get(limit):

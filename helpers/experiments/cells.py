@@ -209,7 +209,7 @@ def from_plain(value: dict[str, object]) -> Cell:
 
 BRIEF = grid(method="forgetting", share=[0.3, 0.5])  # also by stopped proxies, `svp` Table 3
 # The proxy by `svp`'s rate, which falls in steps: under one cycle all gain falls to the end.
-STEPPED = Cell(model="proxy", recipe="svp-upright", epochs=30)
+STEPPED = Cell(model="proxy", recipe="svp", epochs=30)
 UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
 ACTIVE_METHODS = ("least-confidence", "k-centers")
 LADDER = ["random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"]
