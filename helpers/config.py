@@ -57,10 +57,10 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     dataset: str = "digits"  # for `helpers.data.load`
-    models: SomeNames = ("vgg3-w8", "vgg5-w16", "vgg7-w24")  # of growing depth
+    models: SomeNames = ("vgg3-w8", "vgg5-w16", "vgg7-w16")  # of growing depth
     proxy: str = "vgg3-w8"  # the small network that selects
-    target: str = "vgg7-w24"  # the network whose accuracy counts
-    recipe: str = "tiny"  # in `helpers.recipes`
+    target: str = "vgg7-w16"  # the network whose accuracy counts
+    recipe: str = "digits"  # in `helpers.recipes`
     epochs: Count = 8  # passes over the training rows, for every run
     # runs of one seed share initialisation and order
     n_seeds: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -68,12 +68,12 @@ class Config(BaseModel):
     budgets: Shares = (0.1, 0.3, 0.5, 0.7)  # of the training rows, kept to compare methods
     # keys of the registry; ("all",) takes every one
     methods: SomeNames = ("random", "least-confidence", "margin", "entropy", "forgetting",
-                          "k-centers", "iqp", "geda", "ids")  # fmt: skip
+                          "k-centers", "iqp")  # fmt: skip
     n_initial: Count = 100  # random rows k-centers starts from when it ranks (`svp`: 1,000)
     percentages: Shares = (0.2, 0.4, 0.6, 0.8)  # kept on the ladder to GEDA
     n_nodes: Count = 5  # GEDA's N
     # epochs of training on the smallest percentage, chosen once or anew five times; 0 asks for none
-    long_epochs: Annotated[int, Field(ge=0, le=100_000)] = 50
+    long_epochs: Annotated[int, Field(ge=0, le=100_000)] = 30
     node_counts: Counts = (3, 5, 10, 20, 50)  # values of N tried at the smallest percentage
     start_share: Share = 0.1  # labelled, that `budgeted` starts from
     panel_models: SomeNames = ("vgg3-w8", "vgg5-w16")  # of `budgeted`
@@ -93,7 +93,7 @@ class Config(BaseModel):
     stops: Counts = (2,)  # epochs after which a proxy is stopped early
     more_proxies: Names = ()  # networks that select too, beside the proxy and the target
     # several architectures whose rankings are compared
-    families: SomeNames = ("resnet8-w8", "resnet14-w8", "vgg5-w16", "vgg7-w24", "alexnet-w8")
+    families: SomeNames = ("resnet8-w8", "resnet14-w8", "vgg5-w16", "vgg7-w16", "alexnet-w8")
     n_proxy_budgets: Count = 1  # budgets, smallest first, kinds of proxies are compared at
     # batch of a proxy that has one of its own (`svp` 3.2); 0 trains none
     own_batch: Annotated[int, Field(ge=0)] = 0
@@ -102,7 +102,7 @@ class Config(BaseModel):
     paid_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     slide_shares: SomeShares = (0.4, 0.6)  # kept where `svp-slides` is compared; () asks for none
     # compared for equal passes, equal steps and an equal bill; () asks for none of these runs
-    dial_methods: Names = ("random", "forgetting", "k-centers")
+    dial_methods: Names = ("random", "forgetting")
     # the target's seconds over the proxy's, as measured, for the equal bill; 0: multiply-adds'
     cost_ratio: Annotated[float, Field(ge=0)] = 0.0
     # shares chosen by `budgeted`'s method in its readings, as in its Table II; () asks for none

@@ -147,7 +147,6 @@ _FASTTEXT = {"schedule": "linear", "momentum": 0.0, "weight_decay": 0.0}
 # Each: name, source, epochs, batch, rate, and where it has them schedule, milestones, factors.
 _ALL = (
     Recipe("digits", "ours: 8x8 digits in seconds", 8, 32, 0.1),
-    Recipe("tiny", "ours: 8x8 digits, in steps small enough for subsets", 8, 16, 0.05),
     Recipe("small", "ours: a one-cycle run for CPUs", 8, 64, 0.1, pad=4, flip=True, nesterov=True),
     Recipe(
         "svp",

@@ -269,7 +269,7 @@ def test_config_refuses_other_types_and_impossible_values_in_one_line_that_names
         "epochs": (2.5, True, 0, 10**23, "3"), "n_seeds": ("3", 0, 10**9), "keep": (None, 0, 1.1),
         "budgets": (["0.1"], [float("nan")], [True], [0.0]), "percentages": ([],), "stops": ([0],),
         "label_budgets": ([0.3, 0.1], [0.1, 0.1], [0.5, 1.5]), "initial_share": (0.1, 0.0),
-        "more_proxies": ([1],), "n_proxy_budgets": (0,), "own_batch": (1, 16, -2),
+        "more_proxies": ([1],), "n_proxy_budgets": (0,), "own_batch": (1, 32, -2),
         "paid_share": (1.0, -0.1), "methods": (["nope"],), "panel_methods": (["all"],),
         "recipe": ("nope",), "nonsense": (1,), "first_seed": (-1,), "thetas": ([float("inf")],),
     }.items():  # fmt: skip

@@ -34,6 +34,7 @@ from helpers.experiments.cells import (
     brief_stop,
     chosen,
     compared_methods,
+    dial_shares,
     from_plain,
     grid,
     named,

@@ -265,6 +265,11 @@ def selectors(config: Config) -> list[str]:
     return list(dict.fromkeys((config.proxy, *config.more_proxies, config.target)))
 
 
+def dial_shares(config: Config) -> list[float]:
+    """Return the budgets of the fairness dial: up to the three smallest, where terms differ most."""
+    return sorted(config.budgets)[:3]
+
+
 def proxy_budgets(config: Config) -> list[float]:
     """Return the budgets at which kinds of proxies are compared, in ascending order."""
     return sorted(config.budgets)[: config.n_proxy_budgets]
@@ -400,7 +405,7 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
         *grid(method="repeated-random", share=proxy_budgets(c), protocol="online"),
     ],
     "dial": lambda c: grid(
-        method=list(c.dial_methods), share=list(c.budgets), epochs=[0, EQUAL_STEPS, EQUAL_BILL]
+        method=list(c.dial_methods), share=dial_shares(c), epochs=[0, EQUAL_STEPS, EQUAL_BILL]
     ),
     "paid": _paid,
     "own batch": _own_batch,
