@@ -165,10 +165,16 @@ def attainable(asked: Asked, limit: Any = None) -> str:
 
 
 def cost_ratio(asked: Asked, limit: Any = 8.0) -> str:
-    """The target's multiply-adds are at least `limit` times the proxy's."""
-    found = 1 / weight(asked.config, asked.config.proxy)
-    if found < limit:
-        return f"the target does {found:.1f} times the proxy's work, {limit:g} times are asked"
+    """The target takes at least `limit` times the proxy's work, and its seconds as measured."""
+    config = asked.config
+    target, proxy = ([r.metrics["seconds"] for r in results_of(config, Cell(model=m))]
+                     for m in ("target", "proxy"))  # fmt: skip
+    work, taken = 1 / weight(config, config.proxy), float(np.median(target) / np.median(proxy))
+    if min(work, taken) < limit:
+        return (
+            f"the target does {work:.1f} times the proxy's work in {taken:.1f} times its seconds, "
+            f"{limit:g} times are asked"
+        )
     return ""
 
 

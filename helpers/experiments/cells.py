@@ -266,7 +266,7 @@ def selectors(config: Config) -> list[str]:
 
 
 def dial_shares(config: Config) -> list[float]:
-    """Return the budgets of the fairness dial: up to the three smallest, where terms differ most."""
+    """Return the shares of the fairness dial: the three smallest, where terms differ most."""
     return sorted(config.budgets)[:3]
 
 

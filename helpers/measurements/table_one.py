@@ -39,7 +39,7 @@ def table_one(
     repeats: int = 5,
     n_timed: int = 4,
     n_values: int = 20,
-    lp_sizes: Sequence[int] = (200, 400, 800),
+    lp_sizes: Sequence[int] = (150, 300, 600),
     n_slope: int = 100,
     n_pools: int = 20,
 ) -> Measured:
