@@ -12,7 +12,9 @@ from helpers.results.store import Store
 from helpers.specs import Measure
 from tests.planting import plant
 
-STUDY = ex.Config(dataset="digits@300+100", n_seeds=3, long_epochs=20, node_counts=(3, 5, 10))
+STUDY = ex.Config(
+    dataset="digits@300+100", n_seeds=3, long_epochs=20, epochs=6, node_counts=(3, 5, 10)
+)
 CLAIMS = {claim.id: claim for claim in ledger.load_ledger() if claim.document == "geda"}
 WHOLE = Cell(model="proxy")
 RUNGS = {"random-per-class": 8.0, "random-per-quartile": 7.0, "evenly-spaced": 6.0}

@@ -50,7 +50,7 @@ def test_no_command_prints_help_and_an_unknown_one_the_valid_ones(capsys):
 
 def test_wrong_use_is_one_line_and_exit_code_2(capsys):
     for naming, argv in (
-        ("profiles: digits, smoke", ["study", "--profile", "digit"]),
+        ("profiles: digits, digits-ten, smoke", ["study", "--profile", "digit"]),
         ("cuda:N, mps", ["study", "--device", "gpu"]),
         ("got 0", ["study", "--workers", "0"]),
         ("--fast", ["study", "--fast"]),
@@ -230,7 +230,7 @@ def test_values_no_run_could_use_are_refused_before_a_kernel_starts(capsys, tmp_
     rows = "".join(f"{i % 2},review {i}\n" for i in range(40))
     (tmp_path / "r.csv").write_text("label,text\n" + rows)
     asked = ["study", "--dry-run", "--only", "02", "-p", f"dataset=text:{tmp_path / 'r.csv'}"]
-    refused(capsys, "models: resnet8-w8 is for images, the data set text:", asked)
+    refused(capsys, "models: vgg3-w8 is for images, the data set text:", asked)
     asked += ["-p", "models=[fasttext]", "-p", "recipe=text", "-p", "families=[vgg11-w8]"]
     refused(capsys, "families: vgg11-w8 is for images", asked)
 

@@ -335,7 +335,7 @@ def test_bad_csv(tmp_path):
         (b'0,a\n1,"never closed\n0,c\n', "unexpected end of data"),
         (b"PK\x03\x04xl", "zip archive or a spreadsheet"),
         (b'{"label": 0, "text": "a"}\nx\n', "line 2: expected one JSON object"),
-        (b'{"label": 0, "text": "a"}\n{"text": "b"}\n', "row 1 has no label"),
+        (b'{"label": 0, "text": "a"}\n{"text": "b"}\n', "line 2: has no label"),
         (gzip.compress(b"0,a\n1,b\n" * 9)[:-9], "cannot be read"),
     ):
         (tmp_path / "train.csv").write_bytes(content)

@@ -70,8 +70,7 @@ def test_what_the_preconditions_read_is_computed_too():
     cells = deciding.cells_of(claim(of={"method": "entropy", "share": 0.5}), CONFIG)
     specs = runs(CONFIG, cells)
     assert {(s.model, s.subset and s.subset.method) for s in specs} == {
-        ("resnet14-w8", "entropy"), ("resnet14-w8", "random"),
-        ("resnet14-w8", None), ("resnet8-w8", None),
+        ("vgg7-w16", "entropy"), ("vgg7-w16", "random"), ("vgg7-w16", None), ("vgg3-w8", None),
     }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ SMALL = {
     "geda-matching": {"n": 40, "steps": (0, 3), "shares": (0.2, 0.5), "repeats": 1},
     "adaptive-bounds": {"n": 40, "horizons": (1, 5), "repeats": 1},
     "shapley": {"n": 60, "n_valid": 30, "repeats": 3},
+    "step-seconds": {"pairs": (("fasttext", "vdcnn9-w8-t64"),), "batch": 2, "repeats": 1},
     "kcenters-time": {"sizes": (200, 400), "loop_up_to": 400},
 }
 

@@ -89,7 +89,8 @@ def test_every_family_takes_every_image_and_learns_from_it():
             assert logits.shape == (3, 5)
             logits.square().sum().backward()
             for parameter_name, parameter in network.named_parameters():
-                assert torch.isfinite(parameter.grad).all(), (name, parameter_name)
+                if parameter.requires_grad:
+                    assert torch.isfinite(parameter.grad).all(), (name, parameter_name)
     for name in (*SMALL, *PHOTOGRAPHS):
         network = models.build(name, 7, 3).eval()
         images = torch.randn(3, 3, 64, 64)

@@ -116,7 +116,7 @@ def test_a_folder_becomes_rows_files_record_and_page(here, digits, capsys, monke
     check_page((out / "page.html").read_text(encoding="utf-8"), found)
     monkeypatch.setattr(results, "execute", None)  # all is stored: nothing is computed
     monkeypatch.setattr(own_data, "page", lambda *_: b"again")
-    assert main(shlex.split(found["command"])[3:]) == 0
+    assert main(shlex.split(found["command"])[1:]) == 0
     assert np.load(out / "rows.npy").tolist() == rows.tolist()
 
 
@@ -284,7 +284,7 @@ def test_broken_images_are_left_out_where_that_is_asked(tmp_path, capsys):
     assert "torn.png" in found["notes"][-1]
     files = Path("torn-random-9/files.txt").read_text().splitlines()
     assert all((folder / name).is_file() and "torn.png" not in name for name in files)
-    assert main(shlex.split(found["command"])[3:]) == 0
+    assert main(shlex.split(found["command"])[1:]) == 0
 
 
 @pytest.mark.usefixtures("here", "no_page")

@@ -221,7 +221,7 @@ def test_bad_specs_are_refused_in_one_line():
     plain = Train(DATA, "resnet8-w8", "digits", 1, 0)
     for spec, text in (
         (Measure("nothing"), "unknown measurement 'nothing'"),
-        (replace(plain, sampler=Sampler("luck")), "there are ids, repeated-random, adonis"),
+        (replace(plain, sampler=Sampler("luck")), "unknown sampler .luck.; there are ids"),
         (replace(plain, sampler=Sampler("ids")), "needs a run"),
         (replace(plain, dataset="moon"), "moon"),
         (replace(plain, init=plain), "kept no weights: give it keep_weights=True"),

@@ -25,7 +25,7 @@ FIRST = "n: int = 2  # repeats\nkeep: float = 0.3\ndataset: str = 'digits'"
 SECOND = "n: int = 2\nseeds: list[int] = [1, 2]\nfast: bool = False\nempty: list = []"
 PROFILES = """
 digits: {about: plain}
-small: {tier: digits, parameters: {n: 1}, notebooks: {2: {seeds: [5]}}}
+small: {regime: digits, parameters: {n: 1}, notebooks: {2: {seeds: [5]}}}
 part: {only: [2], parameters: {n: 1}}
 smoke: {parameters: {n: 1}}
 wrong: {parameters: {nn: 1}}
@@ -133,7 +133,7 @@ def test_hostile_profiles_are_refused_in_one_line(tmp_path):
     for text in (
         "[1, 2]", "text", "7", "digits: [1]", "digits: text", "digits: {paramters: {}}",
         "digits: {notebooks: [1]}", "digits: {notebooks: {3: [1]}}", "digits: {parameters: [1]}",
-        "digits: {tier: mars}", "digits: {tier: [x]}", "digits: {about: 3}",
+        "digits: {regime: 7}", "digits: {regime: [x]}", "digits: {about: 3}",
         "digits: {only: '02'}", "digits: {claims: svp-01}", "digits: {claims: [1]}",
         "../evil: {}", "a/b: {}", ".hidden: {}", "'': {}", "'a\nb': {}", "? [1, 2]\n: {}",
         "digits: &a {parameters: *a}", "a: &a [*a]", "digits: {parameters: {x: &b [*b, *b]}}",
