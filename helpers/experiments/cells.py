@@ -227,7 +227,6 @@ def from_plain(value: dict[str, object]) -> Cell:
         raise StudyError(f"a cell: {str(error).partition('() ')[2]}") from None
 
 
-BRIEF = grid(method="forgetting", share=[0.3, 0.5])  # also by stopped proxies, `svp` Table 3
 # The proxy by `svp`'s rate, which falls in steps: under one cycle all gain falls to the end.
 STEPPED = Cell(model="proxy", recipe="svp", epochs=30)
 UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
@@ -310,16 +309,21 @@ def _weights(c: Config) -> list[Cell]:
     ]
 
 
+def _table_three(c: Config) -> list[Cell]:
+    """Return forgetting at 50 %, and at 30 % where the study compares there (`svp` Table 3)."""
+    return grid(method="forgetting", share=[s for s in (0.3, 0.5) if s == 0.5 or s in c.budgets])
+
+
 def _single(c: Config) -> list[Cell]:
     brief = ["forgetting", "entropy"]
     found = [*grid(method="random", share=list(c.budgets)),
-             *grid(method=brief, share=proxy_budgets(c)), *BRIEF]  # fmt: skip
+             *grid(method=brief, share=proxy_budgets(c)), *_table_three(c)]  # fmt: skip
     return list(dict.fromkeys(found))
 
 
 def _brief(c: Config) -> list[Cell]:
     found = grid(method=["forgetting", "entropy"], share=proxy_budgets(c))
-    found = list(dict.fromkeys([*found, *BRIEF]))
+    found = list(dict.fromkeys([*found, *_table_three(c)]))
     return [dataclasses.replace(one, after=stop) for stop in stops(c) for one in found]
 
 
