@@ -121,6 +121,8 @@ def verdict_rows(chosen: Profile) -> list[str]:
     """Write a profile's `pages.counts` as rows of a Markdown table, and its number of tests."""
     with variables_set({"STUDY_PROFILE": chosen.name}):
         judged = pages.decided(chosen)
+    about = {row.claim.document for row in judged if chosen.regime in row.claim.at}
+    judged = [row for row in judged if row.claim.document in about]
     rows = [
         f"| `{chosen.name}` | `{document}` | {' | '.join(map(str, line))} |"
         for document, line in pages.counts(judged).iterrows()

@@ -298,7 +298,8 @@ def test_headlines_and_counts_of_every_document_stand_in_the_readme(tmp_path):
     assert sum(int(row[2]) for row in cells[:-1]) == len(findings)
     for row in cells[:-1]:
         assert sum(map(int, row[3:-2])) == int(row[2])
-    assert [line[:16] for line in table[-2:]] == ["`digits`: 0 inte", "`other`: 7 inter"]
+    assert [line.split()[0] for line in table[-2:]] == ["`digits`:", "`other`:"]
+    assert int(table[-2].split()[1]) > 0  # read from the published pack
 
 
 def test_commands_targets_pictures_and_links_of_the_readme_exist():
