@@ -28,8 +28,13 @@ def path_of(profile: str) -> Path:
 
 
 def is_shown(spec: specs.Spec, name: str) -> bool:
-    """Tell whether notebooks or claims read an array: of a run on a selection only its visits."""
+    """Tell whether notebooks or claims read an array: of a run on a selection only its visits.
+
+    Histories of losses are large; they are drawn of the first seed, and judged of scored runs.
+    """
     if isinstance(spec, specs.Train):
+        if name == "sampler_histories" and spec.seed and not spec.record_at:
+            return False
         return name in (SHOWN if spec.subset is None else ("visited",))
     return isinstance(spec, specs.Measure) or name == "indices"
 
