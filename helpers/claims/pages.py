@@ -24,7 +24,8 @@ FIGURE_OF = {
     "geda": "04-ladder",
     "adonis": "05-accuracy-against-seconds",
 }
-PROFILES = ("digits", "digits-ten", "mnist", "cifar10-cpu")  # whose headlines stand beside each other
+# Profiles whose headlines stand beside each other.
+PROFILES = ("digits", "digits-ten", "mnist", "cifar10-cpu")
 # How our data's name begins -> the documents' data nearest to it in kind, as svp's tables spell it.
 NEAREST = {
     "amazon-reviews": "Amazon Review Polarity",
