@@ -119,7 +119,7 @@ def test_short_training_and_costly_choosing_decide_nothing():
     brief = CONFIG.replace(epochs=6)
     for cell in (FULL, adonis(3)):
         plant(cell, config=brief)
-    assert "6 epochs, 8 are asked" in answer("adonis-02", brief).answer.note
+    assert "6 epochs, 20 are asked" in answer("adonis-02", brief).answer.note
     # passes promise 1.2x, the clock shows half of it: not what the document is about
     plant(adonis(3), 3.0, 17.0, trained=0.7, forwarded=0.4)
     found = answer("adonis-02")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from scipy import stats
 
 from helpers import StudyError, profiles
 from helpers.claims import correlations, ledger, papers, preconditions
@@ -275,7 +276,7 @@ SEEDS = np.array([-0.1, 0.0, 0.1])
         (0 + SEEDS, Rule(-0.5, 0.5), HOLDS),
         (2 + SEEDS, Rule(-0.5, 0.5), FAILS),
         (2 + SEEDS[:2], Rule(above=1), NOT_DECIDABLE),
-        ([2.0, np.nan, 2.0], Rule(above=1), UNDECIDED),
+        ([2.0, np.nan, 2.0], Rule(above=1), NOT_DECIDABLE),
         ([2.0, 2.0, 2.0], Rule(above=1), HOLDS),
         ([2 + SEEDS, 3 + SEEDS], Rule(above=1), HOLDS),
         ([2 + SEEDS, 0 + SEEDS], Rule(above=1), FAILS),
@@ -300,12 +301,15 @@ def test_exact_values_have_no_interval():
 def test_the_interval_is_students_with_a_spread_pooled_over_cells():
     one = judge(Evidence(np.arange(1.0, 6.0)), Rule(above=0))
     assert one.high - one.value == pytest.approx(2.776 * math.sqrt(2.5 / 5), rel=1e-3)
-    # a lucky cell does not decide by its own small spread: sds 0.1 and 1.0, t of 4 degrees 2.776
+    # a lucky cell does not decide by its own small spread: sds 0.1 and 1.0, 2.04 degrees of freedom
     two = judge(Evidence([1.0 + SEEDS, 5.0 + 10 * SEEDS], ["a", "b"]), Rule(below=0.6))
     assert (two.verdict, two.part) == (FAILS, "b")
     small = judge(Evidence([1.0 + SEEDS, 0.0 + 10 * SEEDS], ["a", "b"]), Rule(below=0.6))
     assert (small.verdict, small.part, small.tests) == (UNDECIDED, "a", 2)
-    assert small.high - 1.0 == pytest.approx(2.776 * math.sqrt((0.01 + 1) / 2 / 3), rel=1e-3)
+    t = stats.t.ppf(0.975, 2 * 1.01**2 / (1 + 1e-4))
+    assert small.high - 1.0 == pytest.approx(t * math.sqrt((0.01 + 1) / 2 / 3), rel=1e-3)
+    own = judge(Evidence([2 + np.arange(5.0), 100 * np.arange(5.0)], ["a", "b"]), Rule(below=0.6))
+    assert (own.verdict, own.part) == (FAILS, "a")  # from five seeds on by its own
 
 
 def test_outside_is_found_by_holm_so_that_cells_do_not_add_up_to_a_refutation():
@@ -357,10 +361,11 @@ def test_robustness_names_what_turns_an_answer():
         evidence = Evidence(np.array(values), unit=unit)
         return robustness(evidence, rule, judge(evidence, rule))
 
-    assert turned(0.1 + SEEDS, Rule(below=1)) == "nothing tried turns it"
+    assert turned(0.1 + SEEDS, Rule(below=1)) == "none of 2 changes turns it"
     assert "at half the margin" in turned(0.6 + SEEDS, Rule(below=1))
     assert "does not hold at twice the margin" in turned(4 + SEEDS, Rule(above=3), "x")
-    assert turned(0.99 + SEEDS / 100, Rule(above=0.94), "rho") == "nothing tried turns it"
+    assert "there is no margin" in turned(0.99 + SEEDS / 100, Rule(above=0.94), "rho")
+    assert turned(1.2 + SEEDS / 4, Rule(1.1, 1.3), "x") == "undecided at half the margin"
     assert "without seed" in turned([1.2, 1.25, 1.3, 1.1], Rule(above=1.06))
 
 

@@ -238,7 +238,7 @@ def test_failures_stop_the_study_with_their_error_last(folders, capsys):
 def test_a_notebook_that_lacks_results_says_so_and_keeps_the_places_of_its_figures(folders, capsys):
     early = 'from helpers import plots\nplots.save(plots.empty_place("here"), "01-early")'
     asked = "from helpers import results\nfrom helpers.specs import Measure\n"
-    asked += "results.compute([Measure('lp-time')])"
+    asked += "results.compute([Measure('lp-time', 99)])"
     late = 'fig = None\nplots.save(fig, "01-early")\nplots.save(fig, "01-late")'
     write(folders.notebooks, "01-one.ipynb", FIRST, early, asked, late.replace("early", "new"))
     figures = folders.figures("digits")

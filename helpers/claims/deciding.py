@@ -35,7 +35,7 @@ def cells_of(claim: ledger.Claim, config: Config) -> list[Cell]:
                 found += [ledger.cell(config, plain, one | x) for plain in sides]
     beside = [Cell(), Cell(model="proxy")]
     for cell in found:
-        beside += [Cell(model=cell.model), Cell(model=cell.by)]
+        beside += [Cell(model=m) for m in (cell.model, cell.by) if m != "untrained"]
         if cell.share < 1 and cell.protocol in ("core-set", "active"):
             chance = replace(cell, method="random", by="proxy", options=(), after=0, together=1)
             beside.append(replace(chance, by_recipe=""))

@@ -343,7 +343,8 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
     counted = [n for n in judged if answers[n].verdict not in (NOT_MEASURED, NOT_DECIDABLE)]
     counted += [n for n in judged if n not in counted and not claim.parts[n].optional]
     verdict = combine([answers[n].verdict for n in counted or judged])
-    name = next(n for n in counted or judged if answers[n].verdict == verdict)
+    same = [n for n in counted or judged if answers[n].verdict == verdict]
+    name = min(same, key=lambda n: answers[n].robust.startswith("none of"))  # the weakest shows
     deciding, aside = answers[name], (n for n, p in claim.parts.items() if p.aside)
     note = "; ".join(filter(None, (deciding.note, *(f"{n}: {answers[n].verdict}" for n in aside))))
     label = ", ".join(filter(None, (name if len(claim.parts) > 1 else "", deciding.part)))

@@ -81,7 +81,7 @@ def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
             continue
         gained = [100 * (c[-1] - c[int(0.8 * len(c)) - 1])
                   for c in (history(r, "test_acc") for r in found)]  # fmt: skip
-        if goal is not None or np.mean(gained) >= limit:
+        if goal is not None or not np.mean(gained) < limit:  # NaN too
             told = f", {goal:g} % is the regime's" if goal is not None else ""
             return (
                 f"{model} on everything errs by {last:.1f} %{told}; "
@@ -164,6 +164,21 @@ def attainable(asked: Asked, limit: Any = None) -> str:
     return ""
 
 
+def stopped(asked: Asked, limit: Any = 5.0) -> str:
+    """A proxy stopped early errs at most `limit` points more than at its end."""
+    for cell in asked.cells:
+        if not cell.after:
+            continue
+        curves = [history(r, "test_acc") for r in results_of(asked.config, Cell(model=cell.by))]
+        behind = float(np.mean([100 * (c[-1] - c[cell.after - 1]) for c in curves]))
+        if not behind <= limit:
+            return (
+                f"{named(asked.config, cell.by)} errs by {behind:.1f} points more after "
+                f"{cell.after} epochs than at its end, {limit:g} are allowed"
+            )
+    return ""
+
+
 def cost_ratio(asked: Asked, limit: Any = 8.0) -> str:
     """The target takes at least `limit` times the proxy's work, and its seconds as measured."""
     config = asked.config
@@ -240,6 +255,7 @@ CHECKS: dict[str, Callable[[Asked, Any], str]] = {
     "headroom": headroom,
     "better target": better_target,
     "learned": learned,
+    "stopped": stopped,
     "attainable": attainable,
     "cost ratio": cost_ratio,
     "epochs": epochs,

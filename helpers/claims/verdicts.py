@@ -27,6 +27,7 @@ VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_DECIDABLE, NOT_MEASURED, NOT_BUILT)
 
 LEVEL = 0.95
 MIN_SEEDS = 3
+OWN_SPREAD = 5  # seeds from which a cell's own spread is known well enough
 POWER = 0.8
 ROUNDING = 1e-12
 # What a quantity can be at all, by its unit; a t interval does not know and may lie beyond.
@@ -107,11 +108,19 @@ class Rule:
     def scaled(self, factor: float, unit: str) -> Rule | None:
         """Return the rule with its margins times a factor, those of a ratio to its power.
 
-        None where there is no margin, as around a correlation or an exponent.
+        Between two bounds the width is scaled around their middle. None where there is no margin,
+        as beside a correlation or an exponent.
         """
         ends = [end for end in (self.above, self.below) if math.isfinite(end)]
         if not ends or not any(ends) or self.rising:
             return None
+        if len(ends) == 2:
+            log = unit.startswith("x") and self.above > 0
+            low, high = map(math.log, ends) if log else ends
+            middle, half = (low + high) / 2, factor * (high - low) / 2
+            above, below = middle - half, middle + half
+            return replace(self, above=math.exp(above) if log else above,
+                           below=math.exp(below) if log else below)  # fmt: skip
         if unit.startswith("x"):
             above, below = (end**factor if end > 0 else end for end in (self.above, self.below))
         elif unit in ("points", "s"):
@@ -129,7 +138,7 @@ def judge(evidence: Evidence, rule: Rule) -> Verdict:
     """
     values = np.asarray(evidence.values, dtype=float)
     if not values.size or not np.isfinite(values).all():
-        return Verdict(UNDECIDED, unit=evidence.unit, note="no number, or none that is finite")
+        return Verdict(NOT_DECIDABLE, unit=evidence.unit, note="no number, or none that is finite")
     if rule.never or rule.ever:
         answer = _counted(values, rule)
     elif rule.rising:
@@ -169,22 +178,36 @@ def _bounded(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     log = evidence.unit.startswith("x") and bool((values > 0).all())
     found = np.log(values) if log else values
     lower, upper = (_log(end) if log else end for end in (rule.above, rule.below))
-    means, df = found.mean(axis=1), cells * (seeds - 1)
-    error = float(np.sqrt(found.var(axis=1, ddof=1).mean() / seeds))
-    half = float(special.stdtrit(df, (1 + rule.level) / 2)) * error
+    means, (error, df) = found.mean(axis=1), _spread(found)
+    half = special.stdtrit(df, (1 + rule.level) / 2) * error
     inside = (means - half > lower + ROUNDING) & (means + half < upper - ROUNDING)
     outside = _outside(means, error, df, lower, upper, rule.level)
     verdict = FAILS if outside.any() else HOLDS if inside.all() else UNDECIDED
     cell = _deciding(means, lower, upper, outside)
-    ends = means[cell], means[cell] - half, means[cell] + half
+    ends = means[cell], means[cell] - half[cell], means[cell] + half[cell]
     value, low, high = (math.exp(end) if log else float(end) for end in ends)
     part = str(evidence.labels[cell]) if len(evidence.labels) > cell and cells > 1 else ""
     note = f"{outside.sum()} of {cells} cells outside" if outside.any() and cells > 1 else ""
     answer = Verdict(verdict, value, low, high, seeds, note=note, part=part, tests=cells)
     if verdict == UNDECIDED:
-        told = _power(float(means[cell]), error, seeds, df, lower, upper)
+        told = _power(float(means[cell]), float(error[cell]), seeds, df, lower, upper)
         return replace(answer, robust=f"{told} {_unit(evidence.unit, log)}")
     return answer
+
+
+def _spread(found: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the standard errors of the means of cells (cells, seeds), (cells,), and their df.
+
+    From `OWN_SPREAD` seeds on each cell has its own; below, the spread is pooled over the cells,
+    with Satterthwaite's degrees of freedom: cells of unlike spread count for less.
+    """
+    cells, seeds = found.shape
+    variance = found.var(axis=1, ddof=1)
+    if seeds >= OWN_SPREAD or cells == 1:
+        return np.sqrt(variance / seeds), float(seeds - 1)
+    squares = float(np.square(variance).sum())
+    df = (seeds - 1) * (variance.sum() ** 2 / squares if squares else cells)
+    return np.full(cells, np.sqrt(variance.mean() / seeds)), float(df)
 
 
 def _unit(unit: str, log: bool) -> str:
@@ -205,13 +228,11 @@ def _exact(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     return Verdict(verdict, value, value, value, len(values), part=part)
 
 
-def _outside(means, error: float, df: int, lower: float, upper: float, level: float) -> np.ndarray:
+def _outside(means, error, df: float, lower: float, upper: float, level: float) -> np.ndarray:
     """Return which cells Holm's procedure puts outside the bounds, (cells,) bool."""
     gap = np.maximum(lower - means, means - upper)  # above 0: the mean lies outside
-    if error == 0:
-        return gap > ROUNDING
-    with np.errstate(over="ignore"):
-        p = stats.t.sf(gap / error, df)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        p = np.where(error > 0, stats.t.sf(gap / error, df), np.where(gap > ROUNDING, 0.0, 1.0))
     order, found = np.argsort(p), np.zeros(len(p), dtype=bool)
     for place, cell in enumerate(order):
         if p[cell] > (1 - level) / 2 / (len(p) - place):
@@ -222,10 +243,11 @@ def _outside(means, error: float, df: int, lower: float, upper: float, level: fl
 
 def _deciding(means: np.ndarray, lower: float, upper: float, outside: np.ndarray) -> int:
     """Return the cell that is furthest outside the bounds, or nearest to them inside."""
-    return int(np.argmin(np.minimum(means - lower, upper - means)))
+    room = np.minimum(means - lower, upper - means)
+    return int(np.argmin(np.where(outside, room, np.inf) if outside.any() else room))
 
 
-def _power(mean: float, error: float, seeds: int, df: int, lower: float, upper: float) -> str:
+def _power(mean: float, error: float, seeds: int, df: float, lower: float, upper: float) -> str:
     """Say which effect these seeds could have shown, and how many would decide this one."""
     ends = [end for end in (lower, upper) if math.isfinite(end)]
     distance = min(abs(mean - end) for end in ends)
@@ -267,7 +289,7 @@ def _trend(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     verdict = FAILS if refuted.any() else HOLDS if (up <= alpha).all() else UNDECIDED
     cell = int(np.argmin(rho))
     part = str(evidence.labels[cell]) if len(evidence.labels) > cell and cells > 1 else ""
-    note = f"permutation p = {up[cell]:.3g}"
+    note = f"permutation p = {(down if verdict == FAILS else up)[cell]:.3g}"
     answer = Verdict(verdict, float(rho[cell]), n=seeds, unit="rho", note=note)
     return replace(answer, part=part, tests=cells)
 
@@ -294,11 +316,12 @@ def _null(k: int, seeds: int) -> np.ndarray:
 def robustness(evidence: Evidence, rule: Rule, answer: Verdict) -> str:
     """Say what would turn a decided answer: a seed left out, the margin halved or doubled."""
     values = np.asarray(evidence.values, dtype=float)
-    if answer.verdict not in (HOLDS, FAILS) or rule.never or rule.ever:
+    if answer.verdict not in (HOLDS, FAILS) or rule.never or rule.ever or evidence.exact:
         return answer.robust
-    turned, axis = [], -2 if rule.rising else -1
-    seeds = 1 if evidence.exact else values.shape[axis]
+    tried, turned, axis = 0, [], -2 if rule.rising else -1
+    seeds = values.shape[axis]
     if seeds > MIN_SEEDS:
+        tried += seeds
         left = [
             judge(replace(evidence, values=np.delete(values, i, axis)), rule) for i in range(seeds)
         ]
@@ -307,9 +330,12 @@ def robustness(evidence: Evidence, rule: Rule, answer: Verdict) -> str:
             turned.append(f"without seed {', '.join(changed)}")
     for factor, word in ((0.5, "half"), (2.0, "twice")):
         other = rule.scaled(factor, evidence.unit)
+        tried += other is not None
         if other and (verdict := judge(evidence, other).verdict) != answer.verdict:
             turned.append(f"{verdict} at {word} the margin")
-    return "; ".join(turned) or "nothing tried turns it"
+    if not tried:
+        return f"of {seeds} seeds none can be left out, and there is no margin to change"
+    return "; ".join(turned) or f"none of {tried} changes turns it"
 
 
 def combine(verdicts: list[str]) -> str:

@@ -25,6 +25,7 @@ from helpers.claims.evidence.budgeted import (
     cells_won,
     greedy_slowest,
     growth,
+    kernel_share,
     rival_ratio,
     selection_seconds,
 )

@@ -85,6 +85,14 @@ def selection_seconds(config: Config, as_written: bool) -> Evidence:
     return Evidence(whole[None], unit="s", note=note)
 
 
+def kernel_share(config: Config) -> Evidence:
+    """Kernel's share of a selection on the document's 3,000 points, LP by a solver, (1, repeats)."""
+    found = table_one()
+    kernel = measure("kernel-exponent", {"repeats": 5}).arrays["seconds_kernel"][-1]
+    whole = kernel + found.arrays["seconds_lp"] + found.arrays["seconds_power"]
+    return Evidence((kernel / whole)[None], unit="share", note=_note(found, True))
+
+
 def rival_ratio(
     config: Config, rivals: Sequence[str], as_written: bool, at: str = "every budget"
 ) -> Evidence:
