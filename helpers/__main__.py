@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers import arguments
+from helpers import StudyError, arguments
 from helpers.runner import NotebookFailed
 
 # Modules that take a second to import are imported by the commands that need them.
@@ -138,6 +138,9 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
     asked["only"] = tuple(asked.get("only", ()))
     asked = run.Options(**asked, offline=options.command != "study")
     if getattr(options, "decide", ""):
+        for flag in ("dry_run", "publish", "fresh", "only"):
+            if getattr(options, flag, None):
+                raise StudyError(f"--decide goes without --{flag.replace('_', '-')}")
         return _decide(run.plan(asked, folders), options.decide, options.hours)
     if options.command == "study" and not options.dry_run or options.command == "figures":
         what = run.study(asked, folders)
@@ -157,7 +160,7 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
 
 
 def _decide(what: Any, name: str, hours: float) -> int:
-    from helpers import StudyError, profiles, run
+    from helpers import profiles, run
     from helpers.claims import deciding, ledger, pages
 
     claim = next((one for one in ledger.load_ledger() if one.id == name), None)

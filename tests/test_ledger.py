@@ -308,7 +308,9 @@ def test_the_interval_is_students_with_a_spread_pooled_over_cells():
     assert (small.verdict, small.part, small.tests) == (UNDECIDED, "a", 2)
     t = stats.t.ppf(0.975, 2 * 1.01**2 / (1 + 1e-4))
     assert small.high - 1.0 == pytest.approx(t * math.sqrt((0.01 + 1) / 2 / 3), rel=1e-3)
-    own = judge(Evidence([2 + np.arange(5.0), 100 * np.arange(5.0)], ["a", "b"]), Rule(below=0.6))
+    own = judge(
+        Evidence([2 + np.arange(5.0), 100 * np.arange(5.0) - 150], ["a", "b"]), Rule(below=0.6)
+    )
     assert (own.verdict, own.part) == (FAILS, "a")  # from five seeds on by its own
 
 

@@ -185,8 +185,13 @@ def load_ledger(path: Path = LEDGER) -> list[Claim]:
         StudyError: If a row lacks a field, repeats an id, or names what there is not.
     """
     files = [path / f"{name}.yml" for name in DOCUMENTS] if path.is_dir() else [path]
-    texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
-    claims = [_claim(row) for text in texts for row in yaml.safe_load(text) or []]
+    try:
+        texts = [
+            yaml.safe_load(file.read_text(encoding="utf-8")) for file in files if file.exists()
+        ]
+    except yaml.YAMLError as problem:
+        raise StudyError(f"claims ledger: {' '.join(str(problem).split())}") from None
+    claims = [_claim(row) for rows in texts for row in rows or []]
     ids = [claim.id for claim in claims]
     if repeated := sorted({name for name in ids if ids.count(name) > 1}):
         raise StudyError(f"claims ledger: ids must be unique, repeated: {', '.join(repeated)}")

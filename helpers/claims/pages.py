@@ -9,6 +9,7 @@ import pandas as pd
 
 from helpers import StudyError
 from helpers.claims import ledger, papers
+from helpers.claims.preconditions import REGIMES
 from helpers.claims.verdicts import NOT_BUILT, NOT_DECIDABLE, NOT_MEASURED, VERDICTS, Rule
 from helpers.config import Config
 from helpers.profiles import Profile, profile, variables_set
@@ -82,6 +83,9 @@ def decided(
         StudyError: If the profile names a claim that the ledger lacks.
     """
     claims, rows = ledger.load_ledger(), []
+    if chosen.regime not in (*REGIMES, "none"):
+        known = ", ".join(REGIMES)
+        raise StudyError(f"profile {chosen.name}: no regime {chosen.regime}; regimes: {known}")
     if unknown := sorted(set(chosen.claims) - {claim.id for claim in claims}):
         raise StudyError(f"profile {chosen.name}: no claim {', '.join(unknown)} in the ledger")
     for claim in claims:
@@ -149,7 +153,8 @@ def printed_beside(config: Config) -> pd.DataFrame:
             counted = not errs or any(one.cell.method == "full" for one in errs)
             if counted and data.replace("-", "") == wanted:
                 found.append(papers.beside(config, name, data))
-    return pd.concat([one for one in found if len(one)] or found, ignore_index=True)
+    every = pd.concat([one for one in found if len(one)] or found)
+    return every.drop_duplicates(ignore_index=True)  # a reader may join two tables
 
 
 def counts(rows: list[ledger.Row]) -> pd.DataFrame:
@@ -227,17 +232,21 @@ def headlines(rows: list[ledger.Row]) -> pd.DataFrame:
         [
             {
                 "claim": row.claim.id,
-                "headline": title(row.claim),
+                "headline": f"{title(row.claim)} ({row.claim.id})",
                 "the document": papers.filled(row.claim.paper),
                 "ours": ledger.format_number(row.answer),
                 "precondition": precondition(row),
                 "verdict": row.answer.verdict,
+                "kind": row.claim.kind,
                 "figure": figure_of(row.claim),
             }
             for row in rows
             if row.claim.headline
         ],
-        columns=["claim", "headline", "the document", "ours", "precondition", "verdict", "figure"],
+        columns=[
+            *("claim", "headline", "the document", "ours", "precondition", "verdict", "kind"),
+            "figure",
+        ],
     )
 
 
@@ -287,4 +296,5 @@ def beside(besides: str = "") -> pd.DataFrame:
 def _cell(line: dict[str, str]) -> str:
     if line["verdict"] == NOT_DECIDABLE:
         return f"{NOT_DECIDABLE}: {line['precondition'].removeprefix('failed: ')}"
-    return line["verdict"] + (f": {line['ours']}" if line["ours"] != "-" else "")
+    kind = "" if line["kind"] == "finding" else f" ({line['kind']})"
+    return line["verdict"] + kind + (f": {line['ours']}" if line["ours"] != "-" else "")

@@ -86,7 +86,7 @@ def selection_seconds(config: Config, as_written: bool) -> Evidence:
 
 
 def kernel_share(config: Config) -> Evidence:
-    """Kernel's share of a selection on the document's 3,000 points, LP by a solver, (1, repeats)."""
+    """Kernel's share of a selection on 3,000 points, the LP by a solver, (1, repeats)."""
     found = table_one()
     kernel = measure("kernel-exponent", {"repeats": 5}).arrays["seconds_kernel"][-1]
     whole = kernel + found.arrays["seconds_lp"] + found.arrays["seconds_power"]
