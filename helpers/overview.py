@@ -126,6 +126,7 @@ def verdict_rows(chosen: Profile) -> list[str]:
     rows = [
         f"| `{chosen.name}` | `{document}` | {' | '.join(map(str, line))} |"
         for document, line in pages.counts(judged).iterrows()
+        if document in about
     ]
     tests = sum(row.answer.tests for row in judged)
     return [*rows, f"`{chosen.name}`: {tests} interval tests behind {len(judged)} claims."]
