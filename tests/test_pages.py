@@ -84,3 +84,9 @@ def test_a_printed_table_stands_beside_data_like_its_own(monkeypatch):
 def test_each_document_has_three_headlines(document):
     found = [claim for claim in ledger.load_ledger() if claim.document == document]
     assert len({claim.headline for claim in found if claim.headline}) == 3
+
+
+def test_rows_under_one_heading_stand_together():
+    groups = pages.printed_beside(Config())["group"]  # of every printed table
+    assert groups.nunique() > 10
+    assert (groups != groups.shift()).sum() == groups.nunique()

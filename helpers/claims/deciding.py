@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from helpers import StudyError, experiments, results
 from helpers.claims import ledger
+from helpers.claims.preconditions import at_random
 from helpers.claims.verdicts import FAILS, HOLDS, LEVEL, MIN_SEEDS, NOT_DECIDABLE, NOT_MEASURED
 from helpers.config import Config
 from helpers.experiments import Cell
@@ -37,8 +37,7 @@ def cells_of(claim: ledger.Claim, config: Config) -> list[Cell]:
     for cell in found:
         beside += [Cell(model=m) for m in (cell.model, cell.by) if m != "untrained"]
         if cell.share < 1 and cell.protocol in ("core-set", "active"):
-            chance = replace(cell, method="random", by="proxy", options=(), after=0, together=1)
-            beside.append(replace(chance, by_recipe=""))
+            beside.append(at_random(cell))
     return list(dict.fromkeys([*found, *beside]))
 
 

@@ -118,6 +118,11 @@ class Part(BaseModel):
             from_plain({k: v for k, v in (cell or {}).items() if k not in self.each})
         return self
 
+    @property
+    def other(self) -> dict[str, Any] | None:
+        """The cell that `of` is less or over."""
+        return self.over if self.over is not None else self.less
+
     def rule(self) -> Rule:
         """Return where the quantity must lie."""
         above, below = self.above, self.below
@@ -255,15 +260,14 @@ def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
         Missing: If a run is not stored, or the study has too few settings.
         Unfit: If seconds do not compare.
     """
-    other = part.over if part.over is not None else part.less
     read, used = QUANTITIES[part.quantity], []
 
     def values(setting: dict[str, Any]) -> np.ndarray:
         used.append(cell(config, part.of, setting))
         found = read(config, used[-1])
-        if other is None:
+        if part.other is None:
             return found
-        used.append(cell(config, other, setting))
+        used.append(cell(config, part.other, setting))
         beside = read(config, used[-1])
         return found / beside if part.over is not None else found - beside
 
@@ -378,14 +382,13 @@ def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:
 
 
 def _printed(config: Config, part: Part, numbers: papers.Printing) -> Verdict:
-    other = part.over if part.over is not None else part.less
     pooled = len(settings(config, part.each)) if part.pooled else 1
 
     def values(setting: dict[str, Any]) -> np.ndarray:
         one = numbers.find(cell(config, part.of, setting), part.quantity)
-        if other is None:
+        if part.other is None:
             return papers.runs_like(one, pooled=pooled)
-        beside = numbers.find(cell(config, other, setting), part.quantity)
+        beside = numbers.find(cell(config, part.other, setting), part.quantity)
         return papers.runs_like(one, beside, part.over is not None, pooled)
 
     try:

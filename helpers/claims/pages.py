@@ -154,7 +154,9 @@ def printed_beside(config: Config) -> pd.DataFrame:
             if counted and data.replace("-", "") == wanted:
                 found.append(papers.beside(config, name, data))
     every = pd.concat([one for one in found if len(one)] or found)
-    return every.drop_duplicates(ignore_index=True)  # a reader may join two tables
+    every = every.drop_duplicates(ignore_index=True)  # a reader may join two tables
+    first = pd.factorize(every["group"])[0]  # what shares a heading stands together
+    return every.iloc[first.argsort(kind="stable")].reset_index(drop=True)
 
 
 def counts(rows: list[ledger.Row]) -> pd.DataFrame:

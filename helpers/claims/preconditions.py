@@ -50,15 +50,17 @@ class Asked:
 
 def chance(asked: Asked, limit: Any = FROM_CHANCE) -> str:
     """Every compared cell is further than `limit` points of error from guessing."""
+    guess = 100 * (1 - 1 / len(np.unique(_labels(asked))))
     for cell in asked.cells:
         found = error(asked.config, cell)
-        first = results_of(asked.config, replace(cell, method="full", model="proxy", share=1.0,
-                           protocol="core-set", options=(), after=0, together=1, epochs=0,
-                           recipe="", by_recipe=""))[0]  # fmt: skip
-        guess = 100 * (1 - 1 / len(np.unique(first.arrays["labels"])))
         if found.mean() > guess - limit:
             return f"{_name(cell)} errs by {found.mean():.1f} %, guessing by {guess:.0f} %"
     return ""
+
+
+def _labels(asked: Asked) -> np.ndarray:
+    """Return the training rows' labels, (n,), which every run on everything keeps."""
+    return results_of(asked.config, Cell(model="proxy"))[0].arrays["labels"]
 
 
 def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
@@ -67,12 +69,12 @@ def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
     Beside others the target alone must reach the regime: a proxy errs more, up to twice as much
     where it is judged itself.
     """
-    goal = REGIMES.get(asked.regime)
+    of_target = REGIMES.get(asked.regime)
     models = list(dict.fromkeys(named(asked.config, cell.model) for cell in asked.cells))
-    if goal is not None and asked.config.target in models:
+    if of_target is not None and asked.config.target in models:
         models = [asked.config.target]
     for model in models:
-        goal = REGIMES.get(asked.regime)
+        goal = of_target
         if goal is not None and model != asked.config.target:
             goal *= PROXY_GOAL
         found = results_of(asked.config, Cell(model=model))
@@ -90,13 +92,14 @@ def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
     return ""
 
 
-def _at_random(cell: Cell) -> Cell:
+def at_random(cell: Cell) -> Cell:
+    """Return the cell of random rows at a cell's share, with its network and protocol."""
     return replace(cell, method="random", options=(), after=0, together=1, by="proxy", by_recipe="")
 
 
 def _loss_at_random(asked: Asked, cell: Cell) -> float:
     whole = error(asked.config, Cell(model=cell.model)).mean()
-    return float(error(asked.config, _at_random(cell)).mean() - whole)
+    return float(error(asked.config, at_random(cell)).mean() - whole)
 
 
 def random_close(asked: Asked, limit: Any = 3.0) -> str:
@@ -239,7 +242,7 @@ def data(asked: Asked, limit: Any = None) -> str:
     name = asked.config.dataset.partition("@")[0]
     if name == limit or name.startswith(f"{limit}-"):  # svhn-slides is SVHN
         return ""
-    labels = results_of(asked.config, Cell(model="proxy"))[0].arrays["labels"]
+    labels = _labels(asked)
     if (len(labels), len(np.unique(labels))) == SIZES.get(limit):
         return ""
     return f"data absent: the claim is about {limit}, not {name}"

@@ -1,8 +1,8 @@
 """What a rule answers, and the tests it answers by.
 
 A rule says where a quantity must lie: above, below or within bounds. The quantity is a mean over
-seeds. Its interval is Student's, with the spread pooled over the cells that a claim lists; a ratio
-is taken in logarithms. A claim that lists cells holds where every cell's interval lies inside (an
+seeds. Its interval is Student's; below five seeds a claim's cells pool their spread; a ratio is
+taken in logarithms. A claim that lists cells holds where every cell's interval lies inside (an
 intersection-union test, which needs no correction) and fails where Holm's procedure over the cells
 puts one outside.
 """
@@ -186,12 +186,12 @@ def _bounded(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     cell = _deciding(means, lower, upper, outside)
     ends = means[cell], means[cell] - half[cell], means[cell] + half[cell]
     value, low, high = (math.exp(end) if log else float(end) for end in ends)
-    part = str(evidence.labels[cell]) if len(evidence.labels) > cell and cells > 1 else ""
+    part = _label(evidence, cell, cells)
     note = f"{outside.sum()} of {cells} cells outside" if outside.any() and cells > 1 else ""
     answer = Verdict(verdict, value, low, high, seeds, note=note, part=part, tests=cells)
     if verdict == UNDECIDED:
         told = _power(float(means[cell]), float(error[cell]), seeds, df, lower, upper)
-        return replace(answer, robust=f"{told} {_unit(evidence.unit, log)}")
+        return replace(answer, robust=f"{told} (in logarithms)" if log else told)
     return answer
 
 
@@ -210,8 +210,9 @@ def _spread(found: np.ndarray) -> tuple[np.ndarray, float]:
     return np.full(cells, np.sqrt(variance.mean() / seeds)), float(df)
 
 
-def _unit(unit: str, log: bool) -> str:
-    return "(in logarithms)" if log else ""
+def _label(evidence: Evidence, cell: int, cells: int) -> str:
+    """Return the name of one of several cells, where they have names."""
+    return str(evidence.labels[cell]) if len(evidence.labels) > cell and cells > 1 else ""
 
 
 def _log(end: float) -> float:
@@ -222,8 +223,7 @@ def _exact(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     good = (values >= rule.above - ROUNDING) & (values <= rule.below + ROUNDING)
     cell = _deciding(values, rule.above, rule.below, ~good)
     value = float(values[cell])
-    labelled = len(evidence.labels) > cell and len(values) > 1
-    part = str(evidence.labels[cell]) if labelled else ""
+    part = _label(evidence, cell, len(values))
     verdict = HOLDS if good.all() else FAILS
     return Verdict(verdict, value, value, value, len(values), part=part)
 
@@ -288,7 +288,7 @@ def _trend(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     refuted = down <= alpha / cells
     verdict = FAILS if refuted.any() else HOLDS if (up <= alpha).all() else UNDECIDED
     cell = int(np.argmin(rho))
-    part = str(evidence.labels[cell]) if len(evidence.labels) > cell and cells > 1 else ""
+    part = _label(evidence, cell, cells)
     note = f"permutation p = {(down if verdict == FAILS else up)[cell]:.3g}"
     answer = Verdict(verdict, float(rho[cell]), n=seeds, unit="rho", note=note)
     return replace(answer, part=part, tests=cells)
