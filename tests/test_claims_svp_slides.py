@@ -12,7 +12,7 @@ from helpers.specs import Measure, Train
 
 CONFIG = Config(
     dataset="digits@300+100", models=("resnet8-w8", "resnet14-w8", "resnet20-w8"),
-    proxy="resnet8-w8", target="resnet14-w8", recipe="digits", epochs=6, n_seeds=3,
+    proxy="resnet8-w8", target="resnet14-w8", recipe="digits", epochs=6, n_seeds=4,
     budgets=(0.3, 0.5), stops=(2,), slide_shares=(0.4, 0.6),
 )  # fmt: skip
 CLAIMS = {claim.id: claim for claim in ledger.load_ledger() if claim.document == "svp-slides"}
@@ -107,7 +107,7 @@ def test_depth_pays_less_and_less():
     for model, error, seconds in zip(CONFIG.models, (5.0, 1.9, 1.5), (60, 120, 180), strict=True):
         plant_cell(Cell(model=model), error, seconds)
     found = evidence.slides_depth(CONFIG)
-    np.testing.assert_allclose(found.values, [[2.7] * 3])  # 3.1 points a minute, then 0.4
+    np.testing.assert_allclose(found.values, [[2.7] * CONFIG.n_seeds])  # 3.1 points a minute, then 0.4
     assert verdicts("02")[0].verdict == "holds"
     plant_cell(Cell(model=CONFIG.models[2]), 1.0, 120)
     with pytest.raises(Unfit, match="no longer"):
@@ -135,7 +135,7 @@ def test_two_noisy_proxies_agree_better_than_the_better_one():
             record = {"entropy": entropy, "recorded_epochs": np.array([6])}
             plant(ex.run(CONFIG, Cell(model=model), seed), **record)
     found = evidence.slides_combined(CONFIG)
-    assert found.values.shape == (1, 3)
+    assert found.values.shape == (1, CONFIG.n_seeds)
     assert (found.values > 0).all()
 
 

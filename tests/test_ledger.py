@@ -26,6 +26,7 @@ from helpers.claims.verdicts import (
     robustness,
 )
 from helpers.experiments import Cell, Config
+from helpers.ranking import t_interval
 from tests.planting import N, plant
 
 STUDY = Config(dataset="digits@300+100", epochs=20, budgets=(0.3, 0.5), stops=(6,))
@@ -177,7 +178,7 @@ def test_ratios_pooled_cells_and_trends_of_cells():
     apart = ledger.decide(claim(**ratio, above=2.5), STUDY, "digits").answer
     assert (apart.verdict, apart.part, apart.value) == (FAILS, "50%", pytest.approx(2.0))
     pooled = ledger.decide(claim(**ratio, above=2.5, pooled=True), STUDY, "digits").answer
-    assert (pooled.verdict, pooled.value) == (HOLDS, pytest.approx(3.0))
+    assert (pooled.verdict, pooled.value) == (HOLDS, pytest.approx(math.sqrt(8)))
     trend = ratio | {"each": {}, "along": {"share": [0.5, 0.3]}, "rising": -1}
     assert ledger.decide(claim(**trend), STUDY, "digits").answer.verdict == NOT_DECIDABLE
     alone = ratio | {"each": {}, "along": {"share": [0.5]}, "rising": -1}
@@ -225,6 +226,12 @@ def test_preconditions_tell_what_is_wrong_with_the_runs():
     assert "already lose 2.0 points, 1 are asked" in checked("random close", 1)
     assert checked("headroom") == ""
     assert "no room to win" in checked("headroom", 2.5)
+    plant(STUDY, Cell("random", 0.3), 2.1)  # 0.6 points lost, 2.0 at 50 %: the mean counts
+    shares = [Cell("entropy", 0.3), Cell("entropy", 0.5)]
+    assert checked("headroom", 1.2, cells=shares) == ""
+    assert "random 30%, 50% lose 1.30" in checked("headroom", 1.4, cells=shares)
+    all_in_one = [Cell("entropy", 0.5, together=STUDY.n_seeds)]
+    assert "one ensemble" in checked("headroom", cells=all_in_one)
     assert checked("better target") == ""
     assert "target no better than its proxy" in checked("better target", 1.5)
     assert "times are asked" in checked("cost ratio", 50)
@@ -319,6 +326,10 @@ def test_outside_is_found_by_holm_so_that_cells_do_not_add_up_to_a_refutation():
     on_the_bound = [judge(Evidence(rng.normal(size=(9, 3))), Rule(below=0)) for _ in range(400)]
     refuted = np.mean([one.verdict == FAILS for one in on_the_bound])
     assert 0 < refuted < 0.05  # 9 single tests at 2.5 % would refute a fifth
+    barely = Evidence(np.array([1.0, 1.1, 1.2, 0.8]))
+    one = judge(barely, Rule(below=0.7))
+    assert (one.verdict, one.low > 0.7) == (FAILS, True)
+    assert judge(barely, Rule(below=0.7, among=4)).verdict == UNDECIDED  # one of four parts
 
 
 def test_ratios_are_judged_in_logarithms():
@@ -413,6 +424,13 @@ def test_blocks_agree_without_pairs_of_a_run_with_itself_or_its_seed(within, bet
 def test_matrices_agree():
     seeds = np.arange(6)
     same = matrix(0.6, 0.6, seeds)[0]
-    assert correlations.matrices_agree(same, same + 0.01, 0.05).verdict == HOLDS
-    assert correlations.matrices_agree(same, same - 0.2, 0.05).verdict == FAILS
-    assert correlations.matrices_agree(same * np.nan, same, 0.05).verdict == NOT_DECIDABLE
+    assert correlations.matrices_agree(same, same + 0.01, seeds, 0.05).verdict == HOLDS
+    assert correlations.matrices_agree(same, same - 0.2, seeds, 0.05).verdict == FAILS
+    assert correlations.matrices_agree(same * np.nan, same, seeds, 0.05).verdict == NOT_DECIDABLE
+
+
+def test_jackknife_of_a_mean_is_the_t_interval_over_seeds():
+    rng, seeds = np.random.default_rng(0), np.tile(np.arange(5), 2)
+    values = rng.normal(size=5)
+    found = correlations.jackknife(lambda kept: values[seeds[kept]].mean(), seeds)
+    assert np.allclose(found, t_interval(values))

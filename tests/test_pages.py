@@ -1,5 +1,7 @@
 """What readers see of the ledger."""
 
+from pathlib import Path
+
 import pytest
 
 from helpers.claims import ledger, pages, papers
@@ -7,6 +9,7 @@ from helpers.claims.verdicts import FAILS, HOLDS, NOT_BUILT, NOT_DECIDABLE, Verd
 from helpers.config import Config
 from helpers.profiles import Profile
 
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 PART = {"of": {"share": 0.5, "method": "entropy"}, "less": {}, "below": 0.5, "needs": ["converged"]}
 FULL = "{svp-slides-reported:CIFAR10,none:err_100} %"
 
@@ -21,8 +24,8 @@ def row(name="svp-01", verdict=HOLDS, parts=None, **words):
 
 
 def test_a_headline_says_number_precondition_and_figure():
-    active = {"error": {**PART, "of": {"protocol": "active", "share": 0.5, "method": "random"}}}
-    rows = [row(headline="one"), row("svp-02"), row("svp-03", NOT_DECIDABLE, active, headline="x")]
+    rows = [row(headline="one", figure="06-cost"), row("svp-02"),
+            row("svp-03", NOT_DECIDABLE, headline="x", figure="01-active-learning")]  # fmt: skip
     lines = pages.headlines(rows).to_dict("records")
     assert [line["claim"] for line in lines] == ["svp-01", "svp-03"]
     assert lines[0]["the document"] == "5.52 %"
@@ -81,12 +84,23 @@ def test_a_printed_table_stands_beside_data_like_its_own(monkeypatch):
 
 
 @pytest.mark.parametrize("document", ledger.DOCUMENTS)
-def test_each_document_has_three_headlines(document):
-    found = [claim for claim in ledger.load_ledger() if claim.document == document]
-    assert len({claim.headline for claim in found if claim.headline}) == 3
+def test_each_document_has_three_headlines_and_the_notebooks_save_their_figures(document):
+    found = [c for c in ledger.load_ledger() if c.document == document and c.headline]
+    assert len({claim.headline for claim in found}) == len(found) >= 3
+    for claim in found:
+        (notebook,) = NOTEBOOKS.glob(f"{claim.figure[:2]}-*.ipynb")
+        assert f'\\"{claim.figure}\\"' in notebook.read_text(encoding="utf-8")
 
 
 def test_rows_under_one_heading_stand_together():
     groups = pages.printed_beside(Config())["group"]  # of every printed table
     assert groups.nunique() > 10
     assert (groups != groups.shift()).sum() == groups.nunique()
+
+
+def test_printed_boosts_stand_beside_ours_and_not_seconds_of_another_machine():
+    found = pages.printed_beside(Config()).query("document == 'adonis' and name == 'IDS'")
+    printed = found.set_index("quantity")["paper"]
+    cells = "adonis-table-a1:CIFAR-10,ResNet18,IDS"
+    for quantity, column in ((papers.LOST, "acc_drop_pp"), (papers.BOOST, "train_boost")):
+        assert printed[quantity] == pytest.approx(float(papers.filled(f"{{{cells}:{column}}}")))

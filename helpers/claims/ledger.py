@@ -148,6 +148,7 @@ class Claim(BaseModel):
         replication: Why an exact replication of the document would not be told "holds".
         changed: Date -> what was changed in rule or measure after runs existed, and why.
         headline: Short title where the claim is among the fifteen of notebook 06.
+        figure: Name of the figure that shows a headline's runs; it begins with its notebook's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -164,6 +165,13 @@ class Claim(BaseModel):
     replication: str = ""
     changed: dict[str, str] = {}
     headline: str = ""
+    figure: str = ""
+
+    @model_validator(mode="after")
+    def _shown(self) -> Claim:
+        if bool(self.headline) != bool(self.figure):
+            raise ValueError("a headline needs a figure, and only a headline has one")
+        return self
 
     @property
     def document(self) -> str:
@@ -287,7 +295,9 @@ def _gathered(
         raise Missing("one setting shows no trend")
     found = np.array([[values(one | x) for x in along] for one in apart])
     found = found.transpose(0, 2, 1) if part.along else found[:, 0]
-    if part.pooled:
+    if part.pooled and part.over is not None:
+        found = np.exp(np.log(found).mean(axis=0, keepdims=True))
+    elif part.pooled:
         found = found.mean(axis=0, keepdims=True)
     labels = [
         ", ".join(f"{v:.0%}" if isinstance(v, float) and v <= 1 else str(v) for v in one.values())
@@ -300,8 +310,8 @@ def _gathered(
     return Evidence(found, labels, unit, settings=x if part.along else ())
 
 
-def _answer(config: Config, regime: str, part: Part, level: float) -> Verdict:
-    """Judge one part, its preconditions first."""
+def _answer(config: Config, regime: str, part: Part, level: float, among: int) -> Verdict:
+    """Judge one of so many parts, its preconditions first."""
     try:
         if part.evidence:
             given = part.given if part.alike is None else {**part.given, "margin": part.alike}
@@ -321,7 +331,7 @@ def _answer(config: Config, regime: str, part: Part, level: float) -> Verdict:
         answer = found
     else:
         found = replace(found, unit=part.unit) if part.unit else found
-        rule = replace(part.rule(), level=level)
+        rule = replace(part.rule(), level=level, among=among)
         answer = judge(found, rule)
         answer = replace(answer, robust=robustness(found, rule, answer))
     if reason:
@@ -347,8 +357,9 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
     if regime not in claim.at:
         told = f"made at {', '.join(claim.at) or 'data that we do not hold'}"
         return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
-    answers = {name: _answer(config, regime, p, level) for name, p in claim.parts.items()}
     judged = [n for n, p in claim.parts.items() if not p.aside]
+    among = max(len(judged), 1)
+    answers = {n: _answer(config, regime, p, level, among) for n, p in claim.parts.items()}
     counted = [n for n in judged if answers[n].verdict not in (NOT_MEASURED, NOT_DECIDABLE)]
     counted += [n for n in judged if n not in counted and not claim.parts[n].optional]
     verdict = combine([answers[n].verdict for n in counted or judged])

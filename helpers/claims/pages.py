@@ -17,14 +17,6 @@ from helpers.results import packs
 
 # The notebook whose parameters a document's runs have; the others' are those of the whole study.
 NOTEBOOK_OF = {"budgeted": "03", "geda": "04", "adonis": "05"}
-# The figure that shows a document's runs.
-FIGURE_OF = {
-    "svp": "06-accuracy-against-budget",
-    "svp-slides": "06-difference-to-random",
-    "budgeted": "03-accuracy-against-budget",
-    "geda": "04-ladder",
-    "adonis": "05-accuracy-against-seconds",
-}
 # Profiles whose headlines stand beside each other.
 PROFILES = ("digits", "digits-ten", "mnist", "cifar10-cpu")
 # How our data's name begins -> the documents' data nearest to it in kind, as svp's tables spell it.
@@ -151,8 +143,9 @@ def printed_beside(config: Config) -> pd.DataFrame:
         for data in dict.fromkeys(one.data for one in papers.printed(name)):
             errs = [one for one in papers.printed(name, data) if one.quantity == "error"]
             counted = not errs or any(one.cell.method == "full" for one in errs)
-            if counted and data.replace("-", "") == wanted:
-                found.append(papers.beside(config, name, data))
+            if counted and data.replace("-", "") in (wanted, f"{wanted} ResNet18"):
+                own = config_of(here(), papers.printed(name, data)[0].document, config)
+                found.append(papers.beside(own, name, data))
     every = pd.concat([one for one in found if len(one)] or found)
     every = every.drop_duplicates(ignore_index=True)  # a reader may join two tables
     first = pd.factorize(every["group"])[0]  # what shares a heading stands together
@@ -218,16 +211,6 @@ def precondition(row: ledger.Row) -> str:
     return "met: " + ", ".join(told) if told else "none is asked"
 
 
-def figure_of(claim: ledger.Claim) -> str:
-    """Return the name of the figure that shows a claim's runs; it begins with its notebook's."""
-    cells = [cell or {} for p in claim.parts.values() for cell in (p.of, p.less, p.over)]
-    if any(cell.get("protocol") == "active" for cell in cells):
-        return "01-active-learning"
-    if any(part.alike is not None for part in claim.parts.values()):
-        return "02-spearman-heatmaps"
-    return FIGURE_OF[claim.document]
-
-
 def headlines(rows: list[ledger.Row]) -> pd.DataFrame:
     """Return the headlines' lines: what the document says, ours, precondition, verdict, figure."""
     return pd.DataFrame(
@@ -240,7 +223,7 @@ def headlines(rows: list[ledger.Row]) -> pd.DataFrame:
                 "precondition": precondition(row),
                 "verdict": row.answer.verdict,
                 "kind": row.claim.kind,
-                "figure": figure_of(row.claim),
+                "figure": row.claim.figure,
             }
             for row in rows
             if row.claim.headline

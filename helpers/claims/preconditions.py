@@ -112,11 +112,10 @@ def random_close(asked: Asked, limit: Any = 3.0) -> str:
 
 
 def headroom(asked: Asked, limit: Any = HEADROOM) -> str:
-    """Random rows lose at least `limit` points at some share: there is something to win."""
-    found = [(_loss_at_random(asked, cell), cell.share) for cell in _parts(asked)]
-    if found and max(found)[0] < limit:
-        lost, share = max(found)
-        return f"random {share:.0%} lose {lost:.2f} points only: no room to win"
+    """Random rows lose at least `limit` points, mean over the shares: there is room to win."""
+    found = {f"{cell.share:.0%}": _loss_at_random(asked, cell) for cell in _parts(asked)}
+    if found and (lost := np.mean(list(found.values()))) < limit:
+        return f"random {', '.join(found)} lose {lost:.2f} points only: no room to win"
     return ""
 
 
@@ -280,4 +279,6 @@ def failed(asked: Asked, needs: dict[str, Any], is_error: bool) -> str:
         check = CHECKS[name]
         if reason := check(asked) if limit is None else check(asked, limit):
             return reason
+    if any(1 < cell.together >= asked.config.n_seeds for cell in asked.cells):
+        return "the networks of all seeds make one ensemble: more seeds are needed"
     return chance(asked) if is_error else ""

@@ -4,7 +4,7 @@ A rule says where a quantity must lie: above, below or within bounds. The quanti
 seeds. Its interval is Student's; below five seeds a claim's cells pool their spread; a ratio is
 taken in logarithms. A claim that lists cells holds where every cell's interval lies inside (an
 intersection-union test, which needs no correction) and fails where Holm's procedure over the cells
-puts one outside.
+puts one outside, at a level that is split over the claim's parts.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Rule:
         never: No trial of at least so many may show it.
         ever: At least one trial shows it.
         level: Coverage of the intervals; `--decide` asks for more at every look.
+        among: Parts of the claim that may fail; the chance of a false failure is split over them.
     """
 
     above: float = -math.inf
@@ -104,6 +105,12 @@ class Rule:
     never: int = 0
     ever: bool = False
     level: float = field(default=LEVEL, compare=False)
+    among: int = field(default=1, compare=False)
+
+    @property
+    def tail(self) -> float:
+        """The chance of one false failure on one side."""
+        return (1 - self.level) / 2 / self.among
 
     def scaled(self, factor: float, unit: str) -> Rule | None:
         """Return the rule with its margins times a factor, those of a ratio to its power.
@@ -181,7 +188,7 @@ def _bounded(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     means, (error, df) = found.mean(axis=1), _spread(found)
     half = special.stdtrit(df, (1 + rule.level) / 2) * error
     inside = (means - half > lower + ROUNDING) & (means + half < upper - ROUNDING)
-    outside = _outside(means, error, df, lower, upper, rule.level)
+    outside = _outside(means, error, df, lower, upper, rule.tail)
     verdict = FAILS if outside.any() else HOLDS if inside.all() else UNDECIDED
     cell = _deciding(means, lower, upper, outside)
     ends = means[cell], means[cell] - half[cell], means[cell] + half[cell]
@@ -228,14 +235,14 @@ def _exact(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     return Verdict(verdict, value, value, value, len(values), part=part)
 
 
-def _outside(means, error, df: float, lower: float, upper: float, level: float) -> np.ndarray:
+def _outside(means, error, df: float, lower: float, upper: float, tail: float) -> np.ndarray:
     """Return which cells Holm's procedure puts outside the bounds, (cells,) bool."""
     gap = np.maximum(lower - means, means - upper)  # above 0: the mean lies outside
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         p = np.where(error > 0, stats.t.sf(gap / error, df), np.where(gap > ROUNDING, 0.0, 1.0))
     order, found = np.argsort(p), np.zeros(len(p), dtype=bool)
     for place, cell in enumerate(order):
-        if p[cell] > (1 - level) / 2 / (len(p) - place):
+        if p[cell] > tail / (len(p) - place):
             break
         found[cell] = True
     return found
@@ -285,7 +292,7 @@ def _trend(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
         for side in (1, -1)
     )
     alpha = (1 - rule.level) / 2
-    refuted = down <= alpha / cells
+    refuted = down <= rule.tail / cells
     verdict = FAILS if refuted.any() else HOLDS if (up <= alpha).all() else UNDECIDED
     cell = int(np.argmin(rho))
     part = _label(evidence, cell, cells)

@@ -91,7 +91,8 @@ def depth_blocks(
 
 def start_matters(config: Config, margin: float) -> Verdict:
     """Correlations of k-centers orders from shared against those from own starting points."""
-    return matrices_agree(*(_centre_matrix(config, same) for same in (True, False)), margin)
+    seeds = [order.of[0].seed for order in centre_orders(config, same_start=True)]
+    return matrices_agree(*(_centre_matrix(config, s) for s in (True, False)), seeds, margin)
 
 
 def _centre_matrix(config: Config, same_start: bool) -> np.ndarray:
