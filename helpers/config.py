@@ -77,6 +77,7 @@ class Config(BaseModel):
     node_counts: Counts = (3, 5, 10, 20, 50)  # values of N tried at the smallest percentage
     start_share: Share = 0.1  # labelled, that `budgeted` starts from
     panel_models: SomeNames = ("vgg3-w8", "vgg5-w16", "vgg7-w16")  # of `budgeted`
+    panel_data: SomeNames = ("",)  # data sets there; "" is the study's
     panel_budgets: Shares = (0.1, 0.2)  # of the remaining pool, that it adds
     panel_methods: SomeNames = ("random", "iqp", "dpp", "submodular")  # compared there
     weights: Weights = (0.0, 0.1, 0.3, 1.0, 3.0)  # lambda, with both readings of the kernel term

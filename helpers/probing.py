@@ -37,9 +37,9 @@ def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def prepare(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Turn images (b, c, h, w) in 0..255 on the device into normalised float32, channels last.
 
-    Texts (b, t) pass as they are.
+    Texts (b, t), and what frozen layers made of images, pass as they are.
     """
-    if images.ndim == 2:
+    if images.ndim == 2 or images.is_floating_point():
         return images
     scaled = images.to(torch.float32, copy=True).div_(255)
     scaled = scaled.sub_(mean.view(1, -1, 1, 1)).div_(std.view(1, -1, 1, 1))

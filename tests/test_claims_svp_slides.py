@@ -107,7 +107,9 @@ def test_depth_pays_less_and_less():
     for model, error, seconds in zip(CONFIG.models, (5.0, 1.9, 1.5), (60, 120, 180), strict=True):
         plant_cell(Cell(model=model), error, seconds)
     found = evidence.slides_depth(CONFIG)
-    np.testing.assert_allclose(found.values, [[2.7] * CONFIG.n_seeds])  # 3.1 points a minute, then 0.4
+    np.testing.assert_allclose(
+        found.values, [[2.7] * CONFIG.n_seeds]
+    )  # 3.1 points a minute, then 0.4
     assert verdicts("02")[0].verdict == "holds"
     plant_cell(Cell(model=CONFIG.models[2]), 1.0, 120)
     with pytest.raises(Unfit, match="no longer"):

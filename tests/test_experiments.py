@@ -22,8 +22,8 @@ from helpers.selection.registry import METHODS
 from helpers.specs import Measure, Select
 
 COLUMNS = [
-    *("question", "method", "label", "budget", "share", "kept", "seed", "model"),
-    *("selector", "selector_epochs", "n_selectors", "options", "epochs", "test_error"),
+    *("question", "method", "label", "budget", "share", "kept", "seed", "data"),
+    *("model", "selector", "selector_epochs", "n_selectors", "options", "epochs", "test_error"),
     *("seconds", "select_seconds", "total_seconds", "forward", "backward", "alone"),
 ]
 PROFILES = profiles.profiles(profiles.Folders().notebooks / "profiles.yml")
@@ -67,6 +67,7 @@ ASKED = {
     "own batch": lambda r: r.subset.method == "least-confidence",
     "quick": lambda r: r.subset.of[0].recipe == "sprint",
     "budgeted": lambda r: r.init.keep_weights and r.subset.start == r.init.subset,
+    "panel": lambda r: r.subset is None and r.record_at,
     "weights": lambda r: {"weight", "diversity"} <= set(dict(r.subset.options)),
     "table two": lambda r: r.subset is None or r.subset.method == "iqp",
     "ladder": lambda r: r.model == SCALE.proxy,
@@ -124,6 +125,17 @@ def test_every_question_asks_valid_runs_of_its_kind_for_each_seed(name):
         assert spec.sampler is None or spec.sampler.name in samplers.SAMPLERS
         assert set(spec.record_at) <= set(range(spec.epochs + 1))
         assert spec.init is None or spec.init.keep_weights
+
+
+def test_a_panel_may_be_of_other_data_sets():
+    two = SCALE.replace(panel_data=("digits@200+100", "digits@300+100"))
+    asked = ex.asked(two, "budgeted")
+    assert len(asked) == 2 * len(ex.asked(SCALE, "budgeted"))
+    assert {run.dataset for run in asked} == {run.init.dataset for run in asked} == set(
+        two.panel_data)  # fmt: skip
+    assert ex.run(two, Cell(), 0).dataset == ex.run(SCALE, Cell(), 0).dataset == SCALE.dataset
+    read = {option for run in asked for option in run.subset.options if option[0] == "diversity"}
+    assert read == {("diversity", "distance")}  # beside the kernel as printed, which has no option
 
 
 def test_measurements_asked_for_exist():

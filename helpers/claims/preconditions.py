@@ -31,6 +31,7 @@ REGIMES: dict[str, float | None] = {
     "svhn": None,
     "imagenet": None,
     "amazon": None,
+    "pretrained": None,
 }
 PROXY_GOAL = 2.0  # times the regime's error that a smaller network may err by
 LAST_GAIN = 0.3  # points that the last fifth of training may still gain
@@ -50,17 +51,17 @@ class Asked:
 
 def chance(asked: Asked, limit: Any = FROM_CHANCE) -> str:
     """Every compared cell is further than `limit` points of error from guessing."""
-    guess = 100 * (1 - 1 / len(np.unique(_labels(asked))))
     for cell in asked.cells:
+        guess = 100 * (1 - 1 / len(np.unique(_labels(asked, cell.data))))
         found = error(asked.config, cell)
         if found.mean() > guess - limit:
             return f"{_name(cell)} errs by {found.mean():.1f} %, guessing by {guess:.0f} %"
     return ""
 
 
-def _labels(asked: Asked) -> np.ndarray:
+def _labels(asked: Asked, data: str = "") -> np.ndarray:
     """Return the training rows' labels, (n,), which every run on everything keeps."""
-    return results_of(asked.config, Cell(model="proxy"))[0].arrays["labels"]
+    return results_of(asked.config, Cell(model="proxy", data=data))[0].arrays["labels"]
 
 
 def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
@@ -70,14 +71,14 @@ def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
     where it is judged itself.
     """
     of_target = REGIMES.get(asked.regime)
-    models = list(dict.fromkeys(named(asked.config, cell.model) for cell in asked.cells))
-    if of_target is not None and asked.config.target in models:
-        models = [asked.config.target]
-    for model in models:
+    models = [(cell.data, named(asked.config, cell.model)) for cell in asked.cells]
+    if of_target is not None and ("", asked.config.target) in models:
+        models = [("", asked.config.target)]
+    for data, model in dict.fromkeys(models):
         goal = of_target
         if goal is not None and model != asked.config.target:
             goal *= PROXY_GOAL
-        found = results_of(asked.config, Cell(model=model))
+        found = results_of(asked.config, Cell(model=model, data=data))
         last = float(np.mean([100 * (1 - r.metrics["test_acc"]) for r in found]))
         if goal is not None and last <= goal:
             continue
@@ -98,7 +99,7 @@ def at_random(cell: Cell) -> Cell:
 
 
 def _loss_at_random(asked: Asked, cell: Cell) -> float:
-    whole = error(asked.config, Cell(model=cell.model)).mean()
+    whole = error(asked.config, Cell(model=cell.model, data=cell.data)).mean()
     return float(error(asked.config, at_random(cell)).mean() - whole)
 
 

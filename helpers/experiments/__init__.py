@@ -38,6 +38,7 @@ from helpers.experiments.cells import (
     from_plain,
     grid,
     named,
+    on_data,
     own_batch,
     proxy_budgets,
     run,
@@ -58,7 +59,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
         *("metrics", "active"),
     ),
     "02": ("depths", "families"),
-    "03": ("budgeted", "weights"),
+    "03": ("budgeted", "panel", "weights"),
     "04": ("ladder", "peers", "nodes", "variants", "reselected"),
     "05": ("online", "sweeps", "online sweeps"),
     "06": (

@@ -45,6 +45,7 @@ class Cell:
         epochs: Of the trained network; 0 for the study's, or `LONGER`, `EQUAL_STEPS`, `EQUAL_BILL`.
         flipped: Per cent of the training labels that are wrong.
         recorded: Whether an `online` run scores all rows at its end.
+        data: Another data set than the study's; "" for that.
 
     A role is `proxy`, `target`, `shallowest` or `deepest` of `Config.models`, `between` or
     `between 2`, the first two of `Config.more_proxies`.
@@ -63,10 +64,16 @@ class Cell:
     epochs: int = 0
     flipped: int = 0
     recorded: bool = False
+    data: str = ""
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise StudyError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {self.protocol}")
+
+
+def on_data(config: Config, cell: Cell) -> Config:
+    """Return the parameters with a cell's data set."""
+    return config.replace(dataset=cell.data) if cell.data else config
 
 
 def named(config: Config, role: str) -> str:
@@ -92,6 +99,7 @@ def chosen(config: Config, cell: Cell, seed: int) -> Select:
         StudyError: If the cell chooses no rows beforehand, or `after` is not recorded.
         Missing: If the study has too few seeds, epochs or label budgets for it.
     """
+    config = on_data(config, cell)
     by, method, share = named(config, cell.by), cell.method, cell.share
     if cell.protocol == "online" or method not in METHODS:
         raise StudyError(f"{method} chooses no rows before training")
@@ -160,6 +168,7 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
     Raises:
         StudyError, Missing: As for `chosen`.
     """
+    config = on_data(config, cell)
     model = named(config, cell.model)
     if cell.method == "full":
         found = builders.depth_run(config, model, seed)
@@ -300,6 +309,16 @@ def _ladder(c: Config) -> list[Cell]:
     return [dataclasses.replace(one, **geda) if one.method == LADDER[-1] else one for one in cells]
 
 
+def _panel(c: Config) -> list[Cell]:
+    """Return `budgeted` figure 1, its own method by both readings of the kernel."""
+    axes = {"data": list(c.panel_data), "model": list(c.panel_models)}
+    axes |= {"share": list(c.panel_budgets), "protocol": "budgeted"}
+    found = grid(method=list(c.panel_methods), **axes)
+    if "iqp" in c.panel_methods:
+        found += grid(method="iqp", options=(("diversity", "distance"),), **axes)
+    return found
+
+
 def _weights(c: Config) -> list[Cell]:
     base = Cell("iqp", max(c.panel_budgets), model="proxy", protocol="budgeted")
     return [
@@ -419,12 +438,9 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
         else []
     ),
     # `budgeted` figure 1 and section IV-B
-    "budgeted": lambda c: grid(
-        model=list(c.panel_models),
-        share=list(c.panel_budgets),
-        method=list(c.panel_methods),
-        protocol="budgeted",
-    ),
+    "budgeted": _panel,
+    # all rows of a panel's data set, beside its curves
+    "panel": lambda c: grid(data=list(c.panel_data), model=list(c.panel_models)),
     "weights": _weights,
     # `geda` figures 5.2 to 5.5, 5.1.3, 6.1
     "ladder": _ladder,

@@ -12,7 +12,7 @@ from helpers.experiments.table import COLUMNS, frame
 from helpers.results.store import Result
 from helpers.specs import Spec, Train
 
-TEXTS = ("question", "method", "label", "model", "selector", "options")
+TEXTS = ("question", "method", "label", "data", "model", "selector", "options")
 
 
 def table(wanted: Sequence[Train], alone: bool = False, question: str = "") -> pd.DataFrame:

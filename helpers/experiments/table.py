@@ -25,7 +25,8 @@ RUN_LABELS = {
 SELECTOR_OPTIONS = ("after", "combine", "centres", "labelled")
 
 COLUMNS = (
-    *("question", "method", "label", "budget", "share", "kept", "seed", "model", "selector"),
+    *("question", "method", "label", "budget", "share", "kept", "seed", "data", "model"),
+    "selector",
     *("selector_epochs", "n_selectors", "options", "epochs", "test_error", "seconds"),
     *("select_seconds", "total_seconds", "forward", "backward", "alone"),
 )
@@ -41,7 +42,7 @@ def frame(wanted: Sequence[Train], found: Sequence[Result], question: str = "") 
 
     Returns:
         Columns question, method, label, budget (share asked of the pool), share (of all
-        training rows, those of earlier rounds included), kept (rows trained on), seed, model,
+        training rows, those of earlier rounds included), kept (rows trained on), seed, data, model,
         selector, selector_epochs (trained before it selected; 0 without one), n_selectors,
         options (text; the selector's recipe among them where it has another one), epochs,
         test_error (percent), seconds (training), select_seconds (all selecting before and
@@ -63,6 +64,7 @@ def _row(spec: Train, result: Result, question: str) -> dict[str, object]:
         **_asked(spec),
         "kept": result.metrics["n_train"],
         "seed": spec.seed,
+        "data": spec.dataset,
         "model": spec.model,
         **_selector(spec),
         "epochs": spec.epochs,

@@ -93,7 +93,7 @@ def accuracy_by_family(
 
 
 def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> Figure:
-    """Draw `accuracy_against_budget`, one small panel a model, all on one scale.
+    """Draw `accuracy_against_budget`, one small panel a model, three a row, each on one scale.
 
     The frame has a column model as well. `start` has runs of the network before it was tuned on
     what was selected, columns model and test_error; their mean is a dotted line.
@@ -102,15 +102,20 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
     """
     need(frame, "the frame of runs", f"model {RUNS}")
     models = list(frame["model"].unique())
-    wide = max(5.8, min(11.0, 0.8 + 3.2 * len(models)))
-    fig, axes = new_figure(1, len(models), (wide, 3.7), sharex=True, sharey=True)
-    for ax, model in zip(axes[0], models, strict=True):
+    columns = min(len(models), 3)
+    rows = -(-len(models) // columns)
+    wide = max(5.8, 0.8 + 3.2 * columns)
+    fig, axes = new_figure(rows, columns, (wide, 1.0 + 2.7 * rows), sharex=True, sharey="row")
+    for ax in axes.flat[len(models) :]:
+        ax.remove()
+    for ax, model in zip(axes.flat, models, strict=False):
         _curves(ax, frame[frame["model"] == model])
         if start is not None:
             mean = (100 - start.loc[start["model"] == model, "test_error"]).mean()
             ax.axhline(mean, color="#000000", linestyle=":", label="Start set alone")
         ax.set_title(model)
-    axes[0, 0].set_ylabel("test accuracy (%)")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("test accuracy (%)")
     fig.supxlabel(f"examples trained on ({_seeds(frame, 'model')})", fontsize=10)
     legend_above(fig, axes[0, 0])
     return fig

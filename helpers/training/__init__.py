@@ -96,8 +96,6 @@ def _checked_sampler(sampler: object, recipe: recipes.Recipe, dataset: Dataset) 
     if not isinstance(sampler, samplers.Sampler):
         sampler = samplers.Fixed(np.arange(dataset.n) if sampler is None else sampler)
     samplers.check_rows(sampler, recipe.epochs, dataset.n)
-    if dataset.is_text and (recipe.pad or recipe.crop or recipe.flip or recipe.rotate):
-        raise StudyError(f"recipe {recipe.name} crops, mirrors or rotates images, not texts")
     return sampler
 
 
@@ -115,6 +113,10 @@ def _loop(
     if bool(getattr(model, "reads_text", False)) != dataset.is_text:
         given, read = ("texts", "images") if dataset.is_text else ("images", "texts")
         raise StudyError(f"{dataset.name} is {given}, the network reads {read}")
+    changes = recipe.pad or recipe.crop or recipe.flip or recipe.rotate
+    if changes and (dataset.is_text or hasattr(model, "encoded")):
+        kind = "texts" if dataset.is_text else "what frozen layers return"
+        raise StudyError(f"recipe {recipe.name} crops, mirrors or rotates images, not {kind}")
     outputs = getattr(model.classifier, "out_features", dataset.n_classes)
     if outputs < dataset.n_classes:
         raise StudyError(

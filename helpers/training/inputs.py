@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +13,8 @@ from torch import Tensor, nn
 
 from helpers import probing, recipes
 from helpers.augmentation import centred
-from helpers.data import Dataset
+from helpers.data import Dataset, cache
+from helpers.data.names import DEFAULT_ROOT
 
 # Share of a GPU's free memory that data may take; the rest is for training.
 SHARE = 0.5
@@ -25,7 +29,8 @@ class Inputs:
 
     Rows lie on the device, and on a CPU where the data set has them, a memory map included. Rows
     of which a GPU cannot hold all stay on the host, and those of a minibatch are sent; the
-    numbers are the same. Where the model has an `encode`, texts (m, T) go through it once, here.
+    numbers are the same. Where the model has an `encode`, texts (m, T) go through it once, here;
+    images go through frozen layers once for all runs, whose outputs are kept beside decoded images.
     """
 
     def __init__(
@@ -41,7 +46,11 @@ class Inputs:
                 return _encoded(encode, rows, device)
             return shared(rows).to(device) if self.resident else shared(rows)
 
-        self.train, self.test = read(dataset.train_inputs), read(dataset.test_inputs)
+        if hasattr(model, "encoded"):
+            self.resident = True
+            self.train, self.test = (part.to(device) for part in frozen(dataset, model, device))
+        else:
+            self.train, self.test = read(dataset.train_inputs), read(dataset.test_inputs)
         small = (dataset.train_labels, dataset.test_labels)
         small += probing.normalisation(dataset.train_inputs)
         self.train_labels, self.test_labels, self.mean, self.std = (
@@ -89,6 +98,38 @@ def shared(array: np.ndarray) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable")
         return torch.from_numpy(array)
+
+
+def frozen(dataset: Dataset, model: nn.Module, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return what a model's frozen layers make of training and test images, float16 (n, ...).
+
+    They are computed once a data set and network and kept on disk.
+    """
+    splits = {"train": dataset.train_inputs, "test": dataset.test_inputs}
+    about = f"{model.frozen} {dataset.fingerprint}".encode()
+
+    def decode(write: cache.Write) -> dict:
+        shape: list[int] = []
+        for split, images in splits.items():
+            parts = (shared(images[i : i + ENCODED]) for i in range(0, len(images), ENCODED))
+            found = (one for part in parts for one in model.encoded(part.to(device)))
+            first = next(found).cpu().numpy()
+            shape = list(first.shape[1:])
+
+            def rows(first: np.ndarray = first, rest: Iterator[Tensor] = found) -> Iterator:
+                for one in (first, *(r.cpu().numpy() for r in rest)):
+                    yield one.reshape(len(one), -1).view(np.uint8)
+
+            write(split, (2 * first[0].size,), rows())
+        return {"shape": shape}
+
+    where = cache.place(f"{dataset.name} {model.frozen}", Path(dataset.name))
+    found, facts = cache.decoded(
+        DEFAULT_ROOT / "cache", where, hashlib.sha256(about).hexdigest()[:16], decode
+    )
+    return tuple(
+        shared(found[split].view(np.float16).reshape(-1, *facts["shape"])) for split in splits
+    )
 
 
 @torch.no_grad()

@@ -21,13 +21,14 @@ GREEDY_ENDS = 1000  # k of 3,000 beyond which the document's greedy did not fini
 def cells_won(config: Config, among: Sequence[str], pairs: Sequence[Sequence[str]]) -> Evidence:
     """Share of cells a method wins less another's, or less its chance, (pairs, seeds).
 
-    A cell is a network with a budget, won by the best accuracy, ties split. Networks of a seed
-    share its start set and pool, so that a seed with all its cells is one value.
+    A cell is a network and a data set with a budget, won by the best accuracy, ties split.
+    Networks of a seed share its start set and pool, so that a seed with all its cells is one value.
     """
     found = np.array(
         [
-            [accuracy(config, Cell(method, share, model=model, protocol="budgeted"))
-             for model in config.panel_models for share in config.panel_budgets]
+            [accuracy(config, Cell(method, share, model=model, protocol="budgeted", data=data))
+             for data in config.panel_data for model in config.panel_models
+             for share in config.panel_budgets]
             for method in among
         ]
     )  # fmt: skip
