@@ -334,6 +334,7 @@ def test_the_proxy_fits_the_images_and_their_number():
     sides = [own_data.recipe_for(some(10, side)) for side in (8, 32, 100, 101)]
     assert sides == ["digits", "small", "small", "imagenet-small"]
     assert own_data.recipe_for(some(10, 224, 1)) == "digits"
+    assert own_data.recipe_for(some(10, 224), "pretrained:efficientnet-lite0/0") == "budgeted"
     assert [own_data.epochs_for(some(n, 32), "small") for n in (100, 8_000, 10**5)] == [50, 25, 10]
     assert own_data.epochs_for(some(2_000, 224), "small") == 30  # whole images cost more
     assert own_data.epochs_for(some(8_000, 224), "imagenet-small") == 25

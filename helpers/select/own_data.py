@@ -45,8 +45,15 @@ def model_for(dataset: data.Dataset) -> str:
     return f"resnet18-imagenet-w{32 if dataset.n >= VERY_MANY else 16}"
 
 
-def recipe_for(dataset: data.Dataset) -> str:
+def is_frozen(proxy: str) -> bool:
+    """Tell whether a proxy has pretrained layers that stay as they are: `pretrained:NAME/0`."""
+    return proxy.startswith("pretrained:") and "/" in proxy
+
+
+def recipe_for(dataset: data.Dataset, proxy: str = "") -> str:
     """Return the recipe: tiny or grey images (digits, letters) must not be mirrored or cropped."""
+    if is_frozen(proxy):
+        return "budgeted"
     if dataset.is_text:
         return "text" if dataset.n >= VERY_MANY else "text-small"
     if dataset.image_size <= TINY or dataset.in_channels == 1:
@@ -87,8 +94,9 @@ def choice(
         raise StudyError(f"--method {method} needs --scores, which no proxy gives for --data")
     if n_proxies > 1 and (method not in RANKING or options):
         raise StudyError(f"--proxies combines {', '.join(RANKING)} without --option, not {method}")
-    proxy, recipe = proxy or model_for(dataset), recipe or recipe_for(dataset)
-    epochs = epochs or epochs_for(dataset, recipe)
+    proxy, recipe = proxy or model_for(dataset), recipe or recipe_for(dataset, proxy or "")
+    frozen = is_frozen(proxy)
+    epochs = epochs or (recipes.get(recipe).epochs if frozen else epochs_for(dataset, recipe))
     recipe = recipes.get(recipe, epochs, proxy).name  # some stand for another, by the network
     needs_none = any(way <= {"labels"} for way in ways)
     runs = tuple(
