@@ -29,7 +29,7 @@ SomeShares = Annotated[tuple[Share, ...], Field(strict=False, max_length=100)]
 Counts = Annotated[tuple[Count, ...], Field(strict=False, min_length=1, max_length=100)]
 
 # Parameters that name networks, and the notebooks that alone train some of them.
-MODELS = ("proxy", "target", "models", "more_proxies", "quick_proxy", "panel_models", "families")
+MODELS = ("proxy", "target", "models", "more_proxies", "panel_models", "families")
 TRAINED_BY = {"panel_models": "03", "families": "02"}
 # How the names of networks and recipes for texts begin; the others are for images.
 OF_TEXTS = ("fasttext", "vdcnn", "text")
@@ -98,9 +98,6 @@ class Config(BaseModel):
     n_proxy_budgets: Count = 1  # budgets, smallest first, kinds of proxies are compared at
     # batch of a proxy that has one of its own (`svp` 3.2); 0 trains none
     own_batch: Annotated[int, Field(ge=0)] = 0
-    # share whose whole cost, chosen by entropy, is held against full training (`svp-slides`: 0.6
-    # of CIFAR-10, 0.5 of SVHN); 0 asks for none
-    paid_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     slide_shares: SomeShares = (0.4, 0.6)  # kept where `svp-slides` is compared; () asks for none
     # compared for equal passes, equal steps and an equal bill; () asks for none of these runs
     dial_methods: Names = ("random", "forgetting")
@@ -108,7 +105,6 @@ class Config(BaseModel):
     cost_ratio: Annotated[float, Field(ge=0)] = 0.0
     # shares chosen by `budgeted`'s method in its readings, as in its Table II; () asks for none
     table_two: Annotated[tuple[Share, ...], Field(strict=False, max_length=100)] = ()
-    quick_proxy: str = ""  # selects too, trained by the recipe `sprint` in its epochs; "": none
 
     def __init__(self, **values: Any) -> None:
         try:

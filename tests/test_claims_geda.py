@@ -7,7 +7,7 @@ from helpers import experiments as ex
 from helpers.claims import ledger
 from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, UNDECIDED
 from helpers.experiments import PEERS, Cell
-from helpers.experiments.cells import geda_options
+from helpers.experiments.questions import geda_options
 from helpers.results.store import Store
 from helpers.specs import Measure
 from tests.planting import plant

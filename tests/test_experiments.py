@@ -16,7 +16,7 @@ from helpers import (
     samplers,
     specs,
 )
-from helpers.experiments import Cell, Config, bills
+from helpers.experiments import Cell, Config
 from helpers.results import Missing, packs
 from helpers.selection.registry import METHODS
 from helpers.specs import Measure, Select
@@ -35,7 +35,7 @@ SCALE = Config(
 )  # fmt: skip
 LARGE = SCALE.replace(
     n_seeds=2, first_seed=10, more_proxies=("resnet20-w8",), recipe="svp", own_batch=64,
-    paid_share=0.6, quick_proxy="sprint-w8", table_two=(0.25,),
+    table_two=(0.25,),
 )  # fmt: skip
 # A cell a protocol -> how its run's key began when results were published.
 PINNED = {
@@ -63,9 +63,7 @@ ASKED = {
     "active": lambda r: r.model == SCALE.target,
     "opponents": lambda r: r.epochs > 6 or r.sampler or r.subset.method == "random",
     "dial": lambda r: r.subset.method in SCALE.dial_methods,
-    "paid": lambda r: r.subset.budget == 0.6,
     "own batch": lambda r: r.subset.method == "least-confidence",
-    "quick": lambda r: r.subset.of[0].recipe == "sprint",
     "budgeted": lambda r: r.init.keep_weights and r.subset.start == r.init.subset,
     "panel": lambda r: r.subset is None and r.record_at,
     "weights": lambda r: {"weight", "diversity"} <= set(dict(r.subset.options)),
@@ -283,7 +281,7 @@ def test_config_refuses_other_types_and_impossible_values_in_one_line_that_names
         "budgets": (["0.1"], [float("nan")], [True], [0.0]), "percentages": ([],), "stops": ([0],),
         "label_budgets": ([0.3, 0.1], [0.1, 0.1], [0.5, 1.5]), "initial_share": (0.1, 0.0),
         "more_proxies": ([1],), "n_proxy_budgets": (0,), "own_batch": (1, 32, -2),
-        "paid_share": (1.0, -0.1), "methods": (["nope"],), "panel_methods": (["all"],),
+        "methods": (["nope"],), "panel_methods": (["all"],),
         "recipe": ("nope",), "nonsense": (1,), "first_seed": (-1,), "thetas": ([float("inf")],),
     }.items():  # fmt: skip
         for value in values:
@@ -295,17 +293,10 @@ def test_config_refuses_other_types_and_impossible_values_in_one_line_that_names
 
 
 def test_what_only_larger_scales_ask_for_is_not_asked_on_the_digits():
-    assert ex.asked(SCALE, "own batch", "paid", "replicated", "quick", "more proxies") == []
+    assert ex.asked(SCALE, "own batch", "replicated", "more proxies") == []
     own = ex.asked(SCALE.replace(own_batch=128, budgets=(0.5, 0.25)), "own batch")
     assert {(run.subset.budget, run.recipe) for run in own} == {(0.25, "digits")}
     assert [run.subset.of[0].recipe for run in own] == ["digits", "digits-b128"] * 3
-    paid = ex.asked(SCALE.replace(paid_share=0.6), "paid")
-    assert [len(run.subset.of) for run in paid] == [1, 3] * 3
-    quick = ex.asked(SCALE.replace(quick_proxy="sprint-w8", n_proxy_budgets=2), "quick")
-    assert [run.subset.budget for run in quick] == [0.1, 0.25] * 3
-    (proxy,) = quick[0].subset.of
-    assert (proxy.model, proxy.recipe, proxy.epochs) == ("sprint-w8", "sprint", 8)
-    assert {(run.recipe, run.epochs, run.model) for run in quick} == {("digits", 6, "resnet14-w8")}
 
 
 def test_the_replication_changes_the_recipe_and_nothing_else():
@@ -364,19 +355,6 @@ def test_frame_tells_a_selector_with_another_batch(tiny):
     assert frame["options"].tolist() == ["", "recipe=digits-b64"]
     assert set(frame["selector"]) == {tiny.proxy}
     assert set(frame["method"]) == {"least-confidence"}
-
-
-def test_frame_and_bill_of_a_proxy_made_for_speed(tiny):
-    scale = tiny.replace(quick_proxy="sprint-w8")
-    asked = ex.asked(scale, "quick")
-    frame = ex.frame(asked, results.compute(asked, device="cpu"))
-    assert frame["options"].tolist() == ["recipe=sprint"]
-    assert frame["selector"].tolist() == ["sprint-w8"]
-    assert frame["selector_epochs"].tolist() == [8]
-    charged, _ = bills.charged(scale, frame, asked)
-    # eight epochs of the proxy on all 200 rows, and one pass over them to score
-    passed = ex.weight(scale, "sprint-w8") * (8 + 1 / 3) * 200
-    assert charged["work"][0] == pytest.approx(passed + frame["backward"][0], rel=0.01)
 
 
 def test_frame_wants_a_result_for_each_spec(tiny):

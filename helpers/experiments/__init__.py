@@ -21,34 +21,36 @@ from helpers.experiments.builders import (
     weight,
 )
 from helpers.experiments.cells import (
-    ACTIVE_METHODS,
     EQUAL_BILL,
     EQUAL_STEPS,
-    GEDA_VARIANTS,
-    LADDER,
     LONGER,
-    QUESTIONS,
-    STEPPED,
     Cell,
-    asked,
-    brief_stop,
     chosen,
-    compared_methods,
-    dial_shares,
     from_plain,
     grid,
     named,
     on_data,
-    own_batch,
-    proxy_budgets,
     run,
     runs,
-    selectors,
-    stops,
 )
 from helpers.experiments.measures import centre_orders, measures
 from helpers.experiments.online import online_settings, sampled
-from helpers.experiments.peers import PEERS
+from helpers.experiments.questions import (
+    ACTIVE_METHODS,
+    GEDA_VARIANTS,
+    LADDER,
+    PEERS,
+    QUESTIONS,
+    STEPPED,
+    asked,
+    brief_stop,
+    compared_methods,
+    dial_shares,
+    own_batch,
+    proxy_budgets,
+    selectors,
+    stops,
+)
 from helpers.experiments.table import frame, read_choice, seconds_of_choice
 from helpers.specs import Spec
 
@@ -63,7 +65,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
     "04": ("ladder", "peers", "nodes", "variants", "reselected"),
     "05": ("online", "sweeps", "online sweeps"),
     "06": (
-        *("core-set", "by target", "extra", "opponents", "dial", "paid", "own batch", "quick"),
+        *("core-set", "by target", "extra", "opponents", "dial", "own batch"),
         *("slides", "replicated", "table two"),
     ),
 }

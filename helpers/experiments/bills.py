@@ -14,7 +14,7 @@ import pandas as pd
 from helpers import results
 from helpers.config import Config
 from helpers.experiments.builders import FORWARD_SHARE, active_choice, active_run, weight
-from helpers.experiments.cells import ACTIVE_METHODS, selectors
+from helpers.experiments.questions import ACTIVE_METHODS, selectors
 from helpers.experiments.table import read_choice, seconds_of_choice, trained_for
 from helpers.ranking import t_interval
 from helpers.results.store import Result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.config import Config
-from helpers.experiments.cells import asked, compared_methods
+from helpers.experiments.questions import asked, compared_methods
 from helpers.specs import Measure, Select, Spec
 
 # By name; whole where a claim fixes how much is measured.

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from helpers import StudyError, specs
 from helpers.config import Config
-from helpers.experiments.cells import QUESTIONS, Cell, stops
+from helpers.experiments.cells import Cell
+from helpers.experiments.questions import QUESTIONS, stops
 
 
 def sweep_options(config: Config) -> list[tuple[specs.Option, ...]]:

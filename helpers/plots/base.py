@@ -56,9 +56,7 @@ LOOKS = {
     "random-per-quartile": ("#999933", "o"),
     "evenly-spaced": ("#c9b04e", "o"),
     "geda-random": ("#cc6677", "o"),
-    "three-proxies": ("#12407a", "p"),
     "own-batch": ("#2b7fb3", "v"),
-    "quick-proxy": ("#8a5a00", "X"),
     "highs": ("#0072b2", "P"),
     "cbc": ("#e69f00", "o"),
     "closed-form": ("#009e73", "o"),
@@ -77,8 +75,6 @@ LABELS = (
     | {
         "random-longer": "Random, trained longer",
         "own-batch": "Least confidence, own batch",
-        "three-proxies": "Entropy, three proxies",
-        "quick-proxy": "Entropy, sprint proxy",
         "iqp-distance": "LP + power, distance",
         "highs": "As written, HiGHS",
         "cbc": "As written, CBC",

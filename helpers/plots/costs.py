@@ -28,7 +28,7 @@ SHORT_S = 5e-3  # below, the seconds are those of calling a function, not of its
 # What selecting has to beat: chance, chance with the same work, chance anew, and everything.
 OPPONENTS = ("random", "random-longer", "repeated-random", "full")
 # Costs with other proxies than the study's one, named where a profile has them.
-BESIDE = ("three-proxies", "own-batch", "quick-proxy")
+BESIDE = ("own-batch",)
 
 
 def solver_times(frame: pd.DataFrame) -> Figure:

@@ -11,7 +11,7 @@ from helpers.claims.quantities import Unfit, accuracy, seconds
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
 from helpers.experiments import PEERS, Cell, run
-from helpers.experiments.cells import geda_options
+from helpers.experiments.questions import geda_options
 from helpers.results import Missing, get
 
 REALISTIC_S = 60.0  # of training, below which no solver's seconds are a small share

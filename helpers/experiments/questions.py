@@ -1,0 +1,270 @@
+"""Questions: the cells that a notebook asks for under a name, such as `core-set`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from helpers import StudyError, recipes, specs
+from helpers.config import Config
+from helpers.experiments.cells import EQUAL_BILL, EQUAL_STEPS, LONGER, Cell, grid, runs
+from helpers.selection.registry import METHODS
+from helpers.specs import Train
+
+# The proxy by `svp`'s rate, which falls in steps: under one cycle all gain falls to the end.
+STEPPED = Cell(model="proxy", recipe="svp", epochs=30)
+UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
+ACTIVE_METHODS = ("least-confidence", "k-centers")
+LADDER = ["random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"]
+# Beside plain GEDA, which draws at random inside its bins: other targets, other nodes, and
+# other rules inside the bins. Simpson's rule keeps the same rows and needs no run.
+GEDA_VARIANTS: dict[str, tuple[specs.Option, ...]] = {
+    "smoothed": (("ecdf", "smoothed"), ("within", "random")),
+    "quantile": (("nodes", "quantile"), ("within", "random")),
+    "spread": (),
+    "first": (("within", "first"),),
+}
+
+
+def compared_methods(config: Config) -> list[str]:
+    """Return the keys of the methods in the comparison, in the registry's order."""
+    wanted = set(config.methods)
+    return [
+        key
+        for key, method in METHODS.items()
+        if key in wanted or ("all" in wanted and method.compare)
+    ]
+
+
+def ranked_by(config: Config) -> list[str]:
+    """Return those of the three methods of `svp` Table 2 that the study compares."""
+    return [
+        key for key in ("entropy", "forgetting", "k-centers") if key in compared_methods(config)
+    ]
+
+
+def selectors(config: Config) -> list[str]:
+    """Return the networks that select: the proxy, further ones, and the target itself."""
+    return list(dict.fromkeys((config.proxy, *config.more_proxies, config.target)))
+
+
+def dial_shares(config: Config) -> list[float]:
+    """Return the shares of the fairness dial: the three smallest, where terms differ most."""
+    return sorted(config.budgets)[:3]
+
+
+def proxy_budgets(config: Config) -> list[float]:
+    """Return the budgets at which kinds of proxies are compared, in ascending order."""
+    return sorted(config.budgets)[: config.n_proxy_budgets]
+
+
+def stops(config: Config) -> list[int]:
+    """Return the epochs after which proxies are stopped early, first to last."""
+    return sorted(stop for stop in config.stops if stop < config.epochs)
+
+
+def brief_stop(config: Config) -> list[int]:
+    """Return the stop nearest to 50 of 181 epochs, the shortest of `svp` Table 3, or none."""
+    return sorted(stops(config), key=lambda stop: abs(stop - config.epochs * 50 / 181))[:1]
+
+
+def own_batch(config: Config) -> list[str]:
+    """Return the recipe with the proxy's own batch, none where the study gives it none."""
+    return [recipes.with_batch(config.recipe, config.own_batch)] if config.own_batch else []
+
+
+def geda_options(config: Config, variant: str = "") -> tuple[specs.Option, ...]:
+    """Return the options of GEDA, or of one of its `GEDA_VARIANTS`."""
+    return (("n_nodes", config.n_nodes), *GEDA_VARIANTS.get(variant, ()))
+
+
+def _ladder(c: Config) -> list[Cell]:
+    cells = grid(method=LADDER, share=list(c.percentages), model="proxy")
+    geda = {"options": geda_options(c)}
+    return [dataclasses.replace(one, **geda) if one.method == LADDER[-1] else one for one in cells]
+
+
+def _panel(c: Config) -> list[Cell]:
+    """Return `budgeted` figure 1, its own method by both readings of the kernel."""
+    axes = {"data": list(c.panel_data), "model": list(c.panel_models)}
+    axes |= {"share": list(c.panel_budgets), "protocol": "budgeted"}
+    found = grid(method=list(c.panel_methods), **axes)
+    if "iqp" in c.panel_methods:
+        found += grid(method="iqp", options=(("diversity", "distance"),), **axes)
+    return found
+
+
+def _weights(c: Config) -> list[Cell]:
+    base = Cell("iqp", max(c.panel_budgets), model="proxy", protocol="budgeted")
+    return [
+        dataclasses.replace(base, options=(("weight", w), ("diversity", reading)))
+        for reading in ("kernel", "distance")
+        for w in c.weights
+    ]
+
+
+def _table_three(c: Config) -> list[Cell]:
+    """Return forgetting at 50 %, and at 30 % where the study compares there (`svp` Table 3)."""
+    return grid(method="forgetting", share=[s for s in (0.3, 0.5) if s == 0.5 or s in c.budgets])
+
+
+def _single(c: Config) -> list[Cell]:
+    brief = ["forgetting", "entropy"]
+    found = [*grid(method="random", share=list(c.budgets)),
+             *grid(method=brief, share=proxy_budgets(c)), *_table_three(c)]  # fmt: skip
+    return list(dict.fromkeys(found))
+
+
+def _brief(c: Config) -> list[Cell]:
+    found = grid(method=["forgetting", "entropy"], share=proxy_budgets(c))
+    found = list(dict.fromkeys([*found, *_table_three(c)]))
+    return [dataclasses.replace(one, after=stop) for stop in stops(c) for one in found]
+
+
+def _slides(c: Config) -> list[Cell]:
+    """Return `svp-slides`' tables; what the proxy gets right is ranked by confidence on SVHN."""
+    strict = "least-confidence" if c.dataset.startswith("svhn") else "entropy"
+    sizes = range(1, min(c.n_seeds, 3) + 1)
+    cells = [Cell("random"), Cell("entropy"), Cell("entropy", by="target")]
+    early = dict.fromkeys([*stops(c)[:1], *brief_stop(c)])
+    cells += [Cell("entropy", after=stop, together=n) for stop in early for n in sizes]
+    cells += [Cell(strict, options=(("correct_only", True),))]
+    return [dataclasses.replace(one, share=share) for share in c.slide_shares for one in cells]
+
+
+def _stepped(c: Config) -> list[Cell]:
+    recipe = recipes.get(c.recipe, model=c.proxy)
+    cifar = c.dataset.startswith("cifar")  # digits are too few to make the steps that it needs
+    return [STEPPED] if cifar and recipe.schedule != "steps" else []
+
+
+def _own_batch(c: Config) -> list[Cell]:
+    shared = Cell("least-confidence", proxy_budgets(c)[0])
+    own = [dataclasses.replace(shared, by_recipe=recipe) for recipe in own_batch(c)]
+    return [shared, *own] if own else []
+
+
+def _extra(c: Config) -> list[Cell]:
+    """Return single cells that claims ask for: 50 and 70 % by forgetting, and correct rows only."""
+    strict = Cell("entropy", min(c.budgets), options=(("correct_only", True),))
+    return [
+        *grid(method=["forgetting", "random"], share=[0.5, 0.7]),
+        strict,
+        dataclasses.replace(strict, options=()),
+    ]
+
+
+PEERS = ["craig", "grad-match"]
+# Readings of `budgeted`'s kernel: its parameter 1 as printed, unlike pairs rewarded, as in 03.
+READINGS: tuple[tuple[specs.Option, ...], ...] = (
+    (("bandwidth", 1.0),),
+    (("diversity", "distance"),),
+    (),
+)
+
+
+def _table_two(c: Config) -> list[Cell]:
+    """Return the target on everything and on shares that `budgeted`'s method chooses."""
+    found = [Cell("iqp", share, options=reading) for reading in READINGS for share in c.table_two]
+    return [Cell(), *found] if found else []
+
+
+def _peers(c: Config) -> list[Cell]:
+    """Return GEDA's peers, choosing by the gradients of epoch 0 as it does (`geda` figure 5.6)."""
+    cells = grid(method=PEERS, share=list(c.percentages), by="untrained", model="proxy")
+    return [Cell(model="proxy"), *cells]
+
+
+def _reselected(c: Config) -> list[Cell]:
+    """Return long training on the smallest percentage, chosen once and anew (`geda` 5.5, 6.3)."""
+    if not c.long_epochs:
+        return []
+    share, geda = min(c.percentages), {"model": "proxy", "options": geda_options(c)}
+    found = [Cell("geda-random", share, **geda, epochs=c.long_epochs)]
+    for options in ({"choices": 5}, {"choices": c.long_epochs}, {"choices": 5, "start": "geda"},
+                    {"choices": 5, "start": "full"}):  # fmt: skip
+        given = tuple({"keep": share, **options}.items())
+        found.append(Cell("grad-match", share, model="proxy", protocol="online", options=given,
+                          epochs=c.long_epochs))  # fmt: skip
+    return [*found, Cell("geda-random", max(c.percentages), **geda), Cell(model="proxy")]
+
+
+# Question -> its cells; `experiments.online` adds its own. A notebook asks for
+# questions; a figure or claim finds its runs by cells.
+QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
+    # `svp` figures 3, 4, 5; figure 8
+    "depths": lambda c: grid(model=list(c.models)),
+    "families": lambda c: grid(model=list(c.families)),
+    "stepped": _stepped,
+    # `svp` Table 2: the target on what each method selects from the proxy, and from itself
+    "core-set": lambda c: grid(method=compared_methods(c), share=list(c.budgets)),
+    "by target": lambda c: grid(method=ranked_by(c), share=list(c.budgets), by="target"),
+    "more proxies": lambda c: grid(
+        method=ranked_by(c), share=proxy_budgets(c), by=list(c.more_proxies)
+    ),
+    "extra": _extra,
+    # `svp` Table 3, `svp-slides`
+    "single": _single,
+    "brief": _brief,
+    "ensembles": lambda c: grid(
+        method=["entropy", "forgetting"],
+        share=proxy_budgets(c),
+        together=[size for size in (2, 3) if size <= c.n_seeds],
+    ),
+    "slides": _slides,
+    "metrics": lambda c: [
+        *grid(method=UNCERTAINTIES, share=list(c.budgets)),
+        *grid(method=UNCERTAINTIES, share=min(c.budgets), options=(("correct_only", True),)),
+    ],
+    "replicated": lambda c: [Cell(recipe="svp-slides")] if recipes.plain(c.recipe) == "svp" else [],
+    # `svp` Table 1
+    "active": lambda c: [
+        *grid(method="random", share=list(c.label_budgets), protocol="active"),
+        *grid(
+            method=[m for m in ACTIVE_METHODS if m in compared_methods(c)],
+            by=selectors(c),
+            share=list(c.label_budgets),
+            protocol="active",
+        ),
+    ],
+    # beyond the documents: random rows for the same work (Okanovic et al. 2023 draw them anew)
+    "opponents": lambda c: [
+        *grid(method="random", share=proxy_budgets(c), epochs=[0, LONGER]),
+        *grid(method="repeated-random", share=proxy_budgets(c), protocol="online"),
+    ],
+    "dial": lambda c: grid(
+        method=list(c.dial_methods), share=dial_shares(c), epochs=[0, EQUAL_STEPS, EQUAL_BILL]
+    ),
+    "own batch": _own_batch,
+    # `budgeted` figure 1 and section IV-B
+    "budgeted": _panel,
+    # all rows of a panel's data set, beside its curves
+    "panel": lambda c: grid(data=list(c.panel_data), model=list(c.panel_models)),
+    "weights": _weights,
+    # `geda` figures 5.2 to 5.5, 5.1.3, 6.1
+    "ladder": _ladder,
+    # beside the ladder: peers that choose by the gradients of epoch 0 as GEDA does (`geda` 5.6), and
+    # choices made anew (5.5, 6.3); `budgeted` Table II
+    "peers": _peers,
+    "reselected": _reselected,
+    "table two": _table_two,
+    "nodes": lambda c: [
+        Cell("geda-random", min(c.percentages), model="proxy", options=(("n_nodes", n),))
+        for n in c.node_counts
+    ],
+    "variants": lambda c: [
+        Cell("geda", min(c.percentages), model="proxy", options=geda_options(c, variant))
+        for variant in GEDA_VARIANTS
+    ],
+}
+
+
+def asked(config: Config, *questions: str) -> list[Train]:
+    """Return the runs that questions ask for, one after the other.
+
+    Raises:
+        StudyError: For an unknown question.
+    """
+    if unknown := [name for name in questions if name not in QUESTIONS]:
+        raise StudyError(f"unknown question {unknown[0]!r}; there are {', '.join(QUESTIONS)}")
+    return [one for name in questions for one in runs(config, QUESTIONS[name](config))]
