@@ -52,6 +52,8 @@ def measures(config: Config, number: str) -> list[Spec]:
     found: list[Spec] = [
         Measure(one) if isinstance(one, str) else one for one in MEASURES.get(number, ())
     ]
+    if number == "03" and any(one.startswith("pretrained:") for one in config.panel_models):
+        found.append(Measure("age-regression"))
     if number == "02":
         found += [*centre_orders(config, False), *centre_orders(config, True)]
     return found

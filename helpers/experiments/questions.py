@@ -243,8 +243,8 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "weights": _weights,
     # `geda` figures 5.2 to 5.5, 5.1.3, 6.1
     "ladder": _ladder,
-    # beside the ladder: peers that choose by the gradients of epoch 0 as GEDA does (`geda` 5.6), and
-    # choices made anew (5.5, 6.3); `budgeted` Table II
+    # beside the ladder: peers that choose by the gradients of epoch 0 too (`geda` 5.6), and choices
+    # made anew (5.5, 6.3); `budgeted` Table II
     "peers": _peers,
     "reselected": _reselected,
     "table two": _table_two,

@@ -9,6 +9,7 @@ to n_max; n_nodes, the N of `geda`; solvers, "highs", "cbc" or both.
 """
 
 from helpers.measurements import (
+    ages,
     enumerations,
     gaps,
     geda_checks,
@@ -19,5 +20,5 @@ from helpers.measurements import (
 )
 from helpers.measurements.table import MEASUREMENTS
 
-__all__ = ["MEASUREMENTS", "enumerations", "gaps", "geda_checks", "geda_theory", "rivals"]
+__all__ = ["MEASUREMENTS", "ages", "enumerations", "gaps", "geda_checks", "geda_theory", "rivals"]
 __all__ += ["table_one", "timings"]
