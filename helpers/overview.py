@@ -139,7 +139,8 @@ def headline_table(folders: Folders, chosen: Profile) -> str:
     head = ["headline", "the document", *(f"`{name}`" for name in names)]
     lines = [_line(head), "|---" * len(head) + "|"]
     for row in found.to_dict("records"):
-        shown = [folders.published("figures", n) / f"{row['figure']}.png" for n in names]
+        told = sorted(names, key=lambda n: (row[n] == "-", row[n].startswith("not")))
+        shown = [folders.published("figures", n) / f"{row['figure']}.png" for n in told]
         link = next((p.relative_to(folders.root) for p in shown if p.exists()), None)
         title = f"[{row['headline']}]({link})" if link else row["headline"]
         lines.append(_line([title, row["the document"], *(row[name] for name in names)]))

@@ -33,6 +33,7 @@ from helpers.experiments import Cell, brief_stop, from_plain, own_batch, selecto
 from helpers.results import Missing
 
 LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims"  # a file a document
+ELSEWHERE = "made at"  # how the note of a claim begins that is not about such data
 DOCUMENTS = ("svp", "svp-slides", "budgeted", "geda", "adonis")
 # Lists that a row names instead of writing them out; any field of `Config` is one too.
 SETS: dict[str, Callable[[Config], list]] = {
@@ -355,7 +356,7 @@ def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Ro
     if not claim.parts:
         return Row(claim, Verdict(NOT_BUILT, note=claim.replication), {})
     if regime not in claim.at:
-        told = f"made at {', '.join(claim.at) or 'data that we do not hold'}"
+        told = f"{ELSEWHERE} {', '.join(claim.at) or 'data that we do not hold'}"
         return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
     judged = [n for n, p in claim.parts.items() if not p.aside]
     among = max(len(judged), 1)

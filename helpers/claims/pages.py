@@ -18,7 +18,7 @@ from helpers.results import packs
 # The notebook whose parameters a document's runs have; the others' are those of the whole study.
 NOTEBOOK_OF = {"budgeted": "03", "geda": "04", "adonis": "05"}
 # Profiles whose headlines stand beside each other.
-PROFILES = ("digits", "digits-ten", "mnist", "cifar10-cpu")
+PROFILES = ("digits", "digits-ten", "mnist", "cifar10-cpu", "budgeted")
 # How our data's name begins -> the documents' data nearest to it in kind, as svp's tables spell it.
 NEAREST = {
     "amazon-reviews": "Amazon Review Polarity",
@@ -265,7 +265,7 @@ def beside(besides: str = "") -> pd.DataFrame:
 
     Returns:
         Columns claim, headline, the document, figure, then one of each of `PROFILES`: verdict and
-        number, or which precondition failed.
+        number, which precondition failed, or "-" where the claim is not about such data.
     """
     packed = {name for name in PROFILES if (packs.path_of(name) / packs.FILE).exists()}
     found = headlines([])[["claim", "headline", "the document", "figure"]]
@@ -279,6 +279,8 @@ def beside(besides: str = "") -> pd.DataFrame:
 
 
 def _cell(line: dict[str, str]) -> str:
+    if line["precondition"].startswith(f"failed: {ledger.ELSEWHERE}"):
+        return "-"
     if line["verdict"] == NOT_DECIDABLE:
         return f"{NOT_DECIDABLE}: {line['precondition'].removeprefix('failed: ')}"
     kind = "" if line["kind"] == "finding" else f" ({line['kind']})"
