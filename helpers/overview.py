@@ -254,7 +254,7 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
     keys = with_needs(spec for part in wanted(chosen).values() for spec in part)
     found = [result for key in keys if (result := store.read(key)) is not None]
     folder = folder or packs.path_of(chosen.name)
-    count, size = packs.export(found, folder, full, shrink)
+    count, size = packs.export(found, folder, full, shrink, chosen.only or experiments.ALL)
     print(f"{count} of {len(keys)} results, {size / 2**20:.2f} MiB, in {folder}")
     return 0
 

@@ -32,6 +32,7 @@ def folder(tmp_path, monkeypatch):
 def filled(tmp_path):
     where = Store(tmp_path / "lab")
     trace = {"logits": np.ones((200, 10), np.float16), "features": np.ones((200, 4), np.float16)}
+    trace |= {"grad_norm": np.ones((2, 200), np.float16)}
     where.write(RUN, {"seconds": 1.5}, trace | {"entropy": np.ones((2, 200), np.float16)})
     where.write(CHOSEN, {"seconds": 0.1}, {"indices": np.arange(50, dtype=np.int32)})
     where.write(PLAIN, {"exponent": 2.0}, {})
@@ -46,7 +47,7 @@ def test_what_goes_out_comes_in_without_its_traces(filled, folder, tmp_path):
     found = packs.read(folder)
     assert set(found) == {specs.key(s) for s in (RUN, CHOSEN, PLAIN)}
     run, chosen = found[specs.key(RUN)], found[specs.key(CHOSEN)]
-    assert set(run.arrays) == {"entropy", "logits"}
+    assert set(run.arrays) == {"entropy", "logits", "grad_norm"}
     assert (run.complete, chosen.complete) == (False, True)
     assert chosen.arrays["indices"].tolist() == list(range(50))
     assert run.metrics == {"seconds": 1.5}
@@ -66,7 +67,12 @@ def test_full_packs_keep_everything_and_complete_what_is_there(filled, folder, t
     other.import_(folder)
     packs.export(filled.list(), folder.parent / "full", full=True)
     assert other.import_(folder.parent / "full") == (1, 2)
-    assert set(other.read(specs.key(RUN)).arrays) == {"logits", "features", "entropy"}
+    assert set(other.read(specs.key(RUN)).arrays) == {"logits", "features", "entropy", "grad_norm"}
+
+
+def test_what_one_notebook_reads_is_left_out_where_it_does_not_run(filled, folder):
+    packs.export(filled.list(), folder, notebooks=("01", "06"))
+    assert set(packs.read(folder)[specs.key(RUN)].arrays) == {"logits", "entropy"}
 
 
 def test_equal_results_make_equal_packs(filled, folder, monkeypatch):

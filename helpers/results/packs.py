@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import lru_cache, partial
 from pathlib import Path
 from zipfile import ZipFile
@@ -20,6 +20,8 @@ SHOWN = (
     *("labels", "visited", "correct", "recorded_epochs", "entropy", "el2n", "grad_norm", "logits"),
     *("projection", "class_rank", "sampler_events", "sampler_histories"),
 )
+# The one notebook that reads an array, and none of the claims on other notebooks' runs.
+READ_IN = {"grad_norm": "04", "el2n": "05", "projection": "05", "class_rank": "05"}
 
 
 def path_of(profile: str) -> Path:
@@ -40,7 +42,11 @@ def is_shown(spec: specs.Spec, name: str) -> bool:
 
 
 def export(
-    results: Iterable[Result], folder: Path, full: bool = False, shrink: bool = False
+    results: Iterable[Result],
+    folder: Path,
+    full: bool = False,
+    shrink: bool = False,
+    notebooks: Container[str] = READ_IN.values(),
 ) -> tuple[int, int]:
     """Write results as one pack; return how many and how many bytes.
 
@@ -49,13 +55,15 @@ def export(
         folder: Where `pack.npz` goes; made if needed, replaced if there.
         full: Keep every array, so that the pack can be imported as if computed here.
         shrink: Also replace a pack of more results.
+        notebooks: Numbers ("04") of those that will read it.
 
     Raises:
         StudyError: If there is nothing to write, less than there is, or no writing there.
     """
     entries, arrays = {}, {}
     for result in sorted(results, key=lambda result: result.key):
-        names = [name for name in result.arrays if full or is_shown(result.spec, name)]
+        there = [n for n in result.arrays if n not in READ_IN or READ_IN[n] in notebooks]
+        names = [*result.arrays] if full else [n for n in there if is_shown(result.spec, n)]
         entry = archive.entry_of(result)
         entry["complete"] = result.complete and len(names) == len(result.arrays)
         origin = {name: text for name, text in result.provenance.items() if name != "fresh"}
