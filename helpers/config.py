@@ -198,6 +198,8 @@ def _build(model: str) -> None:
     from helpers import models  # torch
 
     models.build(model, 10, 3)
+    if model.startswith("pretrained:"):  # one whose layers are frozen looks for them only later
+        models.pretrained.weights_file(model.partition(":")[2].partition("/")[0])
 
 
 def check_kind(dataset: str, parameter: str, name: str) -> None:

@@ -224,6 +224,10 @@ def test_values_no_run_could_use_are_refused_before_a_kernel_starts(capsys, tmp_
         ("own_batch=1348", "own_batch must be at most 1347"),
         ("proxy=resnt8", "proxy: unknown model 'resnt8'"),
         ("panel_models=[resnet8-w8, alexnt]", "panel_models: unknown model 'alexnt'"),
+        (
+            "panel_models=['pretrained:vgg19_bn/0']",
+            "panel_models: pretrained:vgg19_bn has no weights",
+        ),
     ):
         number = {"panel_models": "03", "own_batch": "06"}.get(given.partition("=")[0], "04")
         refused(capsys, naming, ["study", "--only", number, "-p", given])
