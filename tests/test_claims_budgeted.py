@@ -17,6 +17,9 @@ METHODS = ("dpp", "iqp", "submodular", "random")
 KS = np.array([600, 900, 1200, 1500, 2000])
 
 
+PRINTED = (("bandwidth", 1.0),)
+
+
 @pytest.fixture(autouse=True)
 def _no_pack(monkeypatch):
     monkeypatch.setenv("STUDY_PROFILE", "a profile without a pack")
@@ -33,8 +36,9 @@ def panels(errors, study=STUDY):
     for method, error in zip(METHODS, errors, strict=True):
         for model in study.panel_models:
             for place, share in enumerate(sorted(study.panel_budgets)):
-                cell = Cell(method, share, model=model, protocol="budgeted")
-                plant(study, cell, np.asarray(error) - place)
+                for options in ((), PRINTED) if method == "iqp" else ((),):
+                    cell = Cell(method, share, model=model, protocol="budgeted", options=options)
+                    plant(study, cell, np.asarray(error) - place)
 
 
 def table_one(lp=70.0, dpp=(40, 115, 240, 420, 900), greedy=7000.0, exact=0.2):
@@ -58,11 +62,21 @@ def test_the_order_of_wins_can_hold_fail_and_stay_undecided():
     assert decided("02")[0].verdict == HOLDS
     assert decided("03")[0].verdict == HOLDS
     answer, _ = decided("04")  # one method wins all: no gap between those that win nothing
-    assert (answer.verdict, answer.part) == (UNDECIDED, "iqp - submodular")
+    assert (answer.verdict, answer.part) == (UNDECIDED, "as printed, iqp - submodular")
     panels([[4, 6, 5], [5, 4, 6], [6, 5, 4], [7, 7, 7]])  # each wins in one seed
     assert decided("04")[0].verdict == UNDECIDED
     panels([[5, 5, 5], [4, 4, 4], [6, 6, 6], [7, 7, 7]])
     assert decided("04")[0].verdict == FAILS
+
+
+def test_the_kernel_as_printed_decides_and_the_median_distance_is_told_beside():
+    panels([[4, 4, 4], [5, 5, 5], [6, 6, 6], [7, 7, 7]])
+    for model in STUDY.panel_models:
+        for share in STUDY.panel_budgets:
+            plant(STUDY, Cell("iqp", share, model=model, protocol="budgeted"), 8.0)
+    answer, parts = decided("03")
+    assert (answer.verdict, parts["median bandwidth"].verdict) == (HOLDS, FAILS)
+    assert "median bandwidth: does not hold" in answer.note
 
 
 def test_shares_of_cells_need_several_networks():

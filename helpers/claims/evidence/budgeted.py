@@ -18,15 +18,24 @@ PANELS = 3  # networks, fewer do not stand for most cells
 GREEDY_ENDS = 1000  # k of 3,000 beyond which the document's greedy did not finish
 
 
-def cells_won(config: Config, among: Sequence[str], pairs: Sequence[Sequence[str]]) -> Evidence:
+def cells_won(
+    config: Config,
+    among: Sequence[str],
+    pairs: Sequence[Sequence[str]],
+    bandwidth: float | None = None,
+) -> Evidence:
     """Share of cells a method wins less another's, or less its chance, (pairs, seeds).
+
+    `bandwidth` is that of the proposed method's kernel, the median distance without one.
 
     A cell is a network and a data set with a budget, won by the best accuracy, ties split.
     Networks of a seed share its start set and pool, so that a seed with all its cells is one value.
     """
+    own = {"iqp": (("bandwidth", bandwidth),)} if bandwidth else {}
     found = np.array(
         [
-            [accuracy(config, Cell(method, share, model=model, protocol="budgeted", data=data))
+            [accuracy(config, Cell(method, share, model=model, protocol="budgeted", data=data,
+                                   options=own.get(method, ())))
              for data in config.panel_data for model in config.panel_models
              for share in config.panel_budgets]
             for method in among
