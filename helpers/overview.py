@@ -122,7 +122,8 @@ def verdict_rows(chosen: Profile) -> list[str]:
     with variables_set({"STUDY_PROFILE": chosen.name}):
         judged = pages.decided(chosen)
     about = {row.claim.document for row in judged if chosen.regime in row.claim.at}
-    judged = [row for row in judged if row.claim.document in about]
+    asked = chosen.claims or [row.claim.id for row in judged]
+    judged = [row for row in judged if row.claim.document in about and row.claim.id in asked]
     rows = [
         f"| `{chosen.name}` | `{document}` | {' | '.join(map(str, line))} |"
         for document, line in pages.counts(judged).iterrows()
@@ -139,7 +140,7 @@ def headline_table(folders: Folders, chosen: Profile) -> str:
     head = ["headline", "the document", *(f"`{name}`" for name in names)]
     lines = [_line(head), "|---" * len(head) + "|"]
     for row in found.to_dict("records"):
-        told = sorted(names, key=lambda n: (row[n] == "-", row[n].startswith("not")))
+        told = sorted(names, key=lambda n: row[n].startswith(("-", "not", "undecided")))
         shown = [folders.published("figures", n) / f"{row['figure']}.png" for n in told]
         link = next((p.relative_to(folders.root) for p in shown if p.exists()), None)
         title = f"[{row['headline']}]({link})" if link else row["headline"]
@@ -183,8 +184,9 @@ def refresh_readme(folders: Folders, chosen: Profile) -> None:
 
     def verdicts_table(old: str) -> str:
         known = [row for row in old.split("\n") if row.startswith(("| `", "`"))]
-        others = [row for row in known if f"`{chosen.name}`" not in row]
-        new = sorted([*others, *verdict_rows(chosen)], key=lambda row: "`digits`" not in row)
+        own, first = ((f"| `{name}` |", f"`{name}`:") for name in (chosen.name, "digits"))
+        others = [row for row in known if not row.startswith(own)]
+        new = sorted([*others, *verdict_rows(chosen)], key=lambda row: not row.startswith(first))
         rows = [row for row in new if row.startswith("|")]
         head = ["profile", "document", *pages.counts([]).columns]
         tests = [row for row in new if not row.startswith("|")]
@@ -254,7 +256,9 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
     keys = with_needs(spec for part in wanted(chosen).values() for spec in part)
     found = [result for key in keys if (result := store.read(key)) is not None]
     folder = folder or packs.path_of(chosen.name)
-    count, size = packs.export(found, folder, full, shrink, chosen.only or experiments.ALL)
+    configs = {n: chosen.config(number=n) for n in chosen.only or experiments.ALL}
+    roles = {number: (config.proxy, config.target) for number, config in configs.items()}
+    count, size = packs.export(found, folder, full, shrink, roles)
     print(f"{count} of {len(keys)} results, {size / 2**20:.2f} MiB, in {folder}")
     return 0
 

@@ -34,7 +34,8 @@ def plant(config, cell, error, seconds=1.0, choosing=0.0, arrays=None, **more):
 def _store(spec, error, seconds, arrays=None, curve=None, alone=True, device="cpu", classes=10):
     errors = np.asarray(curve if curve is not None else [error] * spec.epochs, dtype=float)
     clock = seconds * np.arange(1, len(errors) + 1) / len(errors)
-    history = {"test_acc": (1 - errors / 100).tolist(), "seconds": clock.tolist()}
+    tested = [None if np.isnan(one) else 1 - one / 100 for one in errors]
+    history = {"test_acc": tested, "seconds": clock.tolist()}
     metrics = {"test_acc": 1 - error / 100, "seconds": seconds, "alone": alone, "n": N}
     metrics |= {"device": device, "threads": 1, "history": history, "n_train": N}
     Store().write(spec, metrics, {"labels": np.arange(N) % classes, **(arrays or {})})

@@ -222,6 +222,11 @@ def test_preconditions_tell_what_is_wrong_with_the_runs():
     assert checked("converged") == ""
     assert "1.5 %, 0.8 % is the regime's" in checked("converged", regime="mnist")
     assert "the last fifth of training gained 8.1" in checked("converged", regime="svhn")
+    sparse = np.where(np.arange(20) % 7 == 6, falling, np.nan)
+    plant_half(2.0, curve=np.append(sparse[:-1], 1.5), seconds=8.0)  # tested now and then
+    assert "the last fifth of training gained 12.2" in checked("converged", regime="svhn")
+    plant_half(2.0, curve=falling, seconds=8.0)
+    plant(STUDY, Cell(model="proxy"), 2.5, 4.0, curve=falling)
     assert checked("random close") == ""
     assert "already lose 2.0 points, 1 are asked" in checked("random close", 1)
     assert checked("headroom") == ""

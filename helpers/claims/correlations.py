@@ -12,6 +12,7 @@ import numpy as np
 from helpers.claims.verdicts import (
     FAILS,
     HOLDS,
+    LEVEL,
     MIN_SEEDS,
     NOT_DECIDABLE,
     UNDECIDED,
@@ -22,17 +23,18 @@ from helpers.ranking import t_interval
 
 
 def jackknife(
-    statistic: Callable[[np.ndarray], float], seeds: np.ndarray
+    statistic: Callable[[np.ndarray], float], seeds: np.ndarray, level: float = LEVEL
 ) -> tuple[float, float, float]:
     """Return a statistic and its interval over seeds.
 
     Args:
         statistic: Of the runs that a mask (m,) keeps.
         seeds: Seed of each run, (m,).
+        level: Coverage of the interval.
     """
     value, known = statistic(np.ones(len(seeds), dtype=bool)), np.unique(seeds)
     left = np.array([statistic(seeds != one) for one in known])
-    _, low, high = t_interval(len(known) * value - (len(known) - 1) * left)
+    _, low, high = t_interval(len(known) * value - (len(known) - 1) * left, level)
     return value, value - (high - low) / 2, value + (high - low) / 2
 
 

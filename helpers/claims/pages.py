@@ -265,7 +265,7 @@ def beside(besides: str = "") -> pd.DataFrame:
 
     Returns:
         Columns claim, headline, the document, figure, then one of each of `PROFILES`: verdict and
-        number, which precondition failed, or "-" where the claim is not about such data.
+        number, which precondition failed, or "-" where the claim is not asked of it.
     """
     packed = {name for name in PROFILES if (packs.path_of(name) / packs.FILE).exists()}
     found = headlines([])[["claim", "headline", "the document", "figure"]]

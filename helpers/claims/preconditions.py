@@ -82,8 +82,7 @@ def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
         last = float(np.mean([100 * (1 - r.metrics["test_acc"]) for r in found]))
         if goal is not None and last <= goal:
             continue
-        gained = [100 * (c[-1] - c[int(0.8 * len(c)) - 1])
-                  for c in (history(r, "test_acc") for r in found)]  # fmt: skip
+        gained = [100 * _last_fifth(history(r, "test_acc")) for r in found]
         if goal is not None or not np.mean(gained) < limit:  # NaN too
             told = f", {goal:g} % is the regime's" if goal is not None else ""
             return (
@@ -91,6 +90,13 @@ def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
                 f"the last fifth of training gained {np.mean(gained):.1f} points"
             )
     return ""
+
+
+def _last_fifth(curve: np.ndarray) -> float:
+    """Return what a curve (epochs,) gained in its last fifth; epochs without a test are NaN."""
+    before = curve[: int(0.8 * len(curve))]
+    known = before[np.isfinite(before)]
+    return float(curve[-1] - known[-1]) if len(known) else float("nan")
 
 
 def at_random(cell: Cell) -> Cell:
@@ -114,16 +120,17 @@ def random_close(asked: Asked, limit: Any = 3.0) -> str:
 
 def headroom(asked: Asked, limit: Any = HEADROOM) -> str:
     """Random rows lose at least `limit` points, mean over the shares: there is room to win."""
-    found = {f"{cell.share:.0%}": _loss_at_random(asked, cell) for cell in _parts(asked)}
-    if found and (lost := np.mean(list(found.values()))) < limit:
-        return f"random {', '.join(found)} lose {lost:.2f} points only: no room to win"
+    cells = _parts(asked)
+    if cells and (lost := np.mean([_loss_at_random(asked, cell) for cell in cells])) < limit:
+        shares = ", ".join(dict.fromkeys(f"{cell.share:.0%}" for cell in cells))
+        return f"random {shares} lose {lost:.2f} points only: no room to win"
     return ""
 
 
 def _parts(asked: Asked) -> list[Cell]:
     """Return the cells on a part of the rows, one a share and network."""
     kept = [c for c in asked.cells if c.share < 1 and c.protocol in ("core-set", "active")]
-    return list({(c.share, c.model, c.protocol): c for c in kept}.values())
+    return list({(c.share, c.model, c.protocol, c.data): c for c in kept}.values())
 
 
 def better_target(asked: Asked, limit: Any = 0.0) -> str:
@@ -143,7 +150,7 @@ def learned(asked: Asked, limit: Any = None) -> str:
     for cell in asked.cells:
         if cell.method != "forgetting":
             continue
-        runs = results_of(config, Cell(model=cell.by))
+        runs = results_of(config, Cell(model=cell.by, data=cell.data))
         never = np.mean([np.isinf(readings.forgetting(r, cell.after or None)).mean() for r in runs])
         if never >= cell.share:
             return f"{named(config, cell.by)} never learned {never:.0%} of the rows, " \

@@ -81,11 +81,17 @@ class Frozen(Network):
         """Map what `encode` returns, (b, ...), to features (b, d)."""
         return self.tuned(x.float())
 
+    def stamp(self, device: torch.device) -> str:
+        """Tell what outputs hang on besides images: the weights' file, sizes, the precision."""
+        file = weights_file(self.frozen.removeprefix(PREFIX).partition("/")[0])
+        status, exact = file.stat(), not devices.bfloat16_pays(device)
+        return f"{file.name} {status.st_size} {status.st_mtime_ns} {SIDE} {LITE_SIDE} {exact}"
+
     def encoded(self, images: Tensor) -> Iterator[Tensor]:
         """Yield the frozen part's outputs (b, ...) in float16 of uint8 images (n, c, h, w)."""
         plain = self.frozen.removeprefix(PREFIX).partition("/")[0]
         lite, where = plain in efficient.SCALES, images.device
-        net = _loaded(plain)[0].to(where).eval()
+        net = copy.deepcopy(_loaded(plain)[0]).to(where).eval()  # the shared one stays on the host
         net = net[: len(net) - self.parts] if self.parts else net
         mean, std = (torch.tensor(v, device=where).view(1, 3, 1, 1) for v in NORMALISED[lite])
         cast = torch.autocast(where.type, torch.bfloat16, enabled=devices.bfloat16_pays(where))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from zipfile import ZipFile
@@ -20,8 +20,15 @@ SHOWN = (
     *("labels", "visited", "correct", "recorded_epochs", "entropy", "el2n", "grad_norm", "logits"),
     *("projection", "class_rank", "sampler_events", "sampler_histories"),
 )
-# The one notebook that reads an array, and none of the claims on other notebooks' runs.
-READ_IN = {"grad_norm": "04", "el2n": "05", "projection": "05", "class_rank": "05"}
+# The notebooks that read an array, or whose claims do; all others read what they run for.
+READ_IN = {"grad_norm": ("04",), "el2n": ("05",), "projection": ("05",), "class_rank": ("05",)}
+READ_IN |= {"logits": ("02", "05")}
+# Of networks that neither choose nor count nobody reads these.
+OF_ROLES = tuple(READ_IN)
+READ_IN |= dict.fromkeys(("entropy", "correct"), ("01", "02", "06"))
+READ_IN |= {"visited": ("01", "02", "05", "06")}
+NOTEBOOKS = ("01", "02", "03", "04", "05", "06")
+MOST_LOGITS = 20_000  # rows; of more they would be half of a pack, and are read for svp-14 alone
 
 
 def path_of(profile: str) -> Path:
@@ -32,13 +39,28 @@ def path_of(profile: str) -> Path:
 def is_shown(spec: specs.Spec, name: str) -> bool:
     """Tell whether notebooks or claims read an array: of a run on a selection only its visits.
 
-    Histories of losses are large; they are drawn of the first seed, and judged of scored runs.
+    Histories of losses are large; they are drawn of the first seed, and judged of scored runs. Of
+    `budgeted`'s choices those by other weights are compared.
     """
     if isinstance(spec, specs.Train):
         if name == "sampler_histories" and spec.seed and not spec.record_at:
             return False
+        if spec.record_at == (0,):  # before its first epoch: for choices alone
+            return name == "labels"
         return name in (SHOWN if spec.subset is None else ("visited",))
+    if isinstance(spec, specs.Select) and spec.start and spec.start.method == "random-per-class":
+        return name == "indices" and "weight" in dict(spec.options)
     return isinstance(spec, specs.Measure) or name == "indices"
+
+
+def _is_kept(result: Result, name: str, roles: Mapping[str, Container[str]] | None) -> bool:
+    """Tell whether one of these notebooks, with these proxies and targets, reads an array."""
+    if roles is None or not is_shown(result.spec, name):
+        return roles is None and is_shown(result.spec, name)
+    readers = [number for number in READ_IN.get(name, NOTEBOOKS) if number in roles]
+    if name in OF_ROLES:
+        readers = [number for number in readers if result.spec.model in roles[number]]
+    return bool(readers) and not (name == "logits" and len(result.arrays[name]) > MOST_LOGITS)
 
 
 def export(
@@ -46,7 +68,7 @@ def export(
     folder: Path,
     full: bool = False,
     shrink: bool = False,
-    notebooks: Container[str] = READ_IN.values(),
+    roles: Mapping[str, Container[str]] | None = None,
 ) -> tuple[int, int]:
     """Write results as one pack; return how many and how many bytes.
 
@@ -55,15 +77,15 @@ def export(
         folder: Where `pack.npz` goes; made if needed, replaced if there.
         full: Keep every array, so that the pack can be imported as if computed here.
         shrink: Also replace a pack of more results.
-        notebooks: Numbers ("04") of those that will read it.
+        roles: Number ("04") of each notebook that will read it -> its proxies and targets; None
+            for all notebooks and any network.
 
     Raises:
         StudyError: If there is nothing to write, less than there is, or no writing there.
     """
     entries, arrays = {}, {}
     for result in sorted(results, key=lambda result: result.key):
-        there = [n for n in result.arrays if n not in READ_IN or READ_IN[n] in notebooks]
-        names = [*result.arrays] if full else [n for n in there if is_shown(result.spec, n)]
+        names = [name for name in result.arrays if full or _is_kept(result, name, roles)]
         entry = archive.entry_of(result)
         entry["complete"] = result.complete and len(names) == len(result.arrays)
         origin = {name: text for name, text in result.provenance.items() if name != "fresh"}

@@ -106,7 +106,7 @@ def frozen(dataset: Dataset, model: nn.Module, device: torch.device) -> tuple[Te
     They are computed once a data set and network and kept on disk.
     """
     splits = {"train": dataset.train_inputs, "test": dataset.test_inputs}
-    about = f"{model.frozen} {dataset.fingerprint}".encode()
+    about = f"{model.frozen} {model.stamp(device)} {dataset.fingerprint}".encode()
 
     def decode(write: cache.Write) -> dict:
         shape: list[int] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -69,7 +70,7 @@ def metric_correlations(config: Config) -> Evidence:
 def depth_blocks(
     config: Config, score: str, margin: float, coefficient: str = "spearman"
 ) -> Verdict:
-    """Correlations of rankings within a depth against those between depths.
+    """Correlations within a depth less those between depths, as a share of the first.
 
     Args:
         config: The study's parameters.
@@ -86,7 +87,9 @@ def depth_blocks(
     groups = np.array([config.models.index(run.model) for run in runs])
     reruns = (groups[:, None] == groups) & ~np.eye(len(runs), dtype=bool)
     within = max(float(matrix[reruns].mean()), 0.0) if reruns.any() else 0.0
-    return blocks_agree(matrix, groups, [run.seed for run in runs], margin * within)
+    found = blocks_agree(matrix, groups, [run.seed for run in runs], margin * within)
+    ends = {name: getattr(found, name) / within for name in ("value", "low", "high") if within}
+    return replace(found, **ends, unit="of rho within a depth")
 
 
 def start_matters(config: Config, margin: float) -> Verdict:
