@@ -9,7 +9,7 @@ import yaml
 from scipy import stats
 
 from helpers import StudyError, profiles
-from helpers.claims import correlations, ledger, papers, preconditions
+from helpers.claims import correlations, ledger, papers, preconditions, quantities
 from helpers.claims.verdicts import (
     FAILS,
     HOLDS,
@@ -264,6 +264,15 @@ def test_a_choice_among_rows_never_learned_is_a_draw():
         plant(STUDY, Cell(model="proxy"), 2.0, arrays=[trace] * STUDY.n_seeds)
         assert told in checked("learned", cells=[Cell("forgetting", 0.5)])
     assert checked("learned", cells=[Cell("forgetting", 0.5)]) == ""
+
+
+def test_a_core_set_of_fewer_rows_than_asked_is_not_compared(monkeypatch):
+    rows = {Cell("craig", 0.5): 50, Cell("grad-match", 0.5): 21, Cell(): 100}
+    found = [type("R", (), {"metrics": {"n": 100, "n_train": n}}) for n in rows.values()]
+    told = dict(zip(rows, found, strict=True))
+    monkeypatch.setattr(quantities, "results_of", lambda config, cell: [told[cell]])
+    assert [quantities.short_of_rows(STUDY, cell) for cell in rows] == [
+        "", "grad-match 50% trains on 21 of the 50 rows asked for", ""]  # fmt: skip
 
 
 def test_a_failed_precondition_shows_the_number_and_decides_nothing():

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.claims.quantities import error, history, results_of, seconds
+from helpers.claims.quantities import error, history, results_of, seconds, short_of_rows
 from helpers.config import Config
 from helpers.experiments import Cell, named, run, weight
 from helpers.results import get, online, readings
@@ -289,4 +289,5 @@ def failed(asked: Asked, needs: dict[str, Any], is_error: bool) -> str:
             return reason
     if any(1 < cell.together >= asked.config.n_seeds for cell in asked.cells):
         return "the networks of all seeds make one ensemble: more seeds are needed"
-    return chance(asked) if is_error else ""
+    short = (short_of_rows(asked.config, cell) for cell in asked.cells)
+    return (next(filter(None, short), "") or chance(asked)) if is_error else ""

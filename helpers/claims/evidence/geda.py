@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from helpers.claims.evidence.measurements import measure
-from helpers.claims.quantities import Unfit, accuracy, seconds
+from helpers.claims.quantities import Unfit, accuracy, seconds, short_of_rows
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
 from helpers.experiments import PEERS, Cell, run
@@ -24,14 +24,17 @@ def rung(config: Config, share: float, method: str = "geda-random", variant: str
 
 
 def cells_led(config: Config) -> Evidence:
-    """Share of cells, a peer with a percentage, where GEDA is the more accurate, (1, seeds)."""
+    """Share of cells, a peer with a percentage, where GEDA is the more accurate, (1, seeds).
+
+    Raises:
+        Unfit: If a peer trains on far fewer rows than its percentage.
+    """
+    cells = [Cell(peer, share, by="untrained", model="proxy")
+             for peer in PEERS for share in config.percentages]  # fmt: skip
+    if short := next(filter(None, (short_of_rows(config, cell) for cell in cells)), ""):
+        raise Unfit(short)
     gains = np.array(
-        [
-            accuracy(config, rung(config, share))
-            - accuracy(config, Cell(peer, share, by="untrained", model="proxy"))
-            for peer in PEERS
-            for share in config.percentages
-        ]
+        [accuracy(config, rung(config, one.share)) - accuracy(config, one) for one in cells]
     )
     led = np.where(gains > 0, 1.0, np.where(gains < 0, 0.0, 0.5)).mean(axis=0)
     means = (gains.mean(axis=1) > 0).sum()
