@@ -296,7 +296,7 @@ def _gathered(
         raise Missing("one setting shows no trend")
     found = np.array([[values(one | x) for x in along] for one in apart])
     found = found.transpose(0, 2, 1) if part.along else found[:, 0]
-    if part.pooled and part.over is not None:
+    if part.pooled and part.over is not None and (found > 0).all():
         found = np.exp(np.log(found).mean(axis=0, keepdims=True))
     elif part.pooled:
         found = found.mean(axis=0, keepdims=True)
