@@ -26,7 +26,7 @@ def _no_pack(monkeypatch):
 
 def plant(spec, error=1.0, seconds=10.0, **arrays):
     """Store a made-up run, which learns early, or a choice."""
-    metrics = {"seconds": seconds, "alone": True, "n": 300}
+    metrics = {"seconds": seconds, "alone": True, "n": 300, "n_train": 300}
     if isinstance(spec, Train):
         n = spec.epochs
         learnt = [1 - error / 100] * n

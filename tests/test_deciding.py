@@ -30,7 +30,8 @@ def plant(spread, monkeypatch):
         for run in wanted:
             noise = spread * (-1) ** run.seed if run.subset else 0.0
             labels = {"labels": np.arange(40) % 10}
-            Store().write(run, {"test_acc": 0.9 + noise, "alone": True, "seconds": 1.0}, labels)
+            metrics = {"test_acc": 0.9 + noise, "alone": True, "seconds": 1.0}
+            Store().write(run, metrics | {"n": 20, "n_train": 20}, labels)
 
     monkeypatch.setattr(results, "compute", compute)
     return asked

@@ -12,7 +12,6 @@ import numpy as np
 from helpers.claims.verdicts import (
     FAILS,
     HOLDS,
-    LEVEL,
     MIN_SEEDS,
     NOT_DECIDABLE,
     UNDECIDED,
@@ -23,18 +22,17 @@ from helpers.ranking import t_interval
 
 
 def jackknife(
-    statistic: Callable[[np.ndarray], float], seeds: np.ndarray, level: float = LEVEL
+    statistic: Callable[[np.ndarray], float], seeds: np.ndarray
 ) -> tuple[float, float, float]:
-    """Return a statistic and its interval over seeds.
+    """Return a statistic and its 95 % interval over seeds.
 
     Args:
         statistic: Of the runs that a mask (m,) keeps.
         seeds: Seed of each run, (m,).
-        level: Coverage of the interval.
     """
     value, known = statistic(np.ones(len(seeds), dtype=bool)), np.unique(seeds)
     left = np.array([statistic(seeds != one) for one in known])
-    _, low, high = t_interval(len(known) * value - (len(known) - 1) * left, level)
+    _, low, high = t_interval(len(known) * value - (len(known) - 1) * left)
     return value, value - (high - low) / 2, value + (high - low) / 2
 
 

@@ -164,8 +164,8 @@ def attainable(asked: Asked, limit: Any = None) -> str:
     for cell in asked.cells:
         if cell.method == "full" or not METHODS[cell.method].needs:
             continue
-        whole = np.median(seconds(config, Cell(model=cell.model)))
-        proxy = np.median(seconds(config, Cell(model=cell.by)))
+        whole = np.median(seconds(config, Cell(model=cell.model, data=cell.data)))
+        proxy = np.median(seconds(config, Cell(model=cell.by, data=cell.data)))
         part = (cell.after or config.epochs) / config.epochs
         best = 1 / (proxy * part / whole + cell.share)
         if best < asked.above:
@@ -179,7 +179,8 @@ def stopped(asked: Asked, limit: Any = 5.0) -> str:
     for cell in asked.cells:
         if not cell.after:
             continue
-        curves = [history(r, "test_acc") for r in results_of(asked.config, Cell(model=cell.by))]
+        proxies = results_of(asked.config, Cell(model=cell.by, data=cell.data))
+        curves = [history(r, "test_acc") for r in proxies]
         behind = float(np.mean([100 * (c[-1] - c[cell.after - 1]) for c in curves]))
         if not behind <= limit:
             return (
@@ -218,7 +219,7 @@ def passes(asked: Asked, limit: Any = 0.5) -> str:
     for cell in asked.cells:
         if cell.protocol != "online":
             continue
-        full = results_of(asked.config, Cell(model=cell.model))
+        full = results_of(asked.config, Cell(model=cell.model, data=cell.data))
         pairs = list(zip(full, results_of(asked.config, cell), strict=True))
         told = np.mean([online.counted_boost(a.metrics["history"], b.metrics["history"])
                         for a, b in pairs])  # fmt: skip
