@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
@@ -11,9 +11,10 @@ from helpers import StudyError, experiments, results, specs
 from helpers.claims import ledger, pages, verdicts
 from helpers.config import Config
 from helpers.data import names
+from helpers.experiments import partial
 from helpers.profiles import Folders, Profile, profiles, variables_set
 from helpers.results import packs
-from helpers.results.store import Result, Store
+from helpers.results.store import Store
 from helpers.run import Plan
 from helpers.specs import Spec
 
@@ -49,7 +50,7 @@ def missing_runs(what: Plan) -> str:
     A run that several notebooks share counts where it is needed first.
     """
     stored = Store()
-    past, sizes = _past(stored.list()), [stored.size(key) for key in stored.keys()]  # noqa: SIM118
+    past, sizes = partial.past_seconds(stored.list()), [stored.size(key) for key in stored.keys()]  # noqa: SIM118
     size = fmean(sizes or [100_000]) / GIB
     seen: set[str] = set()
     details = []
@@ -75,30 +76,6 @@ def missing_runs(what: Plan) -> str:
 def _row(name: str, row: Counter[str], size: float) -> str:
     hours, disk = row["s"] / 3600, row["missing"] * size
     return f"{name:<28}{row['results']:>9}{row['missing']:>9}{hours:>9.2f}{disk:>10.3f}"
-
-
-def _past(stored: Iterable[Result]) -> Callable[[Spec], float | None]:
-    """Return what tells a run's seconds: the mean of like ones; a training's, by its epochs."""
-    found: dict[tuple, list[float]] = defaultdict(list)
-
-    def like(spec: Spec) -> tuple:
-        if isinstance(spec, specs.Train):
-            part, how = spec.subset and spec.subset.budget, spec.sampler and spec.sampler.name
-            return spec.dataset, spec.model, part, how
-        if isinstance(spec, specs.Select):
-            return spec.dataset, spec.method
-        return (spec.name,)
-
-    for result in stored:
-        seconds = result.metrics.get("wall_s", 0.0)
-        found[like(result.spec)].append(seconds / getattr(result.spec, "epochs", 1))
-
-    def seconds(spec: Spec) -> float | None:
-        if each := found.get(like(spec)):
-            return fmean(each) * getattr(spec, "epochs", 1)
-        return None
-
-    return seconds
 
 
 def claims(chosen: Profile, config: Config | None = None) -> str:

@@ -16,6 +16,7 @@ from helpers import StudyError, config, experiments, overview, profiles, specs
 from helpers.__main__ import COMMANDS, main
 from helpers.claims import ledger
 from helpers.config import Config
+from helpers.experiments import partial
 from helpers.profiles import ROOT, Folders
 from helpers.results import packs
 from helpers.results.store import Store
@@ -204,7 +205,7 @@ def test_hours_are_those_of_stored_runs_of_the_same_network_and_data(capsys):
     known = [(full, 2.0), (dataclasses.replace(full, subset=half), 1.0), (half, 0.5)]
     for spec, seconds in known:
         Store().write(spec, {"wall_s": seconds}, {})
-    past = overview._past(Store().list())
+    past = partial.past_seconds(Store().list())
     assert past(dataclasses.replace(full, seed=4, epochs=10)) == pytest.approx(10.0)
     assert past(dataclasses.replace(full, subset=half, seed=4)) == pytest.approx(1.0)
     assert past(dataclasses.replace(half, seed=7)) == pytest.approx(0.5)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from statistics import fmean
 
 import pandas as pd
 
-from helpers import results
+from helpers import results, specs
 from helpers.experiments.table import COLUMNS, frame
-from helpers.results.store import Result
+from helpers.results.store import Result, Store
 from helpers.specs import Spec, Train
 
 TEXTS = ("question", "method", "label", "data", "model", "selector", "options")
@@ -56,3 +58,42 @@ def available(wanted: Sequence[Spec], alone: bool = False) -> tuple[list[Spec], 
         return list(wanted), results.compute(wanted, alone=alone)
     found = [(run, one) for run in wanted if (one := results.load(run)) is not None]
     return [run for run, _ in found], [one for _, one in found]
+
+
+def forecast(wanted: Sequence[Spec]) -> str:
+    """Say what a list of runs will compute here: how many are not stored yet, how long they take.
+
+    Minutes are those of like runs in the store; nothing is computed.
+    """
+    todo = results.missing(wanted).values()
+    if not todo:
+        return f"All {len(set(wanted))} results are stored: nothing will be computed."
+    known = [s for s in map(past_seconds(Store().list()), todo) if s is not None]
+    told = (
+        f"{len(todo)} runs and choices will be computed, {len(set(wanted))} results are asked for"
+    )
+    return f"{told}; {len(known)} of them took {sum(known) / 60:.1f} minutes in like runs."
+
+
+def past_seconds(stored: Iterable[Result]) -> Callable[[Spec], float | None]:
+    """Return what tells a run's seconds: the mean of like ones; a training's, by its epochs."""
+    found: dict[tuple, list[float]] = defaultdict(list)
+
+    def like(spec: Spec) -> tuple:
+        if isinstance(spec, specs.Train):
+            part, how = spec.subset and spec.subset.budget, spec.sampler and spec.sampler.name
+            return spec.dataset, spec.model, part, how
+        if isinstance(spec, specs.Select):
+            return spec.dataset, spec.method
+        return (spec.name,)
+
+    for result in stored:
+        seconds = result.metrics.get("wall_s", 0.0)
+        found[like(result.spec)].append(seconds / getattr(result.spec, "epochs", 1))
+
+    def seconds(spec: Spec) -> float | None:
+        if each := found.get(like(spec)):
+            return fmean(each) * getattr(spec, "epochs", 1)
+        return None
+
+    return seconds

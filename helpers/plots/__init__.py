@@ -36,7 +36,14 @@ from helpers.plots.costs import (
 from helpers.plots.heatmaps import gap_heatmap, means_by_kind, spearman_heatmaps
 from helpers.plots.panels import direct_labels, empty_place, keep_places
 from helpers.plots.papers import claims_overview, headline_intervals, ours_against_paper
-from helpers.plots.planes import best_connected, ecdf_panels, gallery, latent_space, toy_selection
+from helpers.plots.planes import (
+    best_connected,
+    diagram,
+    ecdf_panels,
+    gallery,
+    latent_space,
+    toy_selection,
+)
 from helpers.plots.settings import (
     accuracy_by_setting,
     distance_and_accuracy,

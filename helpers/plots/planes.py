@@ -1,6 +1,6 @@
 """Figures of pools and what is taken from them: norms, latent space, pools in the plane."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -228,4 +228,39 @@ def gallery(
     margin = 0.04 * np.ptp(points, axis=0)
     axes[0, 0].set_xlim(points[:, 0].min() - margin[0], points[:, 0].max() + margin[0])
     axes[0, 0].set_ylim(points[:, 1].min() - margin[1], points[:, 1].max() + margin[1])
+    return fig
+
+
+def diagram(
+    boxes: Mapping[str, tuple[float, float, str]], arrows: Iterable[tuple[str, ...]]
+) -> Figure:
+    """Draw boxes and arrows: how a method works, at a glance.
+
+    Args:
+        boxes: Name -> x, y (in box widths and heights, y upwards) and the text in it; a text
+            that begins with "(" has no frame.
+        arrows: From, to and, if given, what is written at the middle.
+    """
+    x, y = (np.array([box[axis] for box in boxes.values()]) for axis in (0, 1))
+    fig, axes = new_figure(1, 1, (2.1 * (np.ptp(x) + 1), 1.05 * (np.ptp(y) + 1)))
+    ax = axes[0, 0]
+    ax.set(xlim=(x.min() - 0.5, x.max() + 0.5), ylim=(y.min() - 0.5, y.max() + 0.5))
+    ax.axis("off")
+    drawn = {}
+    look = {"boxstyle": "round,pad=0.5", "fc": "#eef3f8", "ec": "#7d93ab"}
+    for name, (across, up, text) in boxes.items():
+        frame = look
+        if text.startswith("("):
+            frame, text = {"fc": "none", "ec": "none"}, text[1:-1]
+        place = {"ha": "center", "va": "center", "fontsize": 9, "zorder": 2}
+        drawn[name] = ax.text(across, up, text, bbox=frame, **place)
+    fig.draw_without_rendering()  # so that the boxes have their sizes
+    for start, end, *told in arrows:
+        ends = {"patchA": drawn[start].get_bbox_patch(), "patchB": drawn[end].get_bbox_patch()}
+        (x0, y0), (x1, y1) = drawn[start].get_position(), drawn[end].get_position()
+        way = {"arrowstyle": "-|>", "color": "#46566a", "lw": 1.4, **ends}
+        ax.annotate("", (x1, y1), (x0, y0), arrowprops=way, zorder=1)
+        if told:
+            place = {"ha": "center", "va": "bottom", "fontsize": 8}
+            ax.text((x0 + x1) / 2, (y0 + y1) / 2 + 0.06, told[0], **place)
     return fig

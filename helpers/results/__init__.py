@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from helpers import StudyError, progress, specs
 from helpers.results import cluster
 from helpers.results.steps import execute
-from helpers.results.store import NotStored, OneLine, Result, load
+from helpers.results.store import NotStored, Result, load
 
 
-class Missing(OneLine):
+class Missing(StudyError):
     """A result that is needed is neither stored nor published."""
 
 

@@ -40,14 +40,7 @@ CHECKPOINT, NOTE = ".ckpt", ".json"
 ABANDONED_S = 3600
 
 
-class OneLine(StudyError):
-    """An error with which nothing in a notebook is wrong: IPython shows its text alone."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [str(self)]
-
-
-class NotStored(OneLine):
+class NotStored(StudyError):
     """A result could not be written; the next ones could not be either."""
 
 
