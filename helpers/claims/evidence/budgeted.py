@@ -24,12 +24,12 @@ def cells_won(
     pairs: Sequence[Sequence[str]],
     bandwidth: float | None = None,
 ) -> Evidence:
-    """Share of cells a method wins less another's, or less its chance, (pairs, seeds).
+    """Share of cells a method wins less another's, or less its chance, (pairs, panels).
 
     `bandwidth` is that of the proposed method's kernel, the median distance without one.
 
-    A cell is a network and a data set with a budget, won by the best accuracy, ties split.
-    Networks of a seed share its start set and pool, so that a seed with all its cells is one value.
+    A cell is a network, a data set, a budget and a seed, won by the best accuracy, ties split.
+    Seeds and budgets of a panel, a network on a data set, are won together: a panel is one value.
     """
     own = {"iqp": (("bandwidth", bandwidth),)} if bandwidth else {}
     found = np.array(
@@ -44,14 +44,17 @@ def cells_won(
     if len(config.panel_models) < PANELS:
         raise Unfit(f"needs {PANELS} networks, has {len(config.panel_models)}")
     best = found == found.max(axis=0)
-    won = (best / best.sum(axis=0)).mean(axis=1)  # (methods, seeds)
+    wins = (best / best.sum(axis=0)).reshape(
+        len(among), -1, len(config.panel_budgets), best.shape[-1]
+    )
+    won = wins.mean(axis=(2, 3))  # (methods, panels)
     share = dict(zip(among, won, strict=True)) | {"chance": np.full(won.shape[1], 1 / len(among))}
     told = ", ".join(f"{m} {part:.0%}" for m, part in zip(among, won.mean(axis=1), strict=True))
     return Evidence(
         np.array([share[first] - share[second] for first, second in pairs]),
         [f"{first} - {second}" for first, second in pairs],
         "share",
-        note=f"{found.shape[1]} cells a seed, won: {told}",
+        note=f"{found[0].size} cells in {won.shape[1]} panels, won: {told}",
     )
 
 
