@@ -21,7 +21,7 @@ from helpers import StudyError, plots
 from helpers.claims import selection_times as table_1
 from helpers.plots import base, budgets, panels
 from helpers.plots.settings import WITHIN, variant_name
-from helpers.ranking import bootstrap_interval, t_interval
+from helpers.ranking import t_interval
 from helpers.selection import registry
 
 METHODS = [
@@ -545,7 +545,7 @@ def test_differences_are_paired_by_seed():
 
 
 @pytest.mark.parametrize("n", [5, 3])
-def test_differences_show_both_intervals(n):
+def test_differences_show_their_interval(n):
     gains = np.array([1.0, 4.0, 2.0, 0.5, 3.0])[:n]
     frame = pd.DataFrame([
         {"method": name, "budget": 0.5, "seed": seed, "kept": 50, "test_error": 20 - gain}
@@ -560,13 +560,10 @@ def test_differences_show_both_intervals(n):
         plots.paired_differences(pd.concat([pairs, missing]), "points"),
     )
     for fig in (by_seed, paired):
-        wide, near, mean = (line.get_xdata() for line in fig.axes[0].lines[1:])
-        np.testing.assert_allclose(wide, t_interval(gains)[1:])
-        np.testing.assert_allclose(near, bootstrap_interval(gains)[1:])
+        ends, mean = (line.get_xdata() for line in fig.axes[0].lines[1:])
+        np.testing.assert_allclose(ends, t_interval(gains)[1:])
         np.testing.assert_allclose(mean, gains.mean())
-        text = fig.get_supxlabel()
-        assert f"{n} seeds; 95 %: thick bootstrap" in text
-        assert ("up to 3 seeds: their range" in text) == (n == 3)
+        assert fig.get_supxlabel().endswith(f"; 95 % interval, {n} seeds")
     assert names_in(paired.axes[0]) == ["not run"]
     lone = plots.paired_differences(pairs.head(1), "points").axes[0].lines
     assert len(lone) == 2  # zero, and a hollow mean
@@ -692,3 +689,16 @@ def test_the_closest_choice_is_at_the_top():
     means = [line.get_xydata()[0] for line in right.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(means, [[1.1, 0], [-1.1, 1], [0, 2]])
     assert "3 seeds" in right.get_xlabel()
+
+
+def test_a_setting_is_compared_with_its_usual_value_by_seed():
+    frame = pd.DataFrame({"method": "geda-random", "n": [3, 3, 5, 5], "seed": [0, 1, 0, 1],
+                          "test_error": [9.0, 12.0, 10.0, 12.0]})  # fmt: skip
+    beside = {"evenly-spaced": frame[frame["n"] == 3].assign(test_error=[11.0, 14.0])}
+    for usual, means in ((5, [0.5, -1.5]), (20, [-0.5, -2.0])):
+        ax = plots.setting_beside(frame, "n", beside, usual).axes[0]
+        found = [line.get_ydata()[0] for line in ax.lines if line.get_marker() in "o"]
+        np.testing.assert_allclose(found, means)
+        names = [tick.get_text() for tick in ax.get_xticklabels()]
+        assert names == ["3", "5", "Evenly\nspaced"]
+        assert ax.get_ylabel() == f"gain over {usual if usual == 5 else 3} (points)"

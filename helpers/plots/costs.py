@@ -51,6 +51,9 @@ def solver_times(frame: pd.DataFrame) -> Figure:
                           estimator="median", marker="o"))  # fmt: skip
     ax.set(xscale="log", xlabel="pool size n (examples)")
     ax.set(yscale="log", ylabel="time to the selection (s)")
+    log_ticks(ax.xaxis, (1, 2, 5))
+    low, high = ax.get_ylim()
+    log_ticks(ax.yaxis, (1,) if high > 100 * low else ())
     direct_labels(ax, ends)
     return fig
 
