@@ -39,7 +39,7 @@ def strip(
     for ax, row, told in zip(axes[0], rows, captions or [""] * len(rows), strict=True):
         _show(ax, found, row)
         ax.set_title(told, fontsize=8.5)
-        ax.set_xlabel(f"{found.class_names[found.train_labels[row]]} · row {row}", fontsize=8.5)
+        ax.set_xlabel(f"{found.class_names[found.train_labels[row]]}\nrow {row}", fontsize=8.5)
     fig.suptitle(title, fontsize=10.5)
     return fig
 

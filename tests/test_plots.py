@@ -531,10 +531,12 @@ def test_label_curves():
 
 
 def test_networks_are_ordered_by_the_depth_that_their_names_state():
-    names = ["vdcnn29-w8-shortcut-t256", "fasttext-b16", "vdcnn9-w8"]
-    of = [{"model": name, "seed": 0, "test_error": 20.0, "seconds": 1.0} for name in names]
-    ax = plots.error_against_depth(pd.DataFrame(of)).axes[0]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == [names[1], names[2], names[0]]
+    deep = ["vdcnn29-w8-shortcut-t256", "fasttext-b16", "vdcnn9-w8"]
+    widths = ["sprint-w8", "sprint-w16"]  # no depth is stated: as they come
+    for names, shown in ((deep, [deep[1], deep[2], deep[0]]), (widths, widths)):
+        of = [{"model": name, "seed": 0, "test_error": 20.0, "seconds": 1.0} for name in names]
+        ax = plots.error_against_depth(pd.DataFrame(of)).axes[0]
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == shown
 
 
 def test_differences_are_paired_by_seed():

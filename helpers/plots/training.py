@@ -56,10 +56,10 @@ def error_against_depth(frame: pd.DataFrame) -> Figure:
     return fig
 
 
-def _depth(model: str) -> tuple[float, str]:
-    """Sort key of a model name: the layers it states, then the name; fastText states none."""
+def _depth(model: str) -> float:
+    """Sort key of a model name: the layers it states; fastText states none, `sprint-w8` a width."""
     stated = re.match(r"[a-z]+(\d+)", model)
-    return (float(stated[1]) if stated else 0.0, model)
+    return float(stated[1]) if stated else 0.0
 
 
 def error_during_training(
