@@ -135,7 +135,7 @@ def _seeds_and_means(
         ax.set_ylim(bottom=bottom)
     if log and ax.dataLim.y0 > 0:
         ax.set_yscale("log")
-        log_ticks(ax.yaxis, (1, 2, 5))
+        log_ticks(ax.yaxis)
     direct_labels(ax, ends)
     return fig
 
