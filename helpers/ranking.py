@@ -85,21 +85,10 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, f
     return mean, mean - half, mean + half
 
 
-def bootstrap_interval(
-    values: np.ndarray, level: float = 0.95, n_resamples: int = 10_000, seed: int = 0
-) -> tuple[float, float, float]:
-    """Return (mean, low, high) of the percentile bootstrap interval, otherwise as `t_interval`.
-
-    With three or four values it is too narrow; give the t interval beside it.
-    """
-    values = _finite(values)
-    mean = float(values.mean())
-    if len(values) == 1:
-        return mean, -np.inf, np.inf
-    rng = np.random.default_rng(seed)
-    found = stats.bootstrap((values,), np.mean, n_resamples=n_resamples, confidence_level=level,
-                            method="percentile", rng=rng)  # fmt: skip
-    return mean, float(found.confidence_interval.low), float(found.confidence_interval.high)
+def told(values: np.ndarray) -> str:
+    """Say the mean of values (m,) with its 95 % t interval, as in "+0.17 [-0.30, +0.64]"."""
+    mean, low, high = t_interval(values)
+    return f"{mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else " (one run)")
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

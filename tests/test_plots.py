@@ -21,7 +21,7 @@ from helpers import StudyError, plots
 from helpers.claims import selection_times as table_1
 from helpers.plots import base, budgets, panels
 from helpers.plots.settings import WITHIN, variant_name
-from helpers.ranking import bootstrap_interval, t_interval
+from helpers.ranking import t_interval
 from helpers.selection import registry
 
 METHODS = [
@@ -179,7 +179,7 @@ def examples(seeds):
     p, k = plots, range(100, 600, 100)
     return {
         "depth": lambda: p.error_against_depth(depth),
-        "epochs": lambda: p.error_during_training(errors, top=30),
+        "epochs": lambda: p.error_during_training(errors),
         "seconds": lambda: p.error_during_training(errors, clocks),
         "online": lambda: p.accuracy_against_seconds(online),
         "mechanism": lambda: p.adonis_mechanism(*mechanism),
@@ -525,14 +525,18 @@ def test_label_curves():
     assert [[10, 20.1], [30, 16.1]] in ends_at(left)  # the target's own choice
     assert [4.5, 4.5] in [list(line.get_ydata()) for line in left.lines]
     assert any("not run yet" in text for text in names_in(empty))
-    assert "3 seeds" in fig.get_suptitle()
+    assert "3 seeds (dots)" in fig.get_supxlabel()
+    seeds = [len(points.get_offsets()) for points in left.collections]
+    assert seeds == [6, 6, 6]  # two shares of three seeds for random and two selectors
 
 
 def test_networks_are_ordered_by_the_depth_that_their_names_state():
-    names = ["vdcnn29-w8-shortcut-t256", "fasttext-b16", "vdcnn9-w8"]
-    of = [{"model": name, "seed": 0, "test_error": 20.0, "seconds": 1.0} for name in names]
-    ax = plots.error_against_depth(pd.DataFrame(of)).axes[0]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == [names[1], names[2], names[0]]
+    deep = ["vdcnn29-w8-shortcut-t256", "fasttext-b16", "vdcnn9-w8"]
+    widths = ["sprint-w8", "sprint-w16"]  # no depth is stated: as they come
+    for names, shown in ((deep, [deep[1], deep[2], deep[0]]), (widths, widths)):
+        of = [{"model": name, "seed": 0, "test_error": 20.0, "seconds": 1.0} for name in names]
+        ax = plots.error_against_depth(pd.DataFrame(of)).axes[0]
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == shown
 
 
 def test_differences_are_paired_by_seed():
@@ -545,7 +549,7 @@ def test_differences_are_paired_by_seed():
 
 
 @pytest.mark.parametrize("n", [5, 3])
-def test_differences_show_both_intervals(n):
+def test_differences_show_their_interval(n):
     gains = np.array([1.0, 4.0, 2.0, 0.5, 3.0])[:n]
     frame = pd.DataFrame([
         {"method": name, "budget": 0.5, "seed": seed, "kept": 50, "test_error": 20 - gain}
@@ -560,13 +564,10 @@ def test_differences_show_both_intervals(n):
         plots.paired_differences(pd.concat([pairs, missing]), "points"),
     )
     for fig in (by_seed, paired):
-        wide, near, mean = (line.get_xdata() for line in fig.axes[0].lines[1:])
-        np.testing.assert_allclose(wide, t_interval(gains)[1:])
-        np.testing.assert_allclose(near, bootstrap_interval(gains)[1:])
+        ends, mean = (line.get_xdata() for line in fig.axes[0].lines[1:])
+        np.testing.assert_allclose(ends, t_interval(gains)[1:])
         np.testing.assert_allclose(mean, gains.mean())
-        text = fig.get_supxlabel()
-        assert f"{n} seeds; 95 %: thick bootstrap" in text
-        assert ("up to 3 seeds: their range" in text) == (n == 3)
+        assert fig.get_supxlabel().endswith(f"; 95 % interval, {n} seeds")
     assert names_in(paired.axes[0]) == ["not run"]
     lone = plots.paired_differences(pairs.head(1), "points").axes[0].lines
     assert len(lone) == 2  # zero, and a hollow mean
@@ -587,7 +588,8 @@ def test_an_exponent_needs_three_sizes_and_work_to_time(sizes, longest, told):
     seconds = longest * (np.array(sizes) / max(sizes)) ** 2
     seconds[seconds < 4e-3] = 4e-3  # a call takes as long whatever it is called with
     fig = plots.solver_times(pd.DataFrame({"n": sizes, "solver": "cbc", "seconds": seconds}))
-    assert names_in(fig.axes[0]) == [plots.label_of("cbc") + (", $n^{2.0}$" if told else "")]
+    fitted = plots.label_of("cbc") + (", $n^{2.0}$" if told else "")
+    assert names_in(fig.axes[0]) == [fitted, "$n^2$, for comparison"]
 
 
 def test_a_headline_shows_its_interval_on_its_side_or_why_there_is_none():
@@ -692,3 +694,16 @@ def test_the_closest_choice_is_at_the_top():
     means = [line.get_xydata()[0] for line in right.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(means, [[1.1, 0], [-1.1, 1], [0, 2]])
     assert "3 seeds" in right.get_xlabel()
+
+
+def test_a_setting_is_compared_with_its_usual_value_by_seed():
+    frame = pd.DataFrame({"method": "geda-random", "n": [3, 3, 5, 5], "seed": [0, 1, 0, 1],
+                          "test_error": [9.0, 12.0, 10.0, 12.0]})  # fmt: skip
+    beside = {"evenly-spaced": frame[frame["n"] == 3].assign(test_error=[11.0, 14.0])}
+    for usual, means in ((5, [0.5, -1.5]), (20, [-0.5, -2.0])):
+        ax = plots.setting_beside(frame, "n", beside, usual).axes[0]
+        found = [line.get_ydata()[0] for line in ax.lines if line.get_marker() in "o"]
+        np.testing.assert_allclose(found, means)
+        names = [tick.get_text() for tick in ax.get_xticklabels()]
+        assert names == ["3", "5", "Evenly\nspaced"]
+        assert ax.get_ylabel() == f"gain over {usual if usual == 5 else 3} (points)"

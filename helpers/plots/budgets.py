@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from helpers import StudyError
 from helpers.plots.base import (
     COLOURS,
+    INTERVAL,
     MEAN_SD,
     colour_of,
     label_of,
@@ -29,7 +30,7 @@ from helpers.plots.panels import (
     level,
     log_ticks,
     name_rows,
-    two_intervals,
+    t_ends,
     write_reason,
     zero_line,
 )
@@ -109,14 +110,15 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
     for ax in axes.flat[len(models) :]:
         ax.remove()
     for ax, model in zip(axes.flat, models, strict=False):
-        _curves(ax, frame[frame["model"] == model])
+        _curves(ax, frame[frame["model"] == model], errorbar=t_ends)
         if start is not None:
             mean = (100 - start.loc[start["model"] == model, "test_error"]).mean()
             ax.axhline(mean, color="#000000", linestyle=":", label="Start set alone")
         ax.set_title(model)
     for ax in axes[:, 0]:
         ax.set_ylabel("test accuracy (%)")
-    fig.supxlabel(f"examples trained on ({_seeds(frame, 'model')})", fontsize=10)
+    counts = frame.groupby(["model", "method", "budget"])["seed"].nunique()
+    fig.supxlabel(f"examples trained on ({seeds_text(counts, INTERVAL)})", fontsize=10)
     legend_above(fig, axes[0, 0])
     return fig
 
@@ -152,7 +154,7 @@ def label_curves(
         target: The network that is trained in the end; its own choice is the solid line.
 
     Returns:
-        Panels on one logarithmic scale: means with standard deviations over seeds.
+        Panels on one logarithmic scale: lines are means, dots are seeds.
 
     Source: arXiv:1906.11829, figure 6.
     """
@@ -166,14 +168,14 @@ def label_curves(
     last = full["test_error"].mean()
     for ax, method, some in zip(axes[0], methods, ends, strict=True):
         ax.axhline(last, color=COLOURS["full"], linewidth=1.2)
-        ax.set(title=label_of(method), xlabel="share of the rows labelled (%)")
+        ax.set_title(label_of(method))
         ax.set_xticks(100 * np.unique(frame["share"].round(6)))
         some.append((100 * frame["share"].max(), last, "all labels", COLOURS["full"]))
+    counts = frame.groupby(["method", "selector", "share"])["seed"].nunique()
+    told = seeds_text(counts, "mean (line) and {} (dots)")
+    fig.supxlabel(f"share of the rows labelled (%); {told}", fontsize=10)
     for ax, some in zip(axes[0], ends, strict=True):  # last: labels settle the shared limits
         direct_labels(ax, some, size=8.5)
-    counts = frame.groupby(["method", "selector", "share"])["seed"].nunique()
-    title = f"Target trained on the labels, {seeds_text(counts, MEAN_SD)}"
-    fig.suptitle(title, fontsize=10.5)
     return fig
 
 
@@ -188,11 +190,14 @@ def _by_selector(ax: Axes, frame: pd.DataFrame, method: str, target: str) -> lis
     ]
     if not order:
         write_reason(ax, "not run yet in this profile")
-    return [
-        curve(ax, 100 * rows["share"], rows["test_error"], colour_of(key), name, linestyle=dash,
-              marker=marker_of(key), linewidth=width)
-        for key, name, dash, width, rows in series if len(rows)
-    ]  # fmt: skip
+    ends = []
+    for key, name, dash, width, rows in series:
+        at, colour = (100 * rows["share"], rows["test_error"]), colour_of(key)
+        if len(rows):
+            ends.append(curve(ax, *at, colour, name, None, linestyle=dash, linewidth=width,
+                              marker=marker_of(key)))  # fmt: skip
+            ax.scatter(*at, s=9, color=colour, alpha=0.5, linewidths=0)
+    return ends
 
 
 def difference_to_random(frame: pd.DataFrame) -> Figure:
@@ -212,15 +217,14 @@ def difference_to_random(frame: pd.DataFrame) -> Figure:
     # each budget has its own scale: one method that fails at 10 % would flatten all the others
     counts = pairs.groupby(["method", "budget"])["seed"].nunique()
     titles = {one: f"{one:.0%}" if one <= 1 else f"k = {one:g}" for one in budgets}
-    return _differences(pairs, titles, "accuracy less random's (points)", counts, 2.1)
+    return _differences(pairs, titles, "gain over random (points)", counts, 2.1)
 
 
 def paired_differences(pairs: pd.DataFrame, x_label: str) -> Figure:
     """Draw mean differences of pairs that share a seed, a panel a group, a row a name.
 
     `pairs` has columns panel (heading), name (of the row in the figure), method (key, for the
-    colour) and difference (in the unit of the axis; NaN: not run). Thick is the mean's 95 %
-    bootstrap interval, thin Student's, which with few seeds is the one to trust.
+    colour) and difference (in the unit of the axis; NaN: not run). Intervals are Student's t, 95 %.
     """
     need(pairs, "the frame of pairs", "panel name method difference")
     known = pairs.dropna(subset="difference").groupby(["panel", "name"]).size()
@@ -251,13 +255,13 @@ def _differences(
             found = here[here["name"] == name]
             if len(found):
                 key = found["method"].iloc[0]
-                dot(ax, found["difference"], place, colour_of(key), marker_of(key), bootstrap=True)
+                dot(ax, found["difference"], place, colour_of(key), marker_of(key))
             else:
                 ax.text(0.02, place, "not run", va="center", color="#777777", fontsize=8.5,
                         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
                         transform=ax.get_yaxis_transform())  # fmt: skip
     name_rows(axes[0, 0], names)
-    fig.supxlabel(f"{x_label}\n{two_intervals(counts)}", fontsize=10)
+    fig.supxlabel(f"{x_label}; {seeds_text(counts, INTERVAL)}", fontsize=10)
     return fig
 
 
@@ -280,12 +284,12 @@ def _series(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]
             yield method, shown, DASHES[place % len(DASHES)], rows[names == name]
 
 
-def _curves(ax: Axes, frame: pd.DataFrame, scale: float = 1.0) -> list[End]:
+def _curves(ax: Axes, frame: pd.DataFrame, scale: float = 1.0, errorbar="sd") -> list[End]:
     """Draw accuracy against the rows kept: random below the others, thick and with a band."""
     ends = []
     for key, name, dashes, rows in sorted(_series(frame), key=lambda s: (s[0] != "random", s[1])):
         kept = scale * rows.groupby("budget")["kept"].transform("mean")
-        look = {"linestyle": dashes, "marker": marker_of(key)}
+        look = {"linestyle": dashes, "marker": marker_of(key), "errorbar": errorbar}
         look |= {"linewidth": 3.4, "err_style": "band"} if key == "random" else {"linewidth": 1.5}
         ends.append(curve(ax, kept, 100 - rows["test_error"], colour_of(key), name, **look))
     return ends

@@ -1,5 +1,6 @@
 """What figures are made of: curves, levels, dots with intervals, heatmaps, labels, placeholders."""
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -19,9 +20,8 @@ from helpers.plots.base import (
     label_of,
     new_figure,
     save,
-    seeds_text,
 )
-from helpers.ranking import bootstrap_interval, t_interval
+from helpers.ranking import t_interval
 
 DASHES = ("-", "--", ":", "-.")
 End = tuple[float, float, str, str]  # x, y, name and colour of a line's end, for its label
@@ -88,6 +88,11 @@ def seed_curves(
     return ends
 
 
+def t_ends(values) -> tuple[float, float]:
+    """Return the ends of the 95 % t interval of values, as `curve` takes them."""
+    return t_interval(values)[1:]
+
+
 def level(ax: Axes, values, colour: str, **look) -> float:
     """Draw a mean as a horizontal line, its standard deviation as a band, and return the mean."""
     mean, spread = pd.Series(values).mean(), np.nan_to_num(pd.Series(values).std())
@@ -102,10 +107,9 @@ def dot(
     place: float,
     colour: str,
     marker: str = "o",
-    bootstrap: bool = False,
     upright: bool = False,
 ) -> None:
-    """Draw a mean with its 95 % interval; hollow and without one where there is a single value.
+    """Draw a mean with its 95 % t interval; hollow and without it where there is a single value.
 
     Args:
         ax: Where to draw.
@@ -113,31 +117,16 @@ def dot(
         place: Height (x, if upright) of the dot.
         colour: Of dot and interval.
         marker: Of the dot.
-        bootstrap: Draw the bootstrap's interval as well, thick; Student's is thin.
         upright: The values run along y.
     """
     values = pd.Series(values).dropna().to_numpy(dtype=float)
-    mean, *interval = t_interval(values)
-    sizes = {1.0 if bootstrap else 1.4: interval}
-    if bootstrap:
-        sizes[3.6] = bootstrap_interval(values)[1:]
-    for width, ends in sizes.items() if len(values) > 1 else ():
+    mean, *ends = t_interval(values)
+    if len(values) > 1:
         line = ([place, place], ends) if upright else (ends, [place, place])
-        ax.plot(*line, color=colour, linewidth=width, alpha=0.55 if width > 2 else 1)
+        ax.plot(*line, color=colour, linewidth=1.4)
     face = colour if len(values) > 1 else "white"
     at = (place, mean) if upright else (mean, place)
     ax.plot(*at, marker, color=colour, markerfacecolor=face, markersize=6.5)
-
-
-def two_intervals(counts: Iterable[int]) -> str:
-    """Say what `dot` draws of so many pairs with bootstrap=True.
-
-    Note: of two or three pairs more than a fortieth of all resamples repeat the smallest one, so
-        that the bootstrap's ends are the smallest and the largest pair.
-    """
-    counts = list(counts)
-    few = "\n(up to 3 seeds: their range)" if any(1 < n < 4 for n in counts) else ""
-    return seeds_text(counts, f"{{}}; 95 %: thick bootstrap{few}, thin Student's t")
 
 
 def name_rows(ax: Axes, names: Sequence[str], upwards: bool = False) -> None:
@@ -267,7 +256,7 @@ def legend_above(fig: Figure, ax: Axes, **options: object) -> Legend:
 def empty_place(reason: str) -> Figure:
     """Draw the placeholder of a figure that has nothing to show yet, with the reason."""
     fig, axes = new_figure(1, 1, (7.5, 2.4))
-    write_reason(axes[0, 0], reason)
+    write_reason(axes[0, 0], textwrap.fill(reason, 76))
     axes[0, 0].set(xticks=[], yticks=[])
     axes[0, 0].spines[:].set(visible=True, color="#cccccc", linestyle="--")
     return fig

@@ -146,14 +146,15 @@ def toy_selection(
     points = np.asarray(points, dtype=float)
     need(points, "points")
     need(selections, "selections")
-    fig, axes = panel_grid(len(selections), 4, (2.7, 2.7))
+    across, up = np.ptp(points, axis=0).clip(1e-12)
+    fig, axes = panel_grid(len(selections), 4, (2.7, 2.7 * min(max(up / across, 0.5), 1.5)))
     for ax, (name, selected) in zip(axes, selections.items(), strict=True):
         selected, colour = np.asarray(selected), colour_of(name)
         ax.scatter(*points.T, s=22, facecolors="white", edgecolors="#aaaaaa")
         ax.scatter(*points[selected].T, s=95, color=colour, linewidths=0)
         if numbers and len(selected) <= 20:
             _number(ax, points[selected], 0.09 * np.ptp(points, axis=0).clip(1e-12), on(colour))
-        ax.set(xticks=[], yticks=[], title=label_of(name))
+        ax.set(xticks=[], yticks=[], title=label_of(name), aspect="equal")
         ax.spines[:].set(visible=True, color="#cccccc")
         ax.margins(0.12)
     return fig
@@ -184,7 +185,7 @@ def best_connected(points: np.ndarray, row_sums: np.ndarray, k: int) -> Figure:
     plane.scatter(*points.T, c=shades, s=42, zorder=2)
     ring = {"facecolors": "none", "edgecolors": colour, "linewidths": 1.8}
     plane.scatter(*points[order[:k]].T, s=120, zorder=3, **ring)
-    plane.set(xticks=[], yticks=[], title=f"the {k} largest row sums, ringed")
+    plane.set(xticks=[], yticks=[], title=f"the {k} largest row sums, ringed", aspect="equal")
     plane.spines[:].set_visible(True)
     ranks.bar(np.arange(1, len(sums) + 1), sums[order], width=0.85, color=shades[order])
     ranks.axvline(k + 0.5, color=colour, linestyle="--", linewidth=1.5)

@@ -16,37 +16,37 @@ from helpers.plots.base import (
     colour_of,
     colours_for,
     label_of,
+    marker_of,
     need,
     new_figure,
     seeds_text,
 )
 from helpers.plots.panels import (
     curve,
-    direct_labels,
     dot,
     legend_above,
-    level,
     log_ticks,
     name_rows,
+    t_ends,
     zero_line,
 )
-from helpers.ranking import t_interval
 
 # How a variant of GEDA picks inside its bins: colour, marker, name.
 WITHIN = {
     "random": (COLOURS["geda-random"], "s", "random in bins"),
     "first": ("#1a1a1a", "x", "first rows of bins"),
-    "spread": (COLOURS["geda"], "o", "spread in bins"),
+    "spread": (COLOURS["geda"], "o", "spread over bins"),
     "": ("#2f4b7c", "D", "no bins"),
 }
 VARIANTS = {"quantile": "Quantile nodes", "smoothed": "Smoothed ECDF", "limit": "Exact optimum"}
 
 
-def ladder(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
+def ladder(frame: pd.DataFrame, order: Sequence[str], full: pd.DataFrame | None = None) -> Figure:
     """Draw the ladder to GEDA: accuracy by rung and share, and the gain of each rung.
 
     The frame has columns method, budget, seed, test_error (percent); `order` are method keys from
-    the lowest rung to the highest. Intervals are 95 % t intervals over seeds.
+    the lowest rung to the highest. Intervals are 95 % t intervals over seeds. `full` has runs on
+    everything, test_error, whose mean is a line.
 
     Source: GEDA, section 5 (random per class, per quartile, evenly spaced, GEDA).
     """
@@ -72,6 +72,9 @@ def ladder(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
         ax.grid(axis="y", visible=False)
         for between in np.arange(0.5, len(order) - 1):
             ax.axhline(between, color="#e6e6e6", linewidth=0.8, zorder=0)
+    if full is not None:
+        look = {"color": COLOURS["full"], "linewidth": 1.3, "label": label_of("full")}
+        axes[0, 0].axvline(100 - full["test_error"].mean(), **look)
     name_rows(axes[0, 0], [label_of(method) for method in order], upwards=True)
     zero_line(axes[0, 1])
     counts = frame.groupby(["method", "budget"])["seed"].nunique()
@@ -157,8 +160,7 @@ def accuracy_by_setting(
         places = rows[x].map(values.index) + 0.24 * ((place + 0.5) / len(names) - 0.5)
         accuracy = 100 - rows["test_error"]
         ax.scatter(places, accuracy, s=10, color=colour, alpha=0.35, zorder=2)
-        curve(ax, places, accuracy, colour, label_of(name), lambda runs: t_interval(runs)[1:],
-              marker="o", zorder=3)  # fmt: skip
+        curve(ax, places, accuracy, colour, label_of(name), t_ends, marker="o", zorder=3)
     if default in values:
         _mark_default(ax, values.index(default))
     ax.set_xticks(range(len(values)), [f"{value:g}" for value in values])
@@ -181,50 +183,41 @@ def setting_beside(
     default,
     x_label: str | None = None,
 ) -> Figure:
-    """Draw accuracy against one setting of a method, beside methods that do not have it.
+    """Draw what a setting of a method gains over its usual value, beside methods without it.
 
     Args:
         frame: Tidy runs of one method with columns method, seed, test_error (percent) and the
             one named by `x`.
         x: Column of the setting; its values are evenly spaced, in rising order.
         references: Method key -> tidy runs of it at the same share, seed and test_error.
-        default: The setting's usual value; where it has runs, the others are compared with it.
+        default: The setting's usual value, the smallest one where it has no runs.
         x_label: Name of the setting at the axis, `x` itself if None.
 
     Returns:
-        Two panels: mean accuracy with standard deviation over seeds, references as lines with
-        bands; and the paired difference to the default in points with its 95 % t interval.
+        Differences in points of accuracy, paired by seed, means with 95 % t intervals.
 
     Source: GEDA, section 5.1.3 (N = 5 "due to empirical results").
     """
     need(frame, "the frame of runs", f"{x} method seed test_error")
+    shown = {f"{one:g}": (rows["method"].iloc[0], rows) for one, rows in frame.groupby(x)}
+    usual = f"{default:g}" if f"{default:g}" in shown else next(iter(shown))
     for key, runs in references.items():
-        need(runs, f"the frame of runs of {key}", "test_error")
-    table = 100 - frame.pivot_table(index="seed", columns=x, values="test_error")
-    fig, axes = new_figure(1, 2, (10.5, 3.9), width_ratios=(1.25, 1))
-    left, right, names = *axes[0], list(table.columns)
-    for ax in axes[0]:
-        ax.set_xlim(-0.5, len(names) - 0.5)
-        ax.set_xticks(range(len(names)), map(str, names))
-        ax.set_xlabel(x_label or x)
-    key = frame["method"].iloc[0]
-    places, accuracy = frame[x].map(names.index), 100 - frame["test_error"]
-    ends = [curve(left, places, accuracy, colour_of(key), label_of(key), marker="o", zorder=3)]
-    for one, runs in references.items():
-        mean = level(left, 100 - runs["test_error"], colour_of(one))
-        ends.append((len(names) - 0.5, mean, label_of(one), colour_of(one)))
-    zero_line(right, upright=False)
-    for place, one in enumerate(names if default in names else ()):
-        difference = table[one] - table[default]
-        if one == default:
-            right.plot(place, 0, "D", color=GREY, zorder=3)
-        elif difference.notna().any():
-            dot(right, difference, place, COLOURS["geda-random"], upright=True)
-    title = seeds_text(table.count(), MEAN_SD).capitalize()
-    left.set(ylabel="test accuracy (%)", title=title)
-    right.set_ylabel(f"difference to {default} (points)")
-    right.set_title(seeds_text(table.count(), INTERVAL))
-    direct_labels(left, ends)
+        need(runs, f"the frame of runs of {key}", "seed test_error")
+        shown[label_of(key).replace(" ", "\n", 1)] = key, runs
+    errors = {name: rows.groupby("seed")["test_error"].mean() for name, (_, rows) in shown.items()}
+    fig, axes = new_figure(1, 1, (max(5.0, 1.5 + 0.95 * len(shown)), 3.6))
+    ax, counts = axes[0, 0], []
+    zero_line(ax, upright=False)
+    for place, (name, (key, _)) in enumerate(shown.items()):
+        gained = (errors[usual] - errors[name]).dropna()
+        if name == usual:
+            ax.plot(place, 0, "D", color=GREY, zorder=3)
+        elif len(gained):
+            dot(ax, gained, place, colour_of(key), marker_of(key), upright=True)
+            counts.append(len(gained))
+    ax.set_xticks(range(len(shown)), shown)
+    ax.set(xlim=(-0.5, len(shown) - 0.5), ylabel=f"gain over {usual} (points)")
+    ax.set_xlabel(f"{x_label or x}; {seeds_text(counts, INTERVAL)}")
     return fig
 
 

@@ -385,7 +385,7 @@ def smoothed_shares(
     return (start + np.array(near)) / len(ordered)
 
 
-@method("geda", "GEDA", needs=("norms",), family="gradients", by_class=True)
+@method("geda", "GEDA (spread)", needs=("norms",), family="gradients", by_class=True)
 def pick_geda(
     pool: Pool,
     k: int,
@@ -422,7 +422,7 @@ def pick_evenly_spaced(pool: Pool, k: int, rng: np.random.Generator) -> np.ndarr
     return per_class(pool.labels, k, lambda rows, share: evenly_spaced(pool.norms[rows], share))
 
 
-@method("geda-random", "GEDA, random in bins", by_class=True, **RUNG)
+@method("geda-random", "GEDA (random in bins)", by_class=True, **RUNG)
 def pick_geda_random(
     pool: Pool,
     k: int,
