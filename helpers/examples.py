@@ -35,11 +35,11 @@ def strip(
         return plots.empty_place(
             f"{dataset}: no pictures here ({str(error).partition(';')[0]:.80})"
         )
-    fig, axes = base.new_figure(1, len(rows), (1.25 * len(rows), 1.9))
+    fig, axes = base.new_figure(1, len(rows), (1.25 * len(rows), 2.0))
     for ax, row, told in zip(axes[0], rows, captions or [""] * len(rows), strict=True):
         _show(ax, found, row)
         ax.set_title(told, fontsize=8.5)
-        ax.set_xlabel(f"{found.class_names[found.train_labels[row]]} · row {row}", fontsize=8.5)
+        ax.set_xlabel(f"{found.class_names[found.train_labels[row]]}\nrow {row}", fontsize=8.5)
     fig.suptitle(title, fontsize=10.5)
     return fig
 

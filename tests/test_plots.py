@@ -701,4 +701,4 @@ def test_a_setting_is_compared_with_its_usual_value_by_seed():
         np.testing.assert_allclose(found, means)
         names = [tick.get_text() for tick in ax.get_xticklabels()]
         assert names == ["3", "5", "Evenly\nspaced"]
-        assert ax.get_ylabel() == f"gain over {usual if usual == 5 else 3} (points)"
+        assert ax.get_ylabel() == f"gain over that at {usual if usual == 5 else 3} (points)"
