@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -98,7 +99,9 @@ def _show(ax: Axes, found: Dataset, row: int) -> None:
     ax.grid(visible=False)
     if found.is_text:
         letters = inputs.tobytes().rstrip(b"\0").decode("utf-8", "replace")[:LETTERS]
-        ax.text(0.02, 0.98, letters, va="top", wrap=True, fontsize=8, transform=ax.transAxes)
+        letters = textwrap.fill(letters, 19)
+        look = {"va": "top", "fontsize": 7, "parse_math": False}  # "$" is a dollar
+        ax.text(0.04, 0.96, letters, transform=ax.transAxes, **look)
     else:
         ax.imshow(inputs.transpose(1, 2, 0).squeeze(), cmap="gray_r", vmin=0, vmax=255)
 

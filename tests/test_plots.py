@@ -179,7 +179,7 @@ def examples(seeds):
     p, k = plots, range(100, 600, 100)
     return {
         "depth": lambda: p.error_against_depth(depth),
-        "epochs": lambda: p.error_during_training(errors, top=30),
+        "epochs": lambda: p.error_during_training(errors),
         "seconds": lambda: p.error_during_training(errors, clocks),
         "online": lambda: p.accuracy_against_seconds(online),
         "mechanism": lambda: p.adonis_mechanism(*mechanism),
@@ -525,14 +525,18 @@ def test_label_curves():
     assert [[10, 20.1], [30, 16.1]] in ends_at(left)  # the target's own choice
     assert [4.5, 4.5] in [list(line.get_ydata()) for line in left.lines]
     assert any("not run yet" in text for text in names_in(empty))
-    assert "3 seeds" in fig.get_suptitle()
+    assert "3 seeds (dots)" in fig.get_supxlabel()
+    seeds = [len(points.get_offsets()) for points in left.collections]
+    assert seeds == [6, 6, 6]  # two shares of three seeds for random and two selectors
 
 
 def test_networks_are_ordered_by_the_depth_that_their_names_state():
-    names = ["vdcnn29-w8-shortcut-t256", "fasttext-b16", "vdcnn9-w8"]
-    of = [{"model": name, "seed": 0, "test_error": 20.0, "seconds": 1.0} for name in names]
-    ax = plots.error_against_depth(pd.DataFrame(of)).axes[0]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == [names[1], names[2], names[0]]
+    deep = ["vdcnn29-w8-shortcut-t256", "fasttext-b16", "vdcnn9-w8"]
+    widths = ["sprint-w8", "sprint-w16"]  # no depth is stated: as they come
+    for names, shown in ((deep, [deep[1], deep[2], deep[0]]), (widths, widths)):
+        of = [{"model": name, "seed": 0, "test_error": 20.0, "seconds": 1.0} for name in names]
+        ax = plots.error_against_depth(pd.DataFrame(of)).axes[0]
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == shown
 
 
 def test_differences_are_paired_by_seed():
@@ -584,7 +588,8 @@ def test_an_exponent_needs_three_sizes_and_work_to_time(sizes, longest, told):
     seconds = longest * (np.array(sizes) / max(sizes)) ** 2
     seconds[seconds < 4e-3] = 4e-3  # a call takes as long whatever it is called with
     fig = plots.solver_times(pd.DataFrame({"n": sizes, "solver": "cbc", "seconds": seconds}))
-    assert names_in(fig.axes[0]) == [plots.label_of("cbc") + (", $n^{2.0}$" if told else "")]
+    fitted = plots.label_of("cbc") + (", $n^{2.0}$" if told else "")
+    assert names_in(fig.axes[0]) == [fitted, "$n^2$, for comparison"]
 
 
 def test_a_headline_shows_its_interval_on_its_side_or_why_there_is_none():

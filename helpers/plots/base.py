@@ -5,6 +5,7 @@ Nothing here reads the store or imports torch. Importing sets no style: `style` 
 
 import colorsys
 import os
+import textwrap
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -160,15 +161,16 @@ def figure_path(name: str) -> Path:
 def save(fig: Figure, name: str, finding: str = "") -> None:
     """Write a figure as PNG at 120 dpi without metadata, byte-identical at each save.
 
-    `finding` is written over it, above a legend that stands over the panels. The figure stays
-    open. Nothing is returned, so that a notebook cell that ends with this call prints no path of
-    the machine it ran on.
+    `finding` is written over it, in as many lines as its width asks for, above a legend that
+    stands over the panels. The figure stays open. Nothing is returned, so that a notebook cell that
+    ends with this call prints no path of the machine it ran on.
 
     Raises:
         StudyError: If the name is no plain file name.
     """
     path = figure_path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
+    finding = textwrap.fill(finding, int(12 * fig.get_figwidth()), break_on_hyphens=False)
     if finding and fig.legends:
         told = [finding, *filter(None, [fig.legends[0].get_title().get_text()])]
         fig.legends[0].set_title("\n".join(told), {"size": 10.5})

@@ -155,7 +155,7 @@ def label_curves(
         target: The network that is trained in the end; its own choice is the solid line.
 
     Returns:
-        Panels on one logarithmic scale: means with standard deviations over seeds.
+        Panels on one logarithmic scale: lines are means, dots are seeds.
 
     Source: arXiv:1906.11829, figure 6.
     """
@@ -169,14 +169,14 @@ def label_curves(
     last = full["test_error"].mean()
     for ax, method, some in zip(axes[0], methods, ends, strict=True):
         ax.axhline(last, color=COLOURS["full"], linewidth=1.2)
-        ax.set(title=label_of(method), xlabel="share of the rows labelled (%)")
+        ax.set_title(label_of(method))
         ax.set_xticks(100 * np.unique(frame["share"].round(6)))
         some.append((100 * frame["share"].max(), last, "all labels", COLOURS["full"]))
+    counts = frame.groupby(["method", "selector", "share"])["seed"].nunique()
+    told = seeds_text(counts, "mean (line) and {} (dots)")
+    fig.supxlabel(f"share of the rows labelled (%); {told}", fontsize=10)
     for ax, some in zip(axes[0], ends, strict=True):  # last: labels settle the shared limits
         direct_labels(ax, some, size=8.5)
-    counts = frame.groupby(["method", "selector", "share"])["seed"].nunique()
-    title = f"Target trained on the labels, {seeds_text(counts, MEAN_SD)}"
-    fig.suptitle(title, fontsize=10.5)
     return fig
 
 
@@ -191,11 +191,14 @@ def _by_selector(ax: Axes, frame: pd.DataFrame, method: str, target: str) -> lis
     ]
     if not order:
         write_reason(ax, "not run yet in this profile")
-    return [
-        curve(ax, 100 * rows["share"], rows["test_error"], colour_of(key), name, linestyle=dash,
-              marker=marker_of(key), linewidth=width)
-        for key, name, dash, width, rows in series if len(rows)
-    ]  # fmt: skip
+    ends = []
+    for key, name, dash, width, rows in series:
+        at, colour = (100 * rows["share"], rows["test_error"]), colour_of(key)
+        if len(rows):
+            ends.append(curve(ax, *at, colour, name, None, linestyle=dash, linewidth=width,
+                              marker=marker_of(key)))  # fmt: skip
+            ax.scatter(*at, s=9, color=colour, alpha=0.5, linewidths=0)
+    return ends
 
 
 def difference_to_random(frame: pd.DataFrame) -> Figure:

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from helpers import StudyError
 from helpers.plots.base import (
+    GREY,
     MEAN_SD,
     colour_of,
     colours_for,
@@ -36,7 +37,8 @@ def solver_times(frame: pd.DataFrame) -> Figure:
 
     The frame has columns n, solver (`highs`, `cbc`, `closed-form` or any name) and seconds, of
     which the median is drawn. Each name carries the fitted exponent p of seconds ~ n^p, through
-    the sizes that took `SHORT_S` at least, where these are three or more.
+    the sizes that took `SHORT_S` at least, where these are three or more. A dotted line grows as
+    the square of n.
     """
     _positive(frame, "the frame of solver times", "n solver seconds")
     fig, axes = new_figure(1, 1, (8, 4.2))
@@ -51,6 +53,10 @@ def solver_times(frame: pd.DataFrame) -> Figure:
                           estimator="median", marker="o"))  # fmt: skip
     ax.set(xscale="log", xlabel="pool size n (examples)")
     ax.set(yscale="log", ylabel="time to the selection (s)")
+    sizes = np.array([frame["n"].min(), frame["n"].max()], dtype=float)
+    square = frame["seconds"].min() * (sizes / sizes[0]) ** 2
+    ax.plot(sizes, square, ":", color=GREY, linewidth=1)
+    ends.append((sizes[1], square[1], "$n^2$, for comparison", GREY))
     log_ticks(ax.xaxis, (1, 2, 5))
     low, high = ax.get_ylim()
     log_ticks(ax.yaxis, (1,) if high > 100 * low else ())

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from helpers import StudyError
 from helpers.plots.base import (
     COLOURS,
-    MEAN_SD,
+    INTERVAL,
     THICK_AND_THIN,
     colours_for,
     label_of,
@@ -20,7 +20,7 @@ from helpers.plots.base import (
     new_figure,
     seeds_text,
 )
-from helpers.plots.panels import curve, direct_labels, seed_curves
+from helpers.plots.panels import curve, direct_labels, log_ticks, seed_curves, t_ends
 
 REFUSED = "#b4bcc6"
 
@@ -29,7 +29,7 @@ def error_against_depth(frame: pd.DataFrame) -> Figure:
     """Draw test error and training seconds of models on all data, shallow to deep.
 
     The frame has columns model, seed, test_error (percent), seconds and, if known, alone (hollow
-    points: the run shared the machine, so its seconds prove little).
+    points: the run shared the machine, so its seconds prove little). Bars are 95 % t intervals.
 
     Source: arXiv:1906.11829, figure 4.
     """
@@ -43,12 +43,12 @@ def error_against_depth(frame: pd.DataFrame) -> Figure:
     alone = frame["alone"].astype(bool) if "alone" in frame else frame["seed"].notna()
     fig, axes = new_figure(1, 2, (9, 3.6))
     for ax, column in zip(axes[0], ("test_error", "seconds"), strict=True):
-        curve(ax, places, frame[column], "#0072b2", marker="o", zorder=3)
+        curve(ax, places, frame[column], "#0072b2", errorbar=t_ends, marker="o", zorder=3)
         face = ["#56b4e9" if one or column != "seconds" else "none" for one in alone]
         ax.scatter(beside, frame[column], s=16, facecolors=face, edgecolors="#56b4e9")
         ax.set_xticks(range(len(models)), models, rotation=30 if max(map(len, models)) > 9 else 0)
         ax.set(xlim=(-0.4, len(models) - 0.5), xlabel="model, by depth (layers)")
-    seeds = seeds_text(frame.groupby("model")["seed"].nunique(), MEAN_SD)
+    seeds = seeds_text(frame.groupby("model")["seed"].nunique(), INTERVAL)
     axes[0, 0].set(ylabel="test error (%)", title=f"Error, {seeds}")
     hollow = "" if alone.all() else " (hollow: the run shared the machine)"
     axes[0, 1].set(ylabel="training time (s)", title=f"Time{hollow}")
@@ -56,26 +56,24 @@ def error_against_depth(frame: pd.DataFrame) -> Figure:
     return fig
 
 
-def _depth(model: str) -> tuple[float, str]:
-    """Sort key of a model name: the layers it states, then the name; fastText states none."""
+def _depth(model: str) -> float:
+    """Sort key of a model name: the layers it states; fastText states none, `sprint-w8` a width."""
     stated = re.match(r"[a-z]+(\d+)", model)
-    return (float(stated[1]) if stated else 0.0, model)
+    return float(stated[1]) if stated else 0.0
 
 
 def error_during_training(
-    histories: Mapping[str, Sequence],
-    seconds: Mapping[str, Sequence] | None = None,
-    top: float | None = None,
+    histories: Mapping[str, Sequence], seconds: Mapping[str, Sequence] | None = None
 ) -> Figure:
     """Draw the test error of each model or method after every epoch.
 
     Args:
         histories: Name -> one array of test errors (percent) a seed, shape (epochs,) each.
         seconds: Same shape, cumulative training seconds; given, they become the x axis.
-        top: Highest error shown (percent), to look closer at the end of training.
 
     Returns:
-        One panel: thin lines are seeds, thick lines their mean, names at the line ends.
+        One panel: thin lines are seeds, thick lines their mean, names at the line ends; errors on
+        a logarithmic axis, where all are above zero.
 
     Source: arXiv:1906.11829, figure 5.
     """
@@ -88,7 +86,7 @@ def error_during_training(
             raise StudyError(f"seconds of {name!r} hold {len(times)} seeds, expected {len(runs)}")
         curves[name] = list(zip(times, runs, strict=True))
     x_label = "training time (s)" if seconds else "epoch"
-    return _seeds_and_means(curves, (7.5, 4), x_label, "test error (%)", (0 if top else None, top))
+    return _seeds_and_means(curves, (7.5, 4), x_label, "test error (%)", log=True)
 
 
 def accuracy_against_seconds(
@@ -108,10 +106,12 @@ def accuracy_against_seconds(
     """
     need(curves, "curves")
     labels = "training time (s)", "test accuracy (%)"
-    return _seeds_and_means(curves, (8, 4.4), *labels, (bottom, None))
+    return _seeds_and_means(curves, (8, 4.4), *labels, bottom)
 
 
-def _seeds_and_means(curves, size, x_label: str, y_label: str, y_limits: tuple) -> Figure:
+def _seeds_and_means(
+    curves, size, x_label: str, y_label: str, bottom: float | None = None, log: bool = False
+) -> Figure:
     """Draw (x, y) pairs of seeds thin, their mean thick (times differ, so x is averaged too)."""
     for name, runs in curves.items():
         need(runs, f"the list of runs of {name!r}")
@@ -129,7 +129,13 @@ def _seeds_and_means(curves, size, x_label: str, y_label: str, y_limits: tuple) 
         ends.append((x[-1], y[-1], label_of(name), colours[name]))
     title = seeds_text(map(len, curves.values()), THICK_AND_THIN)
     ax.set(xlabel=x_label, ylabel=y_label, title=title)
-    ax.set_ylim(*y_limits)
+    if x_label == "epoch":
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if bottom is not None:
+        ax.set_ylim(bottom=bottom)
+    if log and ax.dataLim.y0 > 0:
+        ax.set_yscale("log")
+        log_ticks(ax.yaxis)
     direct_labels(ax, ends)
     return fig
 
@@ -139,7 +145,8 @@ def correlation_during_training(
 ) -> Figure:
     """Draw how soon a proxy's ranking settles: its correlation with the final ranking.
 
-    `correlations` has metric key -> shape (seeds, e) at the epochs (e,); NaN is left out.
+    `correlations` has metric key -> shape (seeds, e) at the epochs (e,); NaN is left out. Seeds
+    are thin lines; the axis begins at zero or below, and ends where the correlations do.
 
     Source: arXiv:1906.11829, figures 11 and 12.
     """
@@ -147,10 +154,10 @@ def correlation_during_training(
     fig, axes = new_figure(1, 1, (7.5, 4))
     ax = axes[0, 0]
     ax.set(xlabel="epoch", ylabel="Spearman correlation with the final ranking")
-    ax.set_title(seeds_text(map(len, rows.values()), MEAN_SD).capitalize())
+    ax.set_title(seeds_text(map(len, rows.values()), THICK_AND_THIN))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ends = seed_curves(ax, epochs, rows, "band", marker="o", markersize=4)
-    ax.set_ylim(top=1.03)
+    ends = seed_curves(ax, epochs, rows, "lines", marker="o", markersize=4, linewidth=2.2)
+    ax.set_ylim(min(ax.get_ylim()[0], 0), min(ax.get_ylim()[1], 1.03))
     direct_labels(ax, ends)
     return fig
 
