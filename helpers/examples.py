@@ -36,7 +36,7 @@ def strip(
         return plots.empty_place(
             f"{dataset}: no pictures here ({str(error).partition(';')[0]:.80})"
         )
-    fig, axes = base.new_figure(1, len(rows), (1.25 * len(rows), 1.9))
+    fig, axes = base.new_figure(1, len(rows), (1.25 * len(rows), 2.0))
     for ax, row, told in zip(axes[0], rows, captions or [""] * len(rows), strict=True):
         _show(ax, found, row)
         ax.set_title(told, fontsize=8.5)

@@ -97,7 +97,8 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
     """Draw `accuracy_against_budget`, one small panel a model, three a row, each on one scale.
 
     The frame has a column model as well. `start` has runs of the network before it was tuned on
-    what was selected, columns model and test_error; their mean is a dotted line.
+    what was selected, columns model and test_error; their mean stands in the panel's title, for
+    a line so far below would press the curves together.
 
     Source: Banerjee and Chakraborty, figure 1.
     """
@@ -111,10 +112,10 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
         ax.remove()
     for ax, model in zip(axes.flat, models, strict=False):
         _curves(ax, frame[frame["model"] == model], errorbar=t_ends)
+        ax.set_title(model)
         if start is not None:
             mean = (100 - start.loc[start["model"] == model, "test_error"]).mean()
-            ax.axhline(mean, color="#000000", linestyle=":", label="Start set alone")
-        ax.set_title(model)
+            ax.set_title(f"{model} (start set {mean:.1f} %)")
     for ax in axes[:, 0]:
         ax.set_ylabel("test accuracy (%)")
     counts = frame.groupby(["model", "method", "budget"])["seed"].nunique()

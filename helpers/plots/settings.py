@@ -216,7 +216,7 @@ def setting_beside(
             dot(ax, gained, place, colour_of(key), marker_of(key), upright=True)
             counts.append(len(gained))
     ax.set_xticks(range(len(shown)), shown)
-    ax.set(xlim=(-0.5, len(shown) - 0.5), ylabel=f"gain over {usual} (points)")
+    ax.set(xlim=(-0.5, len(shown) - 0.5), ylabel=f"gain over that at {usual} (points)")
     ax.set_xlabel(f"{x_label or x}; {seeds_text(counts, INTERVAL)}")
     return fig
 
@@ -281,8 +281,8 @@ def distance_and_accuracy(frame: pd.DataFrame, reference: str, x_label: str) -> 
         dot(axes[0, 1], [0.0] if name == reference else rows["gain"], place, colour)
     name_rows(axes[0, 0], order)
     axes[0, 0].set_xlim(left=0)
-    axes[0, 0].set_xlabel("area between the curves (% of the range of norms)")
+    axes[0, 0].set_xlabel("area between the curves\n(% of the range of norms)")
     zero_line(axes[0, 1])
     counts = seeds_text(by_name.size(), INTERVAL)
-    axes[0, 1].set_xlabel(f"{x_label} (points), {counts}")
+    axes[0, 1].set_xlabel(f"{x_label} (points)\n{counts}")
     return fig
