@@ -85,21 +85,9 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, f
     return mean, mean - half, mean + half
 
 
-def bootstrap_interval(
-    values: np.ndarray, level: float = 0.95, n_resamples: int = 10_000, seed: int = 0
-) -> tuple[float, float, float]:
-    """Return (mean, low, high) of the percentile bootstrap interval, otherwise as `t_interval`.
-
-    With three or four values it is too narrow; give the t interval beside it.
-    """
-    values = _finite(values)
-    mean = float(values.mean())
-    if len(values) == 1:
-        return mean, -np.inf, np.inf
-    rng = np.random.default_rng(seed)
-    found = stats.bootstrap((values,), np.mean, n_resamples=n_resamples, confidence_level=level,
-                            method="percentile", rng=rng)  # fmt: skip
-    return mean, float(found.confidence_interval.low), float(found.confidence_interval.high)
+def interval_text(values: np.ndarray, level: float = 0.95) -> str:
+    """Return the mean and `t_interval` of values (m,) as text: "+1.2 [-0.3, +2.7]"."""
+    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*t_interval(values, level))
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -19,9 +19,8 @@ from helpers.plots.base import (
     label_of,
     new_figure,
     save,
-    seeds_text,
 )
-from helpers.ranking import bootstrap_interval, t_interval
+from helpers.ranking import t_interval
 
 DASHES = ("-", "--", ":", "-.")
 End = tuple[float, float, str, str]  # x, y, name and colour of a line's end, for its label
@@ -102,10 +101,9 @@ def dot(
     place: float,
     colour: str,
     marker: str = "o",
-    bootstrap: bool = False,
     upright: bool = False,
 ) -> None:
-    """Draw a mean with its 95 % interval; hollow and without one where there is a single value.
+    """Draw a mean with Student's 95 % interval; hollow and without one for a single value.
 
     Args:
         ax: Where to draw.
@@ -113,31 +111,16 @@ def dot(
         place: Height (x, if upright) of the dot.
         colour: Of dot and interval.
         marker: Of the dot.
-        bootstrap: Draw the bootstrap's interval as well, thick; Student's is thin.
         upright: The values run along y.
     """
     values = pd.Series(values).dropna().to_numpy(dtype=float)
-    mean, *interval = t_interval(values)
-    sizes = {1.0 if bootstrap else 1.4: interval}
-    if bootstrap:
-        sizes[3.6] = bootstrap_interval(values)[1:]
-    for width, ends in sizes.items() if len(values) > 1 else ():
+    mean, *ends = t_interval(values)
+    if len(values) > 1:
         line = ([place, place], ends) if upright else (ends, [place, place])
-        ax.plot(*line, color=colour, linewidth=width, alpha=0.55 if width > 2 else 1)
+        ax.plot(*line, color=colour, linewidth=1.8)
     face = colour if len(values) > 1 else "white"
     at = (place, mean) if upright else (mean, place)
     ax.plot(*at, marker, color=colour, markerfacecolor=face, markersize=6.5)
-
-
-def two_intervals(counts: Iterable[int]) -> str:
-    """Say what `dot` draws of so many pairs with bootstrap=True.
-
-    Note: of two or three pairs more than a fortieth of all resamples repeat the smallest one, so
-        that the bootstrap's ends are the smallest and the largest pair.
-    """
-    counts = list(counts)
-    few = "\n(up to 3 seeds: their range)" if any(1 < n < 4 for n in counts) else ""
-    return seeds_text(counts, f"{{}}; 95 %: thick bootstrap{few}, thin Student's t")
 
 
 def name_rows(ax: Axes, names: Sequence[str], upwards: bool = False) -> None:
@@ -181,10 +164,15 @@ def panel_grid(n: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
     return fig, list(axes.flat[:n])
 
 
-def log_ticks(axis, subs: Sequence[float] = ()) -> None:
-    """Write plain numbers at a logarithmic axis, the closer the shorter it is."""
+def log_ticks(axis, subs: Sequence[float] = (), fine: bool = False) -> None:
+    """Write plain numbers at a logarithmic axis, the closer the shorter it is.
+
+    `fine`: every tenth or half where the axis spans less than a factor of 2; its limits are final.
+    """
     low, high = axis.get_view_interval()
     subs = subs or ((1, 2, 3, 5, 7) if high > 8 * low else (1, 1.5, 2, 2.5, *range(3, 10)))
+    if fine and high < 2 * low:
+        subs = (*np.arange(10, 25) / 10, *np.arange(2.5, 10, 0.5))
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
