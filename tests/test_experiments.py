@@ -384,5 +384,5 @@ def test_frame_wants_what_a_run_was_chosen_by(tiny, tmp_path, monkeypatch):
 
 
 def test_random_rows_are_always_compared():
-    found = experiments.compared_methods(Config(methods=("moderate", "forgetting")))
+    found = ex.compared_methods(Config(methods=("moderate", "forgetting")))
     assert found == ["random", "forgetting", "moderate"]
