@@ -36,7 +36,8 @@ def strip(
         return plots.empty_place(
             f"{dataset}: no pictures here ({str(error).partition(';')[0]:.80})"
         )
-    fig, axes = base.new_figure(1, len(rows), (1.25 * len(rows), 2.0))
+    wide = 1.6 if found.is_text else 1.25
+    fig, axes = base.new_figure(1, len(rows), (wide * len(rows), 2.0))
     for ax, row, told in zip(axes[0], rows, captions or [""] * len(rows), strict=True):
         _show(ax, found, row)
         ax.set_title(told, fontsize=8.5)
@@ -99,8 +100,9 @@ def _show(ax: Axes, found: Dataset, row: int) -> None:
     ax.grid(visible=False)
     if found.is_text:
         letters = inputs.tobytes().rstrip(b"\0").decode("utf-8", "replace")[:LETTERS]
-        lines = textwrap.fill(letters, 19)
-        ax.text(0.04, 0.96, lines, va="top", fontsize=7, transform=ax.transAxes)
+        letters = textwrap.fill(" ".join(letters.split()), 20)
+        told = ax.text(0.02, 0.98, letters, va="top", fontsize=7, transform=ax.transAxes)
+        told.set_in_layout(False)
     else:
         ax.imshow(inputs.transpose(1, 2, 0).squeeze(), cmap="gray_r", vmin=0, vmax=255)
 
