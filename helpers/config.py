@@ -14,7 +14,6 @@ from helpers import StudyError, data, recipes
 from helpers.data.names import is_path, is_text, parse
 from helpers.results import packs
 from helpers.selection import registry
-from helpers.specs import Measure
 
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -148,9 +147,8 @@ class Config(BaseModel):
         if name != self.dataset or os.environ.get("STUDY_FRESH"):
             return name
         base, _, part = name.partition("@")
-        pack = packs.read(packs.path_of(os.environ.get("STUDY_PROFILE") or "digits"))
-        names = {r.spec.dataset for r in pack.values() if not isinstance(r.spec, Measure)}
-        same = {n for n in names if n.startswith(f"{base}-") and n.partition("@")[2] == part}
+        packed = packs.data_names(packs.path_of(os.environ.get("STUDY_PROFILE") or "digits"))
+        same = {n for n in packed if n.startswith(f"{base}-") and n.partition("@")[2] == part}
         return min(same, default=name)
 
     def check_data(self, known: Collection[str]) -> None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 
+import pandas as pd
+
 from helpers import StudyError, experiments, results, specs
-from helpers.claims import ledger, pages, verdicts
+from helpers.claims import findings, ledger, pages, verdicts
 from helpers.config import Config
 from helpers.data import names
 from helpers.experiments import partial
-from helpers.profiles import Folders, Profile, profiles, variables_set
+from helpers.profiles import Folders, Profile, profile, profiles, variables_set
 from helpers.results import packs
 from helpers.results.store import Store
 from helpers.run import Plan
 from helpers.specs import Spec
 
 GIB = 2**30
+NEAR = 0.5  # points of error beside all rows that the README calls near
 
 
 def wanted(chosen: Profile) -> dict[str, list[Spec]]:
@@ -110,19 +113,58 @@ def verdict_rows(chosen: Profile) -> list[str]:
     return [*rows, f"`{chosen.name}`: {tests} interval tests behind {len(judged)} claims."]
 
 
-def headline_table(folders: Folders, chosen: Profile) -> str:
-    """Write the headlines of published profiles and of this one in Markdown, linked to figures."""
-    found = pages.beside(chosen.name)
-    names = [name for name in pages.PROFILES if name in found]
-    head = ["headline", "the document", *(f"`{name}`" for name in names)]
-    lines = [_line(head), "|---" * len(head) + "|"]
-    for row in found.to_dict("records"):
+def headline_table(folders: Folders, judged: Mapping[str, list[ledger.Row]]) -> str:
+    """Write the headlines of several profiles in Markdown, linked to figures."""
+    names = list(judged)
+    lines = [_line(["headline", "the document", *(f"`{name}`" for name in names)])]
+    lines.append("|---" * (len(names) + 2) + "|")
+    for row in pages.beside(judged).to_dict("records"):
         told = sorted(names, key=lambda n: row[n].startswith(("-", "not", "undecided")))
         shown = [folders.published("figures", n) / f"{row['figure']}.png" for n in told]
         link = next((p.relative_to(folders.root) for p in shown if p.exists()), None)
         title = f"[{row['headline']}]({link})" if link else row["headline"]
         lines.append(_line([title, row["the document"], *(row[name] for name in names)]))
     return "\n".join(lines)
+
+
+def findings_table(names: Iterable[str]) -> str:
+    """Write what choosing gained in Markdown; of equal data the profile of more seeds."""
+    configs = sorted(((name, profile(name).config()) for name in names), key=lambda c: c[1].n_seeds)
+    lines, told, all_found = [], [], []
+    for name, config in {config.dataset: (name, config) for name, config in configs}.values():
+        with variables_set({"STUDY_PROFILE": name, "STUDY_OFFLINE": "1"}):
+            found = findings.gains(config)
+            costs = findings.at_equal_cost(config) if len(found) else []
+        all_found.append(found)
+        told += [f"At equal cost (`{name}`): {one}" for one in costs]
+        for row in found.itertuples():
+            doubt = "" if row.low > 0 else " (not shown)"
+            gain = f"{row.gain:+.1f} [{row.low:+.1f}, {row.high:+.1f}]{doubt}"
+            best = f"{row.best} (best of {row.methods})"
+            known = [f"{row.error:.1f} %", f"{row.beside:+.1f}", row.seeds]
+            lines.append(
+                _line([f"{config.dataset}, `{name}`", f"{row.share:.0%}", best, gain, *known])
+            )
+    head = ["data, profile", "rows kept", "choice", "points over random rows", "its error"]
+    head += ["beside all rows", "seeds"]
+    every = pd.concat(all_found)
+    shown, near = every["low"] > 0, every["beside"] < NEAR
+    counts = (
+        f"{shown.sum()} of {len(every)} best choices are shown to beat random rows of the same "
+    )
+    counts += f"number; {(shown & near).sum()} of them end within {NEAR} points of all rows."
+    return "\n".join([_line(head), "|---" * len(head) + "|", *lines, "", counts, *told])
+
+
+def fate_table(old: str, judged: Mapping[str, list[ledger.Row]]) -> str:
+    """Put counts of `findings.fates` into the table of documents: key, document, then counts."""
+    counts = findings.fates(judged)
+    texts = [row.rstrip(" |").split(" | ")[:2] for row in old.split("\n") if row.startswith("| `")]
+    head = ["key", "document", *counts.columns]
+    rows = [
+        _line([key.removeprefix("| "), text, *counts.loc[key.strip("|` ")]]) for key, text in texts
+    ]
+    return "\n".join([_line(head), "|---" * len(head) + "|", *rows])
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -150,7 +192,7 @@ def between(path: Path, marker: str, make: Callable[[str], str]) -> None:
 
 
 def refresh_readme(folders: Folders, chosen: Profile) -> None:
-    """Put headlines and a profile's verdicts into the README; verdicts of other profiles stay.
+    """Put findings, headlines and verdicts into the README; verdict rows of other profiles stay.
 
     Raises:
         StudyError: If the README lacks the lines around them.
@@ -169,8 +211,11 @@ def refresh_readme(folders: Folders, chosen: Profile) -> None:
         tests = [row for row in new if not row.startswith("|")]
         return "\n".join([_line(head), "|---" * len(head) + "|", *rows, "", *tests])
 
+    judged = pages.published(chosen.name)
+    between(path, "findings", lambda old: findings_table(judged))
+    between(path, "documents", lambda old: fate_table(old, judged))
+    between(path, "headlines", lambda old: headline_table(folders, judged))
     between(path, "verdicts", verdicts_table)
-    between(path, "headlines", lambda old: headline_table(folders, chosen))
 
 
 def list_results() -> int:

@@ -14,7 +14,7 @@ from nbformat import v4
 
 from helpers import StudyError, config, experiments, overview, profiles, specs
 from helpers.__main__ import COMMANDS, main
-from helpers.claims import ledger
+from helpers.claims import ledger, pages
 from helpers.config import Config
 from helpers.experiments import partial
 from helpers.profiles import ROOT, Folders
@@ -280,27 +280,40 @@ def test_the_command_works_where_another_helpers_lies(tmp_path):
 # --- the README
 
 
-def test_headlines_and_counts_of_every_document_stand_in_the_readme(tmp_path):
+def test_findings_headlines_and_counts_stand_in_the_readme(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "PROFILES", ("digits", "digits-ten"))
     readme = tmp_path / "README.md"
     readme.write_text("nothing here")
     with pytest.raises(StudyError, match="needs the lines"):
         overview.refresh_readme(Folders(tmp_path), profiles.profile("digits"))
     other = "| `other` | `svp` | 1 | 1 |\n| `other` | `digits` | 1 |\n`other`: 7 interval tests"
-    old = f"| `digits` | stale |\n{other}"
-    marks = [f"<!-- {end}{name} -->" for name in ("headlines", "verdicts") for end in ("", "/")]
-    readme.write_text("\n".join(["above", *marks[:3], old, marks[3], "below"]))
+    old = {"findings": "stale", "headlines": "stale"}
+    old["documents"] = "\n".join(
+        ["| key |", *(f"| `{d}` | a title | 7 |" for d in ledger.DOCUMENTS)]
+    )
+    old["verdicts"] = f"| `digits` | stale |\n{other}"
+    blocks = [f"<!-- {name} -->\n{text}\n<!-- /{name} -->" for name, text in old.items()]
+    readme.write_text("\n".join(["above", *blocks, "below"]))
     for name in ("digits", "imagenette-small"):  # the second judges no claim
         overview.refresh_readme(Folders(tmp_path), profiles.profile(name))
-    lines = readme.read_text().splitlines()
-    at = [lines.index(mark) for mark in marks]
-    assert (lines[0], lines[-1]) == ("above", "below")
-    shown, table = lines[at[0] + 1 : at[1]], lines[at[2] + 1 : at[3]]
-    assert len(shown) == 2 + sum(bool(claim.headline) for claim in ledger.load_ledger())
-    assert len({row.count("|") for row in shown}) == 1
+    text = readme.read_text()
+    assert (text.split("\n")[0], text.split("\n")[-1]) == ("above", "below")
+    new = {
+        name: text.split(f"<!-- {name} -->\n")[1].split(f"\n<!-- /{name} -->")[0].split("\n")
+        for name in old
+    }
+    assert len(new["headlines"]) == 2 + sum(bool(c.headline) for c in ledger.load_ledger())
+    assert len({row.count("|") for row in new["headlines"]}) == 1
+    findings = [claim for claim in ledger.load_ledger() if claim.kind == "finding"]
+    fates = [[one.strip() for one in row.split("|")[1:-1]] for row in new["documents"][2:]]
+    assert [row[:2] for row in fates] == [[f"`{d}`", "a title"] for d in ledger.DOCUMENTS]
+    assert sum(int(row[2]) for row in fates) == len(findings)
+    assert all(sum(map(int, row[3:])) == int(row[2]) for row in fates)
+    assert any("`digits-ten`" in row and "best of" in row for row in new["findings"])
+    table = new["verdicts"]
     cells = [[one.strip(" `") for one in row.split("|")[1:-1]] for row in table if row[:3] == "| `"]
     asked = [["digits", name] for name in ledger.DOCUMENTS]
     assert [row[:2] for row in cells] == [*asked, ["other", "svp"], ["other", "digits"]]
-    findings = [claim for claim in ledger.load_ledger() if claim.kind == "finding"]
     assert sum(int(row[2]) for row in cells[:-2]) == len(findings)
     for row in cells[:-2]:
         assert sum(map(int, row[3:-2])) == int(row[2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -257,25 +258,37 @@ def intervals(rows: list[ledger.Row]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def beside(besides: str = "") -> pd.DataFrame:
-    """Set the headlines of all published profiles beside each other, each read from its pack.
-
-    Args:
-        besides: A profile that has no pack yet.
+def published(besides: str = "") -> dict[str, list[ledger.Row]]:
+    """Decide the claims of all published profiles, each from its pack, and of one without a pack.
 
     Returns:
-        Columns claim, headline, the document, figure, then one of each of `PROFILES`: verdict and
-        number, which precondition failed, or "-" where the claim is not asked of it.
+        Profile -> rows, in the order of `PROFILES`.
     """
-    packed = {name for name in PROFILES if (packs.path_of(name) / packs.FILE).exists()}
-    found = headlines([])[["claim", "headline", "the document", "figure"]]
-    for name in (name for name in PROFILES if name in packed | {besides}):
-        with variables_set({"STUDY_PROFILE": name}):
-            lines = headlines(decided(profile(name), headlines=True))
-        if found.empty:
-            found = lines[["claim", "headline", "the document", "figure"]].copy()
-        found[name] = [_cell(line) for line in lines.to_dict("records")]
+    found = {}
+    for name in PROFILES:
+        if name == besides or (packs.path_of(name) / packs.FILE).exists():
+            with variables_set({"STUDY_PROFILE": name}):
+                found[name] = decided(profile(name))
     return found
+
+
+def beside(found: Mapping[str, list[ledger.Row]]) -> pd.DataFrame:
+    """Set the headlines of several profiles beside each other.
+
+    Args:
+        found: As `published` returns it.
+
+    Returns:
+        Columns claim, headline, the document, figure, then one a profile: verdict and number,
+        which precondition failed, or "-" where the claim is not asked of it.
+    """
+    table = pd.DataFrame()
+    for name, rows in found.items():
+        lines = headlines(rows)
+        if table.empty:
+            table = lines[["claim", "headline", "the document", "figure"]].copy()
+        table[name] = [_cell(line) for line in lines.to_dict("records")]
+    return table
 
 
 def _cell(line: dict[str, str]) -> str:

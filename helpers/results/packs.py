@@ -123,13 +123,29 @@ def read(folder: Path, whole: bool = False) -> dict[str, Result]:
     """
     path = Path(folder) / FILE
     try:
-        facts = os.stat(path)
-        return _read(path, (facts.st_ino, facts.st_mtime_ns, facts.st_size), whole)
+        return _read(path, _stamp(path), whole)
     except FileNotFoundError:
         return {}
     except (OSError, archive.Damaged, specs.Unknown) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise StudyError(f"the pack {path} is damaged: {why}") from None
+
+
+def data_names(folder: Path) -> frozenset[str]:
+    """Return the names of the data sets of a pack's runs and choices; empty without a pack."""
+    path = Path(folder) / FILE
+    return _data_names(path, _stamp(path)) if path.exists() else frozenset()
+
+
+@lru_cache(maxsize=8)
+def _data_names(path: Path, stamp: tuple[int, ...]) -> frozenset[str]:
+    found = (result.spec for result in read(path.parent).values())
+    return frozenset(spec.dataset for spec in found if not isinstance(spec, specs.Measure))
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    facts = os.stat(path)
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 @lru_cache(maxsize=4)
