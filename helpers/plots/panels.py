@@ -1,5 +1,6 @@
 """What figures are made of: curves, levels, dots with intervals, heatmaps, labels, placeholders."""
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -260,7 +261,7 @@ def legend_above(fig: Figure, ax: Axes, **options: object) -> Legend:
 def empty_place(reason: str) -> Figure:
     """Draw the placeholder of a figure that has nothing to show yet, with the reason."""
     fig, axes = new_figure(1, 1, (7.5, 2.4))
-    write_reason(axes[0, 0], reason)
+    write_reason(axes[0, 0], textwrap.fill(reason, 76))
     axes[0, 0].set(xticks=[], yticks=[])
     axes[0, 0].spines[:].set(visible=True, color="#cccccc", linestyle="--")
     return fig
