@@ -85,9 +85,9 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, f
     return mean, mean - half, mean + half
 
 
-def told(values: np.ndarray) -> str:
-    """Say the mean of values (m,) with its 95 % t interval, as in "+0.17 [-0.30, +0.64]"."""
-    mean, low, high = t_interval(values)
+def told(values: np.ndarray, level: float = 0.95) -> str:
+    """Say the mean of values (m,) with its `t_interval`, as in "+0.17 [-0.30, +0.64]"."""
+    mean, low, high = t_interval(values, level)
     return f"{mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else " (one run)")
 
 

@@ -381,3 +381,8 @@ def test_frame_wants_what_a_run_was_chosen_by(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "another"))
     with pytest.raises(StudyError, match="select random 0.25"):
         ex.frame(asked, found)
+
+
+def test_random_rows_are_always_compared():
+    found = ex.compared_methods(Config(methods=("moderate", "forgetting")))
+    assert found == ["random", "forgetting", "moderate"]

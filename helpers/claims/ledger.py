@@ -34,7 +34,14 @@ from helpers.results import Missing
 
 LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims"  # a file a document
 ELSEWHERE = "made at"  # how the note of a claim begins that is not about such data
-DOCUMENTS = ("svp", "svp-slides", "budgeted", "geda", "adonis")
+# What the documents are called; papers and years are told in the README.
+DOCUMENTS = {
+    "svp": "Selection via Proxy",
+    "svp-slides": "Selection via Proxy, replicated",
+    "budgeted": "Budgeted Subset Selection",
+    "geda": "GEDA",
+    "adonis": "ADONIS and IDS",
+}
 # Lists that a row names instead of writing them out; any field of `Config` is one too.
 SETS: dict[str, Callable[[Config], list]] = {
     "selectors": selectors,

@@ -69,7 +69,7 @@ def forecast(wanted: Sequence[Spec]) -> str:
     if not todo:
         return f"All {len(set(wanted))} results are stored: nothing will be computed."
     if os.environ.get("STUDY_OFFLINE"):
-        return f"{len(todo)} runs and choices are not there yet; nothing is computed now."
+        return f"{len(todo)} runs and choices are neither stored nor published: left out below."
     known = [s for s in map(past_seconds(Store().list()), todo) if s is not None]
     told = (
         f"{len(todo)} runs and choices will be computed, {len(set(wanted))} results are asked for"

@@ -27,8 +27,8 @@ GEDA_VARIANTS: dict[str, tuple[specs.Option, ...]] = {
 
 
 def compared_methods(config: Config) -> list[str]:
-    """Return the keys of the methods in the comparison, in the registry's order."""
-    wanted = set(config.methods)
+    """Return the keys of the methods in the comparison, in the registry's order; random is one."""
+    wanted = {"random", *config.methods}
     return [
         key
         for key, method in METHODS.items()

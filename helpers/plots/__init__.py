@@ -19,10 +19,9 @@ from helpers.plots.base import (
 )
 from helpers.plots.budgets import (
     accuracy_against_budget,
-    accuracy_by_family,
     accuracy_panels,
     difference_to_random,
-    fairness_dial,
+    error_by_family,
     label_curves,
     paired_differences,
 )

@@ -34,9 +34,12 @@ from helpers.plots.panels import (
     write_reason,
     zero_line,
 )
+from helpers.ranking import t_interval
 
 RUNS = "method budget kept seed test_error"
-IN_EVERY_PANEL = ("random", "random-per-class")
+CUT = 2.0  # times the median row, beyond which a panel of differences is cut
+WHITE = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.0}}
+CHANCE = ("random", "random-per-class")  # in every panel
 
 
 def accuracy_against_budget(
@@ -69,27 +72,47 @@ def accuracy_against_budget(
     return fig
 
 
-def accuracy_by_family(
-    frame: pd.DataFrame, full: pd.DataFrame, families: Mapping[str, Sequence[str]]
+def error_by_family(
+    frame: pd.DataFrame, full: pd.DataFrame, families: Mapping[str, Sequence[str]], title: str = ""
 ) -> Figure:
-    """Draw `accuracy_against_budget`, one panel a family of methods, all on one scale.
+    """Draw test error against the share kept, one panel a family of methods, all on one scale.
 
-    `families` has panel title -> keys of methods; random choices are in every panel.
+    Args:
+        frame: As for `accuracy_against_budget`.
+        full: Runs on everything, test_error; their mean is a black line.
+        families: Panel title -> keys of methods; random choices are in every panel.
+        title: What the figure shows, in words.
+
+    Returns:
+        Panels on one logarithmic scale: lines are means, small dots the seeds.
     """
     need(frame, "the frame of runs", RUNS)
     run = set(frame["method"])
-    shown = {title: keys for title, keys in families.items() if run & set(keys)}
+    shown = {name: keys for name, keys in families.items() if run & set(keys)}
     need(shown, "the families of methods with runs")
-    full = _accuracies(full)
-    fig, axes = new_figure(1, len(shown), (3.9 * len(shown) + 0.4, 5.0), sharex=True, sharey=True)
-    for ax, (title, keys) in zip(axes[0], shown.items(), strict=True):
-        _curves(ax, frame[frame["method"].isin([*IN_EVERY_PANEL, *keys])])
-        level(ax, full, COLOURS["full"], label="Full set")
-        ax.set_title(title)
-        ax.xaxis.set_major_locator(MaxNLocator(5))
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
-    axes[0, 0].set_ylabel("test accuracy (%)")
-    fig.suptitle(f"Accuracy against examples trained on, {_seeds(frame)}", fontsize=10.5)
+    need(full, "the frame of full runs", "test_error")
+    size = (max(6.5, 0.09 * len(title), 4.1 * len(shown)), 4.4)
+    fig, axes = new_figure(1, len(shown), size, sharex=True, sharey=True)
+    ends: list[list[End]] = []
+    for ax, (name, keys) in zip(axes[0], shown.items(), strict=True):
+        ends.append([])
+        for key, label, dashes, rows in _series(frame[frame["method"].isin([*CHANCE, *keys])]):
+            at, colour = (100 * rows["budget"], rows["test_error"]), colour_of(key)
+            look = {"linestyle": dashes, "marker": marker_of(key)}
+            look["linewidth"] = 3.0 if key == "random" else 1.4
+            ax.scatter(*at, s=7, color=colour, alpha=0.4, linewidths=0)
+            ends[-1].append(curve(ax, *at, colour, label, None, **look))
+        ax.axhline(full["test_error"].mean(), color=COLOURS["full"], linewidth=1.3, zorder=1.5)
+        last = (100 * frame["budget"].max(), full["test_error"].mean())
+        ends[-1].append((*last, "Full set", COLOURS["full"]))
+        ax.set(title=name, xlabel="share of the rows kept (%)")
+        ax.set_xticks(100 * np.unique(frame["budget"].round(6)))
+    axes[0, 0].set(yscale="log", ylabel="test error (%)")
+    log_ticks(axes[0, 0].yaxis, fine=True)
+    for ax, some in zip(axes[0], ends, strict=True):  # last: labels settle the shared limits
+        direct_labels(ax, some, size=8.5)
+    seeds = seeds_text(frame.groupby(["method", "budget"])["seed"].nunique())
+    fig.suptitle(f"{title}\nlines: means; dots: {seeds}".strip(), fontsize=10.5)
     return fig
 
 
@@ -120,24 +143,6 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
         ax.set_ylabel("test accuracy (%)")
     counts = frame.groupby(["model", "method", "budget"])["seed"].nunique()
     fig.supxlabel(f"examples trained on ({seeds_text(counts, INTERVAL)})", fontsize=10)
-    legend_above(fig, axes[0, 0])
-    return fig
-
-
-def fairness_dial(frame: pd.DataFrame, full: pd.DataFrame) -> Figure:
-    """Draw `accuracy_against_budget`, one panel a rule of what is equal, all on one scale.
-
-    The frame has a column equal as well, the panels' titles.
-    """
-    need(frame, "the frame of runs", f"equal {RUNS}")
-    panels, full = list(frame["equal"].unique()), _accuracies(full)
-    fig, axes = new_figure(1, len(panels), (3.6 * len(panels) + 0.4, 4.2), sharex=True, sharey=True)
-    for ax, panel in zip(axes[0], panels, strict=True):
-        _curves(ax, frame[frame["equal"] == panel])
-        level(ax, full, COLOURS["full"], label="Full set")
-        ax.set_title(panel)
-    axes[0, 0].set_ylabel("test accuracy (%)")
-    fig.supxlabel(f"examples trained on ({_seeds(frame, 'equal')})", fontsize=10)
     legend_above(fig, axes[0, 0])
     return fig
 
@@ -201,12 +206,12 @@ def _by_selector(ax: Axes, frame: pd.DataFrame, method: str, target: str) -> lis
     return ends
 
 
-def difference_to_random(frame: pd.DataFrame) -> Figure:
-    """Draw each method's accuracy less random's at the same budget and seed, a panel a budget.
+def difference_to_random(frame: pd.DataFrame, title: str = "") -> Figure:
+    """Draw what each method gains over random rows of the same budget and seed, a panel a budget.
 
     The frame is that of `accuracy_against_budget` with method `random`. Runs are paired by budget
-    and seed and, where the columns are there, by model and epochs. Dots are mean differences in
-    points as in `paired_differences`.
+    and seed and, where the columns are there, by model and epochs. Dots are mean gains of accuracy
+    in points as in `paired_differences`.
     """
     need(frame, "the frame of runs", "method budget seed test_error")
     pairs = pair_with(frame, "random")
@@ -217,20 +222,21 @@ def difference_to_random(frame: pd.DataFrame) -> Figure:
     pairs = pd.concat(shown).assign(panel=lambda one: one["budget"])
     # each budget has its own scale: one method that fails at 10 % would flatten all the others
     counts = pairs.groupby(["method", "budget"])["seed"].nunique()
-    titles = {one: f"{one:.0%}" if one <= 1 else f"k = {one:g}" for one in budgets}
-    return _differences(pairs, titles, "gain over random (points)", counts, 2.1)
+    titles = {one: f"{one:.0%} kept" if one <= 1 else f"k = {one:g}" for one in budgets}
+    return _differences(pairs, titles, "points gained over random rows", counts, 2.1, title)
 
 
-def paired_differences(pairs: pd.DataFrame, x_label: str) -> Figure:
+def paired_differences(pairs: pd.DataFrame, x_label: str, title: str = "") -> Figure:
     """Draw mean differences of pairs that share a seed, a panel a group, a row a name.
 
     `pairs` has columns panel (heading), name (of the row in the figure), method (key, for the
-    colour) and difference (in the unit of the axis; NaN: not run). Intervals are Student's t, 95 %.
+    colour) and difference (in the unit of the axis; NaN: not run). Bars are the mean's 95 %
+    interval by Student's t; `title` says what the figure shows.
     """
     need(pairs, "the frame of pairs", "panel name method difference")
     known = pairs.dropna(subset="difference").groupby(["panel", "name"]).size()
     titles = {panel: panel for panel in pairs["panel"].unique()}
-    return _differences(pairs, titles, x_label, known, 2.7)
+    return _differences(pairs, titles, x_label, known, 2.7, title)
 
 
 def _differences(
@@ -239,31 +245,55 @@ def _differences(
     x_label: str,
     counts: Iterable[int],
     width: float,
+    title: str,
 ) -> Figure:
     names = list(pairs["name"].unique())
     rows = -(-len(titles) // 5)
     columns = -(-len(titles) // rows)
-    size = (min(11.0, 2.5 + width * columns), rows * (1.2 + 0.28 * len(names)))
-    fig, axes = new_figure(rows, columns, size, sharey=True)
+    wide = max(2.5 + width * columns, 0.085 * max(map(len, title.splitlines()), default=0))
+    high = rows * (1.2 + 0.28 * len(names)) + 0.2 * len(title.splitlines())
+    fig, axes = new_figure(rows, columns, (min(11.0, wide), high), sharey=True)
     for ax in axes.flat[len(titles) :]:
         ax.set_visible(False)
-    for ax, (panel, title) in zip(axes.flat, titles.items(), strict=False):
+    for ax, (panel, heading) in zip(axes.flat, titles.items(), strict=False):
         zero_line(ax)
         ax.xaxis.set_major_locator(MaxNLocator(4))
-        ax.set_title(title)
+        ax.set_title(heading)
         here = pairs[pairs["panel"] == panel].dropna(subset="difference")
+        _cut(ax, [here.loc[here["name"] == name, "difference"] for name in names])
         for place, name in enumerate(names):
             found = here[here["name"] == name]
             if len(found):
                 key = found["method"].iloc[0]
                 dot(ax, found["difference"], place, colour_of(key), marker_of(key))
             else:
-                ax.text(0.02, place, "not run", va="center", color="#777777", fontsize=8.5,
-                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+                ax.text(0.02, place, "not run", va="center", color="#777777", fontsize=8.5, **WHITE,
                         transform=ax.get_yaxis_transform())  # fmt: skip
     name_rows(axes[0, 0], names)
+    fig.suptitle(title, fontsize=10.5)
     fig.supxlabel(f"{x_label}; {seeds_text(counts, INTERVAL)}", fontsize=10)
     return fig
+
+
+def _cut(ax: Axes, values: Sequence[pd.Series]) -> None:
+    """Cut a panel where one row would flatten all others; arrows and numbers stand for the rest."""
+    ends = {place: np.array(t_interval(of)) for place, of in enumerate(values) if len(of)}
+    outer = [np.abs(one[np.isfinite(one)]).max() for one in ends.values()]
+    reach = CUT * np.median(outer) if outer else 0.0
+    if not reach or max(outer) <= 4 * reach:
+        return
+    known = np.concatenate([one[np.isfinite(one)] for one in ends.values()])
+    left, right = max(-reach, 1.1 * min(known.min(), 0)), min(reach, 1.1 * max(known.max(), 0))
+    ax.set_xlim(left - 0.05 * reach, right + 0.05 * reach)
+    for place, (mean, low, high) in ends.items():
+        for marker, edge, beyond in (("<", left, low < left), (">", right, high > right)):
+            if beyond and np.isfinite((low, high)).all():
+                ax.plot(edge, place, marker, color="#555555", markersize=5)
+        if not left <= mean <= right:
+            side = "left" if mean < left else "right"
+            edge = 0.12 if side == "left" else 0.88
+            ax.text(edge, place, f"{mean:+.0f}", ha=side, va="center", fontsize=8.5, **WHITE,
+                    transform=ax.get_yaxis_transform())  # fmt: skip
 
 
 def pair_with(frame: pd.DataFrame, base: str) -> pd.DataFrame:

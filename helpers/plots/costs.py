@@ -11,7 +11,6 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from helpers import StudyError
 from helpers.plots.base import (
     GREY,
-    MEAN_SD,
     colour_of,
     colours_for,
     ink,
@@ -22,6 +21,7 @@ from helpers.plots.base import (
     seeds_text,
 )
 from helpers.plots.panels import curve, direct_labels, log_ticks, write_reason
+from helpers.ranking import t_interval
 
 FEWEST_SIZES = 3  # two points lie on a line whatever they are
 SHORT_S = 5e-3  # below, the seconds are those of calling a function, not of its work
@@ -131,6 +131,23 @@ def cheapest_front(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
     return order[error[order] < lowest]
 
 
+def sure_front(frame: pd.DataFrame, points: pd.DataFrame) -> list[int]:
+    """Return the rows of `cheapest_front` that surely err less than the one kept before them.
+
+    Sure is a 95 % t interval of the differences, paired by seed, that lies above 0; so a result
+    that is lower by luck is no step. `points` are the means of `frame`, a row a method and share.
+    """
+    errors = frame.pivot_table(index="seed", columns=["method", "budget"], values="test_error")
+    kept: list[int] = []
+    for row in cheapest_front(points["cost"].to_numpy(), points["error"].to_numpy()):
+        if kept:
+            before, here = (tuple(points.loc[r, ["method", "budget"]]) for r in (kept[-1], row))
+            gain = (errors[before] - errors[here]).dropna()
+        if not kept or (len(gain) > 1 and t_interval(gain)[1] > 0):
+            kept.append(int(row))
+    return kept
+
+
 def worth_of_choosing(
     frame: pd.DataFrame,
     families: Mapping[str, Sequence[str]],
@@ -147,17 +164,16 @@ def worth_of_choosing(
         awaited: Those of `BESIDE` that are named though the frame has none of them.
 
     Returns:
-        Above, everything in grey, the opponents and `BESIDE` in colour, and the front of lowest
-        error for its cost, labelled; below, a panel a family with the opponents and the same
-        front. Both axes are logarithmic; means over seeds, below with the standard deviation of
-        the error.
+        Above, everything in grey, the opponents and `BESIDE` in colour, and the `sure_front`,
+        labelled; below, a panel a family with the opponents and the same front. Both axes are
+        logarithmic; means over seeds.
     """
     need(frame, "the frame of runs", "method budget seed test_error cost")
     points = frame.groupby(["method", "budget"], sort=False).agg(
-        cost=("cost", "mean"), error=("test_error", "mean"), spread=("test_error", "std")
+        cost=("cost", "mean"), error=("test_error", "mean")
     )
-    points = points.fillna({"spread": 0.0}).reset_index()
-    front = points.iloc[cheapest_front(points["cost"].to_numpy(), points["error"].to_numpy())]
+    points = points.reset_index()
+    front = points.iloc[sure_front(frame, points)]
     fig, axes = new_figure(2, len(families), (11.0, 9.0), height_ratios=(1.15, 1))
     grid, panels = axes[0, 0].get_gridspec(), axes[1]
     for ax in axes[0]:
@@ -174,7 +190,7 @@ def worth_of_choosing(
     top.set_ylabel("test error (%)")
     panels[0].set_ylabel("test error (%)")
     counts = frame.groupby(["method", "budget"])["seed"].nunique()
-    fig.supxlabel(f"{x_label}; {seeds_text(counts, MEAN_SD)}", fontsize=10)
+    fig.supxlabel(f"{x_label}; means of {seeds_text(counts)}", fontsize=10)
     return fig
 
 
@@ -183,7 +199,7 @@ def _staircase(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
     right = 1.4 * points["cost"].max()
     ax.set(xscale="log", yscale="log", xlim=(points["cost"].min() / 1.6, right))
     ax.set_ylim(0.85 * points["error"][points["error"] > 0].min(), 1.25 * points["error"].max())
-    log_ticks(ax.yaxis)
+    log_ticks(ax.yaxis, fine=True)
     log_ticks(ax.xaxis, (1, 2, 5))
     ax.xaxis.set_major_formatter(  # short enough for narrow panels
         FuncFormatter(lambda value, _: f"{value:g}" if value < 1000 else f"{value / 1000:,g}k")
@@ -211,7 +227,9 @@ def _front(ax: Axes, points: pd.DataFrame, front: pd.DataFrame, named: Sequence[
         ax.annotate(label_of(key) + share, at, xytext=(0.24, height), color=thin["color"],
                     textcoords="axes fraction", ha="right", va="center", fontsize=9,
                     arrowprops=thin, bbox=back)  # fmt: skip
-    ax.set_title("Every method and share; the band is the lowest error for its cost")
+    chosen = (~front["method"].isin(OPPONENTS)).sum()
+    told = f"{chosen} of the {len(front)} results on the band are chosen by a method"
+    ax.set_title(f"Lower left is better. {told}\n(steps down: 95 % intervals, paired by seed)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=4)
 
 
@@ -220,8 +238,7 @@ def _family(ax: Axes, points: pd.DataFrame, title: str, methods: Sequence[str]) 
         rows = points[points["method"] == key].sort_values("budget")
         name = None if key in OPPONENTS else label_of(key)
         if len(rows):
-            ax.errorbar(rows["cost"], rows["error"], rows["spread"], elinewidth=0.7, label=name,
-                        **_look(key))  # fmt: skip
+            ax.plot(rows["cost"], rows["error"], label=name, **_look(key))
     ax.set_title(title)
     if methods:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)

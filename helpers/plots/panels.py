@@ -123,7 +123,7 @@ def dot(
     mean, *ends = t_interval(values)
     if len(values) > 1:
         line = ([place, place], ends) if upright else (ends, [place, place])
-        ax.plot(*line, color=colour, linewidth=1.4)
+        ax.plot(*line, color=colour, linewidth=1.8)
     face = colour if len(values) > 1 else "white"
     at = (place, mean) if upright else (mean, place)
     ax.plot(*at, marker, color=colour, markerfacecolor=face, markersize=6.5)
@@ -170,10 +170,15 @@ def panel_grid(n: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
     return fig, list(axes.flat[:n])
 
 
-def log_ticks(axis, subs: Sequence[float] = ()) -> None:
-    """Write plain numbers at a logarithmic axis, the closer the shorter it is."""
+def log_ticks(axis, subs: Sequence[float] = (), fine: bool = False) -> None:
+    """Write plain numbers at a logarithmic axis, the closer the shorter it is.
+
+    `fine`: every tenth or half where the axis spans less than a factor of 2; its limits are final.
+    """
     low, high = axis.get_view_interval()
     subs = subs or ((1, 2, 3, 5, 7) if high > 8 * low else (1, 1.5, 2, 2.5, *range(3, 10)))
+    if fine and high < 2 * low:
+        subs = (*np.arange(10, 25) / 10, *np.arange(2.5, 10, 0.5))
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -12,38 +12,40 @@ from helpers import StudyError
 from helpers.plots.base import VERDICT_COLOURS, colour_of, need, new_figure
 from helpers.plots.panels import log_ticks, name_rows
 
+DECIDED = ("holds", "undecided", "does not hold")
+
 
 def claims_overview(counts: pd.DataFrame) -> Figure:
-    """Draw how many claims of each document hold, as bars in the verdicts' fixed colours.
+    """Draw how many claims of each document hold, are undecided or do not hold, as bars.
 
-    `counts` has a row a document and a column a verdict; numbers stand where they fit.
+    `counts` has a row a document and a column a verdict; those that could not be decided stand
+    beside the bars in words.
     """
     need(counts, "counts")
     unknown = sorted(set(counts.columns) - set(VERDICT_COLOURS))
     if unknown:
         raise StudyError(f"unknown verdicts {unknown}: expected {list(VERDICT_COLOURS)}")
     table = counts.reindex(columns=list(VERDICT_COLOURS)).fillna(0).astype(int)
-    totals = table.sum(axis=1)
-    fig, axes = new_figure(1, 1, (10, 1.4 + 0.45 * len(table)))
+    fig, axes = new_figure(1, 1, (10, 1.6 + 0.45 * len(table)))
     ax, left = axes[0, 0], np.zeros(len(table))
-    for verdict, values in table.items():
-        measured = verdict not in ("not measured yet", "not built")
-        edge = {"edgecolor": "white"} if measured else {"edgecolor": "#b9bec5", "hatch": "///"}
-        bars = ax.barh(range(len(table)), values, left=left, color=VERDICT_COLOURS[verdict],
-                       label=verdict, linewidth=0.6, **edge)  # fmt: skip
-        fits = values >= max(1, 0.018 * totals.max())
-        texts = ax.bar_label(bars, [str(v) if fit else "" for v, fit in zip(values, fits)],
-                             label_type="center", fontsize=9)  # fmt: skip
-        for text in texts:
-            text.set_color("white" if verdict in ("holds", "does not hold") else "#222222")
-            if not measured and text.get_text():
-                text.set_bbox({"facecolor": bars[0].get_facecolor(), "lw": 0, "pad": 1.2})
-        left += values.to_numpy()
-    name_rows(ax, [f"{name} ({total})" for name, total in totals.items()])
-    ax.set_xlabel("claims")
+    for verdict in DECIDED:
+        bars = ax.barh(range(len(table)), table[verdict], left=left, label=verdict,
+                       color=VERDICT_COLOURS[verdict], edgecolor="white")  # fmt: skip
+        ax.bar_label(bars, [str(n) if n else "" for n in table[verdict]], label_type="center",
+                     color="#222222" if verdict == "undecided" else "white")  # fmt: skip
+        left += table[verdict].to_numpy()
+    others = table.drop(columns=list(DECIDED))
+    for place, (end, row) in enumerate(zip(left, others.to_dict("records"), strict=True)):
+        told = ", ".join(f"{n} {verdict}" for verdict, n in row.items() if n)
+        ax.text(end, place, f"  {told}", va="center", fontsize=8.5, color="#666666")
+    name_rows(ax, list(table.index))
+    ax.set(xlabel="findings", xlim=(0, 1.9 * max(left.max(), 1)))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y", visible=False)
-    fig.legend(loc="outside upper center", ncols=6)
+    decided, total = int(left.sum()), int(table.to_numpy().sum())
+    told = "{} hold, {} are undecided, {} do not hold".format(*table[list(DECIDED)].sum())
+    ax.set_title(f"{decided} of {total} findings met their preconditions: {told}")
+    fig.legend(loc="outside lower center", ncols=3)
     return fig
 
 
@@ -102,6 +104,8 @@ def _headlines(ax: Axes, rows: list[tuple[int, dict]]) -> None:
     ax.set_xlim(left, right)
     if ax.get_xscale() == "log":
         log_ticks(ax.xaxis, (1, 1.5, 2, 3, 5))
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def ours_against_paper(table: pd.DataFrame, x_label: str = "test error (%)") -> Figure:

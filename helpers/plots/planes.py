@@ -15,7 +15,8 @@ from helpers.plots.base import colour_of, colours_for, ink, label_of, need, new_
 from helpers.plots.panels import panel_grid
 
 CLASS_TINTS = ("#9ec9e8", "#f3c5a0", "#b5d9b0", "#d9c2e6", "#e6d79c", "#c9c9c9")
-COLUMNS = 6
+COLUMNS = 5
+MOST_POINTS = 900  # of a latent space, so that they can be told apart
 
 
 def ecdf_panels(
@@ -78,7 +79,8 @@ def latent_space(
         class_names: Written over the classes if at most 12.
 
     Returns:
-        One panel a mask; classes by light colour, dots kept, crosses dropped, stars prototypes.
+        One panel a mask, `MOST_POINTS` of its rows at random; classes by light colour, dots kept,
+        crosses dropped, stars prototypes.
 
     Source: ADONIS and IDS, figure 6.
     """
@@ -105,14 +107,16 @@ def _latent(ax: Axes, points, labels, mask, stars) -> None:
     base = [mpl.colormaps["tab10"](i) if n <= 10 else mpl.colormaps["hsv"](i / n) for i in range(n)]
     tints = 0.6 * np.array([to_rgb(colour) for colour in base]) + 0.4
     colours = tints[np.searchsorted(np.unique(labels), labels)]
-    size = min(1.0, (2000 / len(points)) ** 0.5)  # many points stay apart
-    ax.scatter(*points[mask].T, s=16 * size, c=colours[mask], linewidths=0)
+    some = np.random.default_rng(0).permutation(len(points))[:MOST_POINTS]
+    kept, dropped = some[mask[some]], some[~mask[some]]
+    ax.scatter(*points[kept].T, s=16, c=colours[kept], linewidths=0)
     ax.scatter([], [], s=16, c="#999999", label="kept")  # the legend's dot is of no class
-    cross = {"c": "#333333", "marker": "x", "linewidths": 0.8 * size, "label": "dropped"}
-    ax.scatter(*points[~mask].T, s=22 * size, **cross)
+    cross = {"c": "#333333", "marker": "x", "linewidths": 0.8, "label": "dropped"}
+    ax.scatter(*points[dropped].T, s=20, **cross)
     edge = {"edgecolors": "black", "linewidths": 0.9, "zorder": 4, "label": "prototype"}
     ax.scatter(*points[stars].T, s=120, c="#ffd92f", marker="*", **edge)
     ax.set(xticks=[], yticks=[], xlabel="first component", ylabel="second component")
+    ax.set_aspect("equal", adjustable="datalim")
     ax.grid(False)
 
 
@@ -199,36 +203,36 @@ def gallery(
     labels: np.ndarray,
     picks: Mapping[str, np.ndarray],
     weights: Mapping[str, np.ndarray],
+    notes: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw one panel a method: its picks on the same pool, which has the first panel.
+    """Draw one framed panel a method: its picks on the same pool, which has the first panel.
 
     Args:
         points: The pool, shape (n, 2).
         labels: Its classes, shape (n,); they tint the points that were not picked.
         picks: Method key -> row numbers, shape (k,).
         weights: Method key -> weights (k,) >= 0 of methods that give them: areas of the picks.
+        notes: Method key -> a line below its name, such as what it gains.
     """
     need(picks, "picks")
     n_rows = -(-(len(picks) + 1) // COLUMNS)
-    size = (2.05 * COLUMNS, 1.95 * n_rows + 0.2)
+    size = (2.3 * COLUMNS, 2.6 * n_rows)
     fig, axes = new_figure(n_rows, COLUMNS, size, sharex=True, sharey=True)
-    for ax in axes.flat:
-        ax.set_axis_off()
-        ax.set_aspect("equal")
     tints = [CLASS_TINTS[c % len(CLASS_TINTS)] for c in labels]
-    for ax in axes.flat[: len(picks) + 1]:
-        ax.scatter(*points.T, s=4, c=tints, lw=0)
+    for place, ax in enumerate(axes.flat):
+        ax.set(xticks=[], yticks=[], aspect="equal", visible=place <= len(picks))
+        ax.spines[:].set(visible=True, color="#b9bec5")
+        ax.scatter(*points.T, s=5, c=tints, lw=0)
+        ax.margins(0.05)
     n_classes = len(np.unique(labels))
     axes[0, 0].set_title(f"The pool: {len(points)} points,\n{n_classes} classes", fontsize=9)
     for ax, (name, rows) in zip(axes.flat[1:], picks.items(), strict=False):
         colour, weight = colour_of(name), weights.get(name)
-        areas = 16 if weight is None else 4 + 26 * weight / weight.max()
+        areas = 22 if weight is None else 4 + 36 * weight / weight.max()
         look = {"color": colour, "edgecolor": "white", "linewidth": 0.5, "zorder": 3}
         ax.scatter(*points[rows].T, s=areas, **look)
-        ax.set_title(label_of(name), color=ink(colour), fontsize=9.5)
-    margin = 0.04 * np.ptp(points, axis=0)
-    axes[0, 0].set_xlim(points[:, 0].min() - margin[0], points[:, 0].max() + margin[0])
-    axes[0, 0].set_ylim(points[:, 1].min() - margin[1], points[:, 1].max() + margin[1])
+        told = "\n".join(filter(None, (label_of(name), (notes or {}).get(name))))
+        ax.set_title(told, color=ink(colour), fontsize=9)
     return fig
 
 

@@ -12,7 +12,6 @@ from helpers.plots.base import (
     COLOURS,
     GREY,
     INTERVAL,
-    MEAN_SD,
     colour_of,
     colours_for,
     label_of,
@@ -95,11 +94,11 @@ def sweep(
         x: Column of the parameter.
         full: Tidy runs on everything with columns seed, test_error, seconds, the same for all.
         x_label: Name and unit at the x axis, `x` itself if None.
-        default: The parameter's usual value, marked by a dotted line.
+        default: The parameter's usual value, marked by a dotted line if it was run.
 
     Returns:
         Two panels: accuracy lost against the full set (points) and its seconds over ours
-        (times), mean and standard deviation over seeds, seeds as small dots.
+        (times), mean and 95 % t interval over seeds, seeds as small dots.
 
     Source: ADONIS and IDS, figures A1 and A2.
     """
@@ -119,7 +118,8 @@ def sweep(
     for ax, values, usual in zip(axes[0], (loss, boost), (0, 1), strict=True):
         ax.scatter(places, values, s=10, color=COLOURS["adonis"], alpha=0.4, zorder=2)
         dashes = "-" if numeric else "none"
-        curve(ax, places, values, COLOURS["adonis"], linestyle=dashes, marker="o", zorder=3)
+        look = {"linestyle": dashes, "marker": "o", "zorder": 3}
+        curve(ax, places, values, COLOURS["adonis"], "", t_ends, **look)
         ax.axhline(usual, color="#000000", linewidth=1.2, zorder=1)
         ax.set_xlabel(x_label or x)
         if not numeric:
@@ -128,9 +128,9 @@ def sweep(
         if default in names:
             _mark_default(ax, default if numeric else names.index(default))
     counts = frame.groupby(x)["seed"].nunique()
-    title = f"Loss against the full set, {seeds_text(counts, MEAN_SD)}"
+    title = f"Loss against the full set, {seeds_text(counts, INTERVAL)}"
     axes[0, 0].set(ylabel="accuracy lost (points)", title=title)
-    marked = "" if default is None else f" (dotted: default {default})"
+    marked = f" (dotted: default {default})" if default in names else ""
     axes[0, 1].set(ylabel="full set's time over ours (×)", title=f"Speed{marked}")
     return fig
 

@@ -89,15 +89,13 @@ def error_during_training(
     return _seeds_and_means(curves, (7.5, 4), x_label, "test error (%)", log=True)
 
 
-def accuracy_against_seconds(
-    curves: Mapping[str, Sequence[tuple]], bottom: float | None = None
-) -> Figure:
+def accuracy_against_seconds(curves: Mapping[str, Sequence[tuple]], title: str = "") -> Figure:
     """Draw test accuracy against wall-clock, for training on everything and its rivals.
 
     Args:
         curves: Method key -> one (seconds, accuracy) pair of arrays a seed; cumulative training
             seconds and test accuracy in percent, shape (epochs,) each.
-        bottom: Lowest accuracy shown (percent), to look closer at the end of training.
+        title: What the figure shows, in words.
 
     Returns:
         One panel: thin lines are seeds, thick lines their mean, a dot where training ends.
@@ -106,11 +104,11 @@ def accuracy_against_seconds(
     """
     need(curves, "curves")
     labels = "training time (s)", "test accuracy (%)"
-    return _seeds_and_means(curves, (8, 4.4), *labels, bottom)
+    return _seeds_and_means(curves, (8, 4.4), *labels, title)
 
 
 def _seeds_and_means(
-    curves, size, x_label: str, y_label: str, bottom: float | None = None, log: bool = False
+    curves, size, x_label: str, y_label: str, title: str = "", log: bool = False
 ) -> Figure:
     """Draw (x, y) pairs of seeds thin, their mean thick (times differ, so x is averaged too)."""
     for name, runs in curves.items():
@@ -127,12 +125,10 @@ def _seeds_and_means(
         ax.plot(x, y, color=colours[name], linewidth=2.2)
         ax.plot(x[-1], y[-1], "o", color=colours[name])
         ends.append((x[-1], y[-1], label_of(name), colours[name]))
-    title = seeds_text(map(len, curves.values()), THICK_AND_THIN)
-    ax.set(xlabel=x_label, ylabel=y_label, title=title)
+    told = seeds_text(map(len, curves.values()), THICK_AND_THIN)
+    ax.set(xlabel=x_label, ylabel=y_label, title=f"{title}\n{told}".strip())
     if x_label == "epoch":
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if bottom is not None:
-        ax.set_ylim(bottom=bottom)
     if log and ax.dataLim.y0 > 0:
         ax.set_yscale("log")
         log_ticks(ax.yaxis)
@@ -166,6 +162,7 @@ def acceptance_over_training(
     epochs: Sequence[float],
     share: np.ndarray | Mapping[str, np.ndarray],
     label: str = "accepted (% of forwarded)",
+    title: str = "",
 ) -> Figure:
     """Draw the share of forwarded examples that are trained on, epoch by epoch.
 
@@ -174,6 +171,7 @@ def acceptance_over_training(
         share: Accepted share, 0..1, shape (e,) or (seeds, e), of ADONIS; or a dict of such
             arrays by method key. NaN = nothing was forwarded.
         label: What the share is, with its unit, at the y axis.
+        title: What the figure shows, in words.
 
     Returns:
         One panel: every seed thin, the mean thick.
@@ -181,19 +179,21 @@ def acceptance_over_training(
     shares = share if isinstance(share, Mapping) else {"adonis": share}
     rows = _by_seed(shares, epochs, "share", 100)
     fig, axes = new_figure(1, 1, (7.5, 3.6))
-    title = seeds_text(map(len, rows.values()), THICK_AND_THIN)
+    told = seeds_text(map(len, rows.values()), THICK_AND_THIN)
     ax = axes[0, 0]
-    ax.set(xlabel="epoch", ylabel=label, ylim=(-2, 104), title=title)
+    ax.set(xlabel="epoch", ylabel=label, ylim=(-2, 104), title=f"{title}\n{told}".strip())
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     direct_labels(ax, seed_curves(ax, epochs, rows, "lines", linewidth=2.2))
     return fig
 
 
-def share_by_difficulty(shares: Mapping[str, np.ndarray], label: str, score: str) -> Figure:
+def share_by_difficulty(
+    shares: Mapping[str, np.ndarray], label: str, score: str, title: str = ""
+) -> Figure:
     """Draw a share of the examples in each tenth of a difficulty score.
 
     `shares` has method key -> 0..1, shape (seeds, 10), easiest tenth first; `label` says what it
-    is the share of, with its unit.
+    is the share of, with its unit, `title` what the figure shows.
     """
     tenths = np.arange(1, 11)
     rows = _by_seed(shares, tenths, "shares", 100)
@@ -201,7 +201,8 @@ def share_by_difficulty(shares: Mapping[str, np.ndarray], label: str, score: str
     ax = axes[0, 0]
     ax.set(xlabel=f"tenth of the training rows by {score}, easiest first", ylabel=label)
     ax.set(xticks=tenths, ylim=(-2, 104))
-    ax.set_title(seeds_text(map(len, rows.values()), "Mean (line) and seeds (dots)"))
+    told = seeds_text(map(len, rows.values()), "line: mean, dots: {}")
+    ax.set_title(f"{title}\n{told}".strip())
     direct_labels(ax, seed_curves(ax, tenths, rows, "dots", marker="o", linewidth=2))
     return fig
 
@@ -227,6 +228,7 @@ def adonis_mechanism(
     theta: float,
     accepted: np.ndarray,
     clipped: tuple[float, float],
+    title: str = "",
 ) -> Figure:
     """Draw one moment of ADONIS: its history of losses, and the bins it accepts.
 
@@ -237,6 +239,7 @@ def adonis_mechanism(
         theta: Probability a bin must exceed.
         accepted: Whether a bin is accepted, shape (b,) bool.
         clipped: Lowest and highest loss kept, mean -+ sigma standard deviations.
+        title: What the figure shows, in words.
 
     Returns:
         Two panels that share the loss axis; accepted losses and bins in ADONIS's colour.
@@ -253,6 +256,7 @@ def adonis_mechanism(
         )
     fig, axes = new_figure(1, 2, (9.5, 4.2), sharey=True, width_ratios=(1.7, 1))
     _history(axes[0, 0], losses, edges, accepted, clipped)
+    axes[0, 0].set_title(title)
     colours = np.where(accepted, COLOURS["adonis"], REFUSED)
     axes[0, 1].barh(edges[:-1], probabilities, np.diff(edges), align="edge", color=colours,
                     edgecolor="white", linewidth=0.8)  # fmt: skip
