@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import io
+from collections.abc import Callable, Sequence
+from html import escape
 
 import numpy as np
+from IPython.display import HTML, display
+from ipywidgets import HBox, Layout, Widget
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from helpers import StudyError, data, experiments, plots, results
 from helpers.config import Config
@@ -16,10 +23,15 @@ from helpers.results import readings
 from helpers.results.store import Result
 
 LETTERS = 90  # of a text
+# A click gives a mark the focus; its picture is shown for as long.
+MAP = """<style>.map .told {visibility: hidden; image-rendering: pixelated}
+.map g:focus {outline: none} .map g:focus .told {visibility: visible}
+.map g:hover circle, .map g:focus circle {stroke: black; stroke-width: 2}</style>
+<svg class="map" viewBox="0 0 860 320"><path d="M5 5V315H555" fill="none" stroke="#8c8c8c"/>"""
 
 
 def strip(
-    dataset: str, rows: Sequence[int], captions: Sequence[str] = (), title: str = ""
+    dataset: str, rows: Sequence[int], captions: Sequence[str] = (), title: str = "", lines: int = 1
 ) -> Figure:
     """Draw training rows beside one another, their class below and a caption above.
 
@@ -28,6 +40,7 @@ def strip(
         rows: Row numbers, shape (m,), m >= 1.
         captions: One text a row, or none at all.
         title: Of the figure.
+        lines: Lines of pictures, of m / lines each.
     """
     try:
         found = data.load(dataset)
@@ -35,8 +48,9 @@ def strip(
         return plots.empty_place(
             f"{dataset}: no pictures here ({str(error).partition(';')[0]:.80})"
         )
-    fig, axes = base.new_figure(1, len(rows), (1.25 * len(rows), 1.9))
-    for ax, row, told in zip(axes[0], rows, captions or [""] * len(rows), strict=True):
+    across = len(rows) // lines
+    fig, axes = base.new_figure(lines, across, (1.25 * across, 1.9 * lines))
+    for ax, row, told in zip(axes.flat, rows, captions or [""] * len(rows), strict=True):
         _show(ax, found, row)
         ax.set_title(told, fontsize=8.5)
         ax.set_xlabel(f"{found.class_names[found.train_labels[row]]} · row {row}", fontsize=8.5)
@@ -92,10 +106,84 @@ def card(config: Config, row: int, share: float = 0.0, seed: int | None = None) 
     return fig
 
 
+def play(draw: Callable[..., object], **controls: Widget) -> None:
+    """Show `draw` of the controls' values, anew when one changes; an error as an empty place.
+
+    What is shown is an ordinary output: without a front end, that of the first values.
+    """
+
+    def drawn() -> object:
+        try:
+            made = draw(**{name: control.value for name, control in controls.items()})
+        except (StudyError, OSError) as error:
+            made = plots.empty_place(str(error).partition(";")[0])
+        plt.close("all")  # a figure is shown once, not again at the end of the cell
+        return made
+
+    display(HBox(list(controls.values()), layout=Layout(flex_flow="row wrap")))
+    shown = display(drawn(), display_id=True)
+    for control in controls.values():
+        control.observe(lambda change: shown.update(drawn()), "value")
+
+
+def kept_and_dropped(config: Config, method: str, share: float, seed: int) -> Figure:
+    """Draw rows that a method keeps (its first) and drops (by chance), and say what that gives.
+
+    The title tells accuracy and seconds of the target on these rows, on as many random ones and on
+    all. `share` is one of `config.budgets`, `seed` one of `config.seeds`.
+
+    Raises:
+        StudyError: If one of these runs is neither stored nor published.
+    """
+    cells = (experiments.Cell(method, share), experiments.Cell("random", share), experiments.Cell())
+    wanted = [experiments.run(config, cell, seed) for cell in dict.fromkeys(cells)]
+    found = [results.get(run) for run in wanted]
+    told = [
+        f"{run.label}, {run.kept:,} rows: {100 - run.test_error:.1f} % of the test rows right; "
+        f"{run.total_seconds:.1f} s, of which choosing {run.select_seconds:.1f} s"
+        for run in experiments.frame(wanted, found).itertuples()
+    ]
+    kept = results.get(wanted[0].subset).arrays["indices"]
+    dropped = np.setdiff1d(np.arange(found[-1].metrics["n_train"]), kept)
+    number = min(8, len(kept), len(dropped))
+    dropped = np.random.default_rng(seed).choice(dropped, number, replace=False)
+    rows, captions = [*kept[:number], *dropped], ["kept"] * number + ["dropped"] * number
+    return strip(config.dataset, rows, captions, "\n".join(told), lines=2)
+
+
+def dots(
+    dataset: str, rows: np.ndarray, places: np.ndarray, names: Sequence[str], marked: np.ndarray
+) -> HTML:
+    """Draw training rows (m,) as a map in SVG, at places (m, 2) in 0..1, `marked` (m,) in colour.
+
+    Hovering over a dot shows its name, a click its picture. Raises as `data.load` does.
+    """
+    found = data.load(dataset)
+    colours = np.where(marked, base.colour_of("entropy"), "#b9bec6")
+    marks = [
+        f'<g tabindex="0"><title>{escape(name)}</title><circle cx="{15 + 530 * x:.0f}" '
+        f'cy="{305 - 290 * y:.0f}" r="4.5" fill="{colour}" stroke="white"/><g class="told">'
+        f'<image href="{_address(found, row)}" x="580" y="15" width="180" height="180"/>'
+        f'<text x="580" y="215" font-size="12">{escape(name)}</text></g></g>'
+        for row, (x, y), name, colour in zip(rows, places, names, colours, strict=True)
+    ]
+    return HTML(f"{MAP}{''.join(marks)}</svg>")
+
+
+def _address(found: Dataset, row: int) -> str:
+    """Return a row's image as an address that holds it, a text's as an empty one."""
+    if found.is_text:
+        return ""
+    pixels, png = found.train_inputs[row].transpose(1, 2, 0).squeeze(), io.BytesIO()
+    Image.fromarray(pixels if pixels.ndim == 3 else 255 - pixels).save(png, "png")
+    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+
+
 def _show(ax: Axes, found: Dataset, row: int) -> None:
     inputs = found.train_inputs[row]
     ax.set(xticks=[], yticks=[])
     ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
     if found.is_text:
         letters = inputs.tobytes().rstrip(b"\0").decode("utf-8", "replace")[:LETTERS]
         ax.text(0.02, 0.98, letters, va="top", wrap=True, fontsize=8, transform=ax.transAxes)

@@ -20,6 +20,7 @@ from helpers.progress import PROGRESS_ENV, Line, duration
 ROOT = Path(__file__).resolve().parents[1]
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 POLL_S = 0.25
+WIDGET = "application/vnd.jupyter.widget-view+json"
 # What these say is the whole story; their traceback stays in the copy.
 BRIEF = ("OSError", "StudyError", "NotStored", "NotRun")
 
@@ -232,6 +233,8 @@ def clean(notebook: Any) -> Any:
     for number, cell in enumerate(notebook.cells):
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+        if "outputs" in cell:  # pickers and sliders do nothing without their kernel
+            cell.outputs = [one for one in cell.outputs if WIDGET not in one.get("data", {})]
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags or "papermill-error-cell-tag" in tags:
             cell["id"] = f"{tags[0]}-{number}"

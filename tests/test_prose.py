@@ -7,7 +7,7 @@ import pytest
 
 from helpers.profiles import ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("0[1-6]-*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("0[0-6]-*.ipynb"))
 # A number with the unit of a result: per cent, points, times, or seconds to a decimal.
 RESULT = re.compile(r"(?<![\w.$-])\d+(?:[.,]\d+)*\s*(?:\\?%|points?\b|pp\b|x\b(?!\d)|times\b)")
 # Shares, levels and margins that are defined, not measured.

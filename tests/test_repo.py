@@ -42,7 +42,7 @@ def test_conda_environment_only_points_at_pyproject():
 
 
 def test_notebooks_of_the_study_are_numbered():
-    assert [path.stem for path in NOTEBOOKS][: len(NAMES)] == NAMES
+    assert [path.stem for path in NOTEBOOKS if path.stem[:2] in experiments.ALL] == NAMES
     assert [name[:2] for name in NAMES] == list(experiments.ALL)
 
 
