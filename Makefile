@@ -11,7 +11,7 @@ OPTIONS ?=
 MARK ?= not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study figures claims test bench speed lab clean
+.PHONY: help setup study figures claims test bench speed lab site clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ speed: $(STAMP)  ## images/s of training beside a plain PyTorch loop (OPTIONS=--
 lab: $(STAMP)  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
+site: $(STAMP)  ## README and published notebooks as pages in site/, to read offline
+	$(BIN)/python -m pip install --quiet --editable '.[site]'
+	@$(BIN)/python -m helpers site $(OPTIONS)
+
 clean:  ## remove what runs wrote; results, downloads and .venv stay
 	rm -rf notebooks/executed $(filter-out figures/published,$(wildcard figures/*))
-	rm -rf .pytest_cache .ruff_cache .hypothesis .benchmarks build
+	rm -rf .pytest_cache .ruff_cache .hypothesis .benchmarks build site

@@ -1,4 +1,4 @@
-"""The command line: ``data-selection study | figures | claims | results | select``."""
+"""The command line: ``data-selection study | figures | claims | results | select | site``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from helpers.runner import NotebookFailed
 
 # Modules that take a second to import are imported by the commands that need them.
 DEBUG_ENV = "STUDY_DEBUG"
-COMMANDS = ("study", "figures", "claims", "results", "select")
+COMMANDS = ("study", "figures", "claims", "results", "select", "site")
 
 
 class Stopped(KeyboardInterrupt):
@@ -119,6 +119,11 @@ def _dispatch(parser: Parser, argv: list[str], folders: Any) -> int:
     folders = folders or profiles.Folders()
     if options.command == "results":
         return _results(options, folders)
+    if options.command == "site":
+        from helpers import site
+
+        print(f"{site.build(options.out, folders)} pages: {options.out / 'index.html'}")
+        return 0
     return _study(options, folders)
 
 
@@ -226,6 +231,8 @@ def _parser() -> Parser:
     study.add_argument("--fresh", action="store_true", help="compute everything again")
     _add_results(commands.add_parser("results", help="the store of results"))
     commands.add_parser("select", help="pick a subset from arrays or data of your own")
+    site = commands.add_parser("site", help="README and published notebooks as pages")
+    site.add_argument("--out", type=Path, default=Path("site"), metavar="DIR", help="folder (site)")
     return parser
 
 

@@ -1,0 +1,76 @@
+"""A static site of the README and the published notebooks: offline formulas, search, links."""
+
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from helpers import StudyError
+from helpers.profiles import Folders, profiles
+
+SETTINGS = {
+    "html_title": "Training-data selection",
+    "root_doc": "README",  # pages are read where they lie, so that their links are the repository's
+    "include_patterns": ["README.md", "notebooks/0[07]*", "notebooks/published/**", "tests/**.md"],
+    "exclude_patterns": [".*", "data", "figures", "helpers", "notebooks/executed"],
+    "extensions": ["myst_nb", "sphinx-mathjax-offline"],
+    "nb_execution_mode": "off",
+    "myst_enable_extensions": ["dollarmath", "amsmath"],
+    "myst_heading_anchors": 3,
+    "html_theme": "furo",
+    "html_show_search_summary": False,  # is fetched, which browsers refuse where a page is a file
+}
+STYLE = "<style>.content {width: 60em} .cell_output {overflow-x: auto} table {font-size: 80%}"
+
+
+def build(out: Path, folders: Folders) -> int:
+    """Write the site, `index.html` first, in place of an older one; return its number of pages.
+
+    Raises:
+        StudyError: If the extra `site` is not installed, or the folder holds something else.
+    """
+    try:
+        from sphinx.application import Sphinx
+    except ImportError:
+        raise StudyError("the site needs packages: pip install -e '.[site]'") from None
+    if out.exists() and not (out / "searchindex.js").exists():
+        raise StudyError(f"{out} is there and is no site")
+    shutil.rmtree(out, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as kept:
+        made = Sphinx(folders.root, None, out, kept, "html", SETTINGS, None, sys.stderr)
+        made.connect("source-read", lambda app, page, text: _prepare(folders, page, text))
+        made.connect("html-page-context", lambda *of: of[3].update(metatags=f"{STYLE}</style>"))
+        made.build()
+    shutil.copy(out / "README.html", out / "index.html")
+    return len(list(out.rglob("*.html")))
+
+
+def _prepare(folders: Folders, page: str, text: list[str]) -> None:
+    """Change a page's source, `text[0]`: links, a menu for the README, texts for figures."""
+    here, usual = (folders.root / page).parent, folders.published("notebooks", "digits")
+
+    def link(found: re.Match) -> str:  # a profile may lack a notebook; folders are no pages
+        to = here / found[2] if (here / found[2]).exists() else usual / found[2]
+        path = os.path.relpath(to, here) if to.exists() else found[2]
+        return found[1] if to.is_dir() else f"[{found[1]}]({path})"
+
+    text[0] = re.sub(r"\[([^][]+)\]\(([\w/.-]+)\)", link, text[0])
+    if page == "README":
+        known = profiles(folders.notebooks / "profiles.yml")
+        menu = {name: f"notebooks/published/{name}/*" for name in known}
+        menu |= {"to run yourself": "notebooks/*", "how fast": "tests/benchmarks/*"}
+        for name, pages in menu.items():
+            tree = f"```{{toctree}}\n:caption: {name}\n:glob:\n:hidden:\n\n{pages}\n```"
+            text[0] += f"\n\n{tree}\n" if any(folders.root.glob(pages)) else ""
+    if page.startswith("notebooks/"):
+        notebook, heading = json.loads(text[0]), ""
+        for cell in notebook["cells"]:
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "markdown":
+                heading = (re.findall(r"^#+ +(.+)", source, re.MULTILINE) or [heading])[-1]
+            saved = re.findall(r'plots\.save\(\w+, "([\w-]+)"\)', source)
+            cell["metadata"]["mystnb"] = {"image": {"alt": ": ".join([*saved, heading])}}
+        text[0] = json.dumps(notebook)
