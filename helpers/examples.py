@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
+import pandas as pd
 from IPython.display import HTML, display
 from ipywidgets import HBox, Layout, Widget
 from matplotlib import pyplot as plt
@@ -27,7 +28,7 @@ LETTERS = 90  # of a text
 MAP = """<style>.map .told {visibility: hidden; image-rendering: pixelated}
 .map g:focus {outline: none} .map g:focus .told {visibility: visible}
 .map g:hover circle, .map g:focus circle {stroke: black; stroke-width: 2}</style>
-<svg class="map" viewBox="0 0 860 320"><path d="M5 5V315H555" fill="none" stroke="#8c8c8c"/>"""
+<svg class="map" viewBox="0 -15 860 355"><path d="M5 20V315H555" fill="none" stroke="#8c8c8c"/>"""
 
 
 def strip(
@@ -130,10 +131,7 @@ def kept_and_dropped(config: Config, method: str, share: float, seed: int) -> Fi
     """Draw rows that a method keeps (its first) and drops (by chance), and say what that gives.
 
     The title tells accuracy and seconds of the target on these rows, on as many random ones and on
-    all. `share` is one of `config.budgets`, `seed` one of `config.seeds`.
-
-    Raises:
-        StudyError: If one of these runs is neither stored nor published.
+    all. Raises StudyError if one of these runs is neither stored nor published.
     """
     cells = (experiments.Cell(method, share), experiments.Cell("random", share), experiments.Cell())
     wanted = [experiments.run(config, cell, seed) for cell in dict.fromkeys(cells)]
@@ -151,23 +149,24 @@ def kept_and_dropped(config: Config, method: str, share: float, seed: int) -> Fi
     return strip(config.dataset, rows, captions, "\n".join(told), lines=2)
 
 
-def dots(
-    dataset: str, rows: np.ndarray, places: np.ndarray, names: Sequence[str], marked: np.ndarray
-) -> HTML:
-    """Draw training rows (m,) as a map in SVG, at places (m, 2) in 0..1, `marked` (m,) in colour.
+def dots(dataset: str, marks: pd.DataFrame, ends: tuple[str, str]) -> HTML:
+    """Draw training rows as a map in SVG: hovering over one names it, a click shows its picture.
 
-    Hovering over a dot shows its name, a click its picture. Raises as `data.load` does.
+    Args:
+        dataset: Name for `data.load`, which raises where its files are not here.
+        marks: Columns row, x and y (in 0..1, to the right and upwards), name, kept (in colour).
+        ends: What lies to the right, and what above.
     """
-    found = data.load(dataset)
-    colours = np.where(marked, base.colour_of("entropy"), "#b9bec6")
-    marks = [
-        f'<g tabindex="0"><title>{escape(name)}</title><circle cx="{15 + 530 * x:.0f}" '
-        f'cy="{305 - 290 * y:.0f}" r="4.5" fill="{colour}" stroke="white"/><g class="told">'
-        f'<image href="{_address(found, row)}" x="580" y="15" width="180" height="180"/>'
-        f'<text x="580" y="215" font-size="12">{escape(name)}</text></g></g>'
-        for row, (x, y), name, colour in zip(rows, places, names, colours, strict=True)
+    found, colours = data.load(dataset), {True: base.colour_of("entropy"), False: "#b9bec6"}
+    drawn = [
+        f'<g tabindex="0"><title>{escape(one.name)}</title><circle cx="{15 + 530 * one.x:.0f}" '
+        f'cy="{305 - 280 * one.y:.0f}" r="4.5" fill="{colours[one.kept]}" stroke="white"/>'
+        f'<g class="told"><image href="{_address(found, one.row)}" x="580" y="15" width="180" '
+        f'height="180"/><text x="580" y="215" font-size="12">{escape(one.name)}</text></g></g>'
+        for one in marks.itertuples()
     ]
-    return HTML(f"{MAP}{''.join(marks)}</svg>")
+    axes = f'<text x="430" y="333">{ends[0]} →</text><text y="8">↑ {ends[1]}</text>'
+    return HTML(f"{MAP}{axes}{''.join(drawn)}</svg>")
 
 
 def _address(found: Dataset, row: int) -> str:
@@ -186,7 +185,8 @@ def _show(ax: Axes, found: Dataset, row: int) -> None:
     ax.spines[:].set_visible(False)
     if found.is_text:
         letters = inputs.tobytes().rstrip(b"\0").decode("utf-8", "replace")[:LETTERS]
-        ax.text(0.02, 0.98, letters, va="top", wrap=True, fontsize=8, transform=ax.transAxes)
+        look = {"va": "top", "wrap": True, "fontsize": 8, "parse_math": False}  # "$" is a dollar
+        ax.text(0.02, 0.98, letters, transform=ax.transAxes, **look)
     else:
         ax.imshow(inputs.transpose(1, 2, 0).squeeze(), cmap="gray_r", vmin=0, vmax=255)
 

@@ -21,6 +21,7 @@ SETTINGS = {
     "myst_enable_extensions": ["dollarmath", "amsmath"],
     "myst_heading_anchors": 3,
     "html_theme": "furo",
+    "html_show_copyright": False,
     "html_show_search_summary": False,  # is fetched, which browsers refuse where a page is a file
 }
 STYLE = "<style>.content {width: 60em} .cell_output {overflow-x: auto} table {font-size: 80%}"
@@ -29,8 +30,7 @@ STYLE = "<style>.content {width: 60em} .cell_output {overflow-x: auto} table {fo
 def build(out: Path, folders: Folders) -> int:
     """Write the site, `index.html` first, in place of an older one; return its number of pages.
 
-    Raises:
-        StudyError: If the extra `site` is not installed, or the folder holds something else.
+    Raises StudyError where the extra `site` is not installed, or the folder holds something else.
     """
     try:
         from sphinx.application import Sphinx
@@ -70,6 +70,8 @@ def _prepare(folders: Folders, page: str, text: list[str]) -> None:
         for cell in notebook["cells"]:
             source = "".join(cell["source"])
             if cell["cell_type"] == "markdown":
+                if here.parent.name == "published":  # a search finds the same title in each
+                    cell["source"] = re.sub(r"\A(# .+)", rf"\1 ({here.name})", source)
                 heading = (re.findall(r"^#+ +(.+)", source, re.MULTILINE) or [heading])[-1]
             saved = re.findall(r'plots\.save\(\w+, "([\w-]+)"\)', source)
             cell["metadata"]["mystnb"] = {"image": {"alt": ": ".join([*saved, heading])}}

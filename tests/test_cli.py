@@ -46,7 +46,9 @@ def test_no_command_prints_help_and_an_unknown_one_the_valid_ones(capsys):
     assert main(["studdy"]) == 2
     out, error = said(capsys)
     assert "usage" in out
-    assert error == "error: no command studdy; commands: study, figures, claims, results, select"
+    assert (
+        error == "error: no command studdy; commands: study, figures, claims, results, select, site"
+    )
 
 
 def test_wrong_use_is_one_line_and_exit_code_2(capsys):

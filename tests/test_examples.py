@@ -2,6 +2,7 @@
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from nbformat import v4
 
@@ -78,12 +79,12 @@ def test_what_a_method_keeps_stands_above_what_it_drops(run):
 
 
 def test_a_map_names_every_dot_and_holds_its_picture():
-    places = np.array([[0.0, 1.0], [0.5, 0.2]])
-    page = examples.dots("digits", [3, 7], places, ["a < b", "c"], np.array([True, False])).data
+    marks = pd.DataFrame({"row": [3, 7], "x": [0, 0.5], "y": [1, 0.2], "name": ["a < b", "c"]})
+    page = examples.dots("digits", marks.assign(kept=[True, False]), ("right", "up")).data
     assert page.count("<circle") == page.count("data:image/png;base64,") == 2
     assert "<title>a &lt; b</title>" in page
     with pytest.raises(StudyError):
-        examples.dots("folder:/nowhere", [0], places[:1], ["a"], np.array([True]))
+        examples.dots("folder:/nowhere", marks, ("right", "up"))
 
 
 def outputs(path):

@@ -67,7 +67,7 @@ def test_a_browser_shows_every_page_without_an_error(built):
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not (chromium := shutil.which("chromium")):
         pytest.skip("no chromium here")
-    wrong = []
+    wrong, n_formulas = [], 0
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=chromium, args=QUIET)
         tab = browser.new_page()
@@ -82,9 +82,11 @@ def test_a_browser_shows_every_page_without_an_error(built):
             formulas = tab.locator(".math").count(), tab.locator("mjx-container").count()
             assert not sum(lost), path
             assert formulas[0] <= formulas[1], path
+            n_formulas += formulas[0]
             assert not tab.locator("mjx-merror, mjx-container [data-mjx-error]").count(), path
             assert not wrong, (path, wrong)
         tab.goto((built / "search.html").as_uri() + "?q=ADONIS")
         tab.wait_for_selector("#search-results li a")
         assert tab.locator("#search-results li").count() >= 3
         browser.close()
+    assert n_formulas > 500
