@@ -26,7 +26,7 @@ from helpers.results.store import Result
 LETTERS = 90  # of a text
 # A click gives a mark the focus; its picture is shown for as long.
 MAP = """<style>.map .told {visibility: hidden; image-rendering: pixelated}
-.map g:focus {outline: none} .map g:focus .told {visibility: visible}
+.map text {fill: currentColor} .map g:focus {outline: none} .map g:focus .told {visibility: visible}
 .map g:hover circle, .map g:focus circle {stroke: black; stroke-width: 2}</style>
 <svg class="map" viewBox="0 -15 860 355"><path d="M5 20V315H555" fill="none" stroke="#8c8c8c"/>"""
 
@@ -165,7 +165,7 @@ def dots(dataset: str, marks: pd.DataFrame, ends: tuple[str, str]) -> HTML:
         f'height="180"/><text x="580" y="215" font-size="12">{escape(one.name)}</text></g></g>'
         for one in marks.itertuples()
     ]
-    axes = f'<text x="430" y="333">{ends[0]} →</text><text y="8">↑ {ends[1]}</text>'
+    axes = f'<text x="390" y="333">{ends[0]} →</text><text y="8">↑ {ends[1]}</text>'
     return HTML(f"{MAP}{axes}{''.join(drawn)}</svg>")
 
 
@@ -185,8 +185,8 @@ def _show(ax: Axes, found: Dataset, row: int) -> None:
     ax.spines[:].set_visible(False)
     if found.is_text:
         letters = inputs.tobytes().rstrip(b"\0").decode("utf-8", "replace")[:LETTERS]
-        look = {"va": "top", "wrap": True, "fontsize": 8, "parse_math": False}  # "$" is a dollar
-        ax.text(0.02, 0.98, letters, transform=ax.transAxes, **look)
+        letters = letters.replace("$", r"\$")  # else a formula
+        ax.text(0.02, 0.98, letters, va="top", wrap=True, fontsize=8, transform=ax.transAxes)
     else:
         ax.imshow(inputs.transpose(1, 2, 0).squeeze(), cmap="gray_r", vmin=0, vmax=255)
 
