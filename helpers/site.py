@@ -11,7 +11,7 @@ from pathlib import Path
 from helpers import StudyError
 from helpers.profiles import Folders, profiles
 
-PAGES = "*.md docs/**.md tests/**.md notebooks/published/** notebooks/0[07]* notebooks/solutions*"
+PAGES = "**.md notebooks/published/** notebooks/0[07]* notebooks/solutions*"
 SETTINGS = {
     "html_title": "Training-data selection",
     "root_doc": "README",  # pages are read where they lie, so that their links are the repository's
@@ -55,8 +55,10 @@ def _prepare(folders: Folders, page: str, text: list[str]) -> None:
     """Change a page's source, `text[0]`: links, a menu for the README, texts for figures."""
     here, usual = (folders.root / page).parent, folders.published("notebooks", "digits")
 
-    def link(found: re.Match) -> str:  # a profile may lack a notebook; folders are no pages
-        to = here / found[2] if (here / found[2]).exists() else usual / found[2]
+    def link(found: re.Match) -> str:  # to copies with outputs; folders are no pages
+        own, other = here / found[2], usual / found[2]
+        is_own = own.exists() and not (here == folders.notebooks and other.exists())
+        to = own if is_own else other
         path = os.path.relpath(to, here) if to.exists() else found[2]
         return found[1] if to.is_dir() else f"[{found[1]}]({path})"
 
@@ -68,7 +70,7 @@ def _prepare(folders: Folders, page: str, text: list[str]) -> None:
         for name, pages in menu.items():
             tree = f"```{{toctree}}\n:caption: {name}\n:glob:\n:hidden:\n\n{pages}\n```"
             text[0] += f"\n\n{tree}\n" if any(folders.root.glob(pages)) else ""
-    if page.startswith("notebooks/"):
+    if text[0].startswith("{"):
         titled = re.sub(r'("# [^"\\]+)', rf"\1 ({here.name})", text[0], count=1)  # for the search
         notebook, heading = json.loads(titled), ""
         for cell in notebook["cells"]:
