@@ -27,7 +27,7 @@ from helpers.results.store import Result
 LETTERS = 90  # of a text
 # A click gives a mark the focus; its picture is shown for as long.
 MAP = """<style>.map .told {visibility: hidden; image-rendering: pixelated}
-.map g:focus {outline: none} .map g:focus .told {visibility: visible}
+.map text {fill: currentColor} .map g:focus {outline: none} .map g:focus .told {visibility: visible}
 .map g:hover circle, .map g:focus circle {stroke: black; stroke-width: 2}</style>
 <svg class="map" viewBox="0 -15 860 355"><path d="M5 20V315H555" fill="none" stroke="#8c8c8c"/>"""
 
@@ -166,7 +166,7 @@ def dots(dataset: str, marks: pd.DataFrame, ends: tuple[str, str]) -> HTML:
         f'height="180"/><text x="580" y="215" font-size="12">{escape(one.name)}</text></g></g>'
         for one in marks.itertuples()
     ]
-    axes = f'<text x="430" y="333">{ends[0]} →</text><text y="8">↑ {ends[1]}</text>'
+    axes = f'<text x="390" y="333">{ends[0]} →</text><text y="8">↑ {ends[1]}</text>'
     return HTML(f"{MAP}{axes}{''.join(drawn)}</svg>")
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from helpers import StudyError
 from helpers.profiles import Folders, profiles
 
+PAGES = "**.md notebooks/published/** notebooks/0[07]* notebooks/solutions*"
 SETTINGS = {
     "html_title": "Training-data selection",
     "root_doc": "README",  # pages are read where they lie, so that their links are the repository's
-    "include_patterns": ["README.md", "notebooks/0[07]*", "notebooks/published/**", "tests/**.md"],
+    "include_patterns": PAGES.split(),
+    "suppress_warnings": ["toc.not_included"],  # the README links to them
     "exclude_patterns": [".*", "data", "figures", "helpers", "notebooks/executed"],
     "extensions": ["myst_nb", "sphinx-mathjax-offline"],
     "nb_execution_mode": "off",
@@ -24,7 +26,8 @@ SETTINGS = {
     "html_show_copyright": False,
     "html_show_search_summary": False,  # is fetched, which browsers refuse where a page is a file
 }
-STYLE = "<style>.content {width: 60em} .cell_output {overflow-x: auto} table {font-size: 80%}"
+STYLE = """<style>@media (min-width: 97em) {.main .content {width: 60em}}
+.cell_output {overflow-x: auto} table {font-size: 80%}</style>"""
 
 
 def build(out: Path, folders: Folders) -> int:
@@ -42,7 +45,7 @@ def build(out: Path, folders: Folders) -> int:
     with tempfile.TemporaryDirectory() as kept:
         made = Sphinx(folders.root, None, out, kept, "html", SETTINGS, None, sys.stderr)
         made.connect("source-read", lambda app, page, text: _prepare(folders, page, text))
-        made.connect("html-page-context", lambda *of: of[3].update(metatags=f"{STYLE}</style>"))
+        made.connect("html-page-context", lambda *of: of[3].update(metatags=STYLE))
         made.build()
     shutil.copy(out / "README.html", out / "index.html")
     return len(list(out.rglob("*.html")))
@@ -52,8 +55,10 @@ def _prepare(folders: Folders, page: str, text: list[str]) -> None:
     """Change a page's source, `text[0]`: links, a menu for the README, texts for figures."""
     here, usual = (folders.root / page).parent, folders.published("notebooks", "digits")
 
-    def link(found: re.Match) -> str:  # a profile may lack a notebook; folders are no pages
-        to = here / found[2] if (here / found[2]).exists() else usual / found[2]
+    def link(found: re.Match) -> str:  # to copies with outputs; folders are no pages
+        own, other = here / found[2], usual / found[2]
+        is_own = own.exists() and not (here == folders.notebooks and other.exists())
+        to = own if is_own else other
         path = os.path.relpath(to, here) if to.exists() else found[2]
         return found[1] if to.is_dir() else f"[{found[1]}]({path})"
 
@@ -65,13 +70,12 @@ def _prepare(folders: Folders, page: str, text: list[str]) -> None:
         for name, pages in menu.items():
             tree = f"```{{toctree}}\n:caption: {name}\n:glob:\n:hidden:\n\n{pages}\n```"
             text[0] += f"\n\n{tree}\n" if any(folders.root.glob(pages)) else ""
-    if page.startswith("notebooks/"):
-        notebook, heading = json.loads(text[0]), ""
+    if text[0].startswith("{"):
+        titled = re.sub(r'("# [^"\\]+)', rf"\1 ({here.name})", text[0], count=1)  # for the search
+        notebook, heading = json.loads(titled), ""
         for cell in notebook["cells"]:
             source = "".join(cell["source"])
             if cell["cell_type"] == "markdown":
-                if here.parent.name == "published":  # a search finds the same title in each
-                    cell["source"] = re.sub(r"\A(# .+)", rf"\1 ({here.name})", source)
                 heading = (re.findall(r"^#+ +(.+)", source, re.MULTILINE) or [heading])[-1]
             saved = re.findall(r'plots\.save\(\w+, "([\w-]+)"\)', source)
             cell["metadata"]["mystnb"] = {"image": {"alt": ": ".join([*saved, heading])}}

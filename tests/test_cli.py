@@ -51,6 +51,12 @@ def test_no_command_prints_help_and_an_unknown_one_the_valid_ones(capsys):
     )
 
 
+def test_the_site_names_the_extra_that_it_needs(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sphinx.application", None)
+    assert main(["site"]) == 2
+    assert said(capsys)[1] == "error: the site needs packages: pip install -e '.[site]'"
+
+
 def test_wrong_use_is_one_line_and_exit_code_2(capsys):
     for naming, argv in (
         ("profiles: digits, digits-ten, smoke", ["study", "--profile", "digit"]),

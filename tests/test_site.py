@@ -6,7 +6,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
-from helpers import profiles, site
+from helpers import StudyError, profiles, site
 
 pytest.importorskip("furo", reason="the extra `site` is not installed")
 pytest.importorskip("myst_nb", reason="the extra `site` is not installed")
@@ -20,6 +20,13 @@ def built(tmp_path_factory):
     out = tmp_path_factory.mktemp("made") / "site"
     assert site.build(out, profiles.Folders()) > 30
     return out
+
+
+def test_a_folder_that_is_no_site_stays(tmp_path):
+    (tmp_path / "mine").touch()
+    with pytest.raises(StudyError, match="is there and is no site"):
+        site.build(tmp_path, profiles.Folders())
+    assert (tmp_path / "mine").exists()
 
 
 class Read(html.parser.HTMLParser):
