@@ -17,7 +17,13 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 	@echo 'Variables: PROFILE=$(PROFILE) PYTHON=$(PYTHON) OPTIONS="--only 03 --workers 2 -p name=value"'
 
-setup: $(STAMP)  ## make the environment in .venv
+# what git sees of a saved notebook: no outputs, and no more of its kernel than is committed
+INFO := metadata.language_info
+FILTER := $(BIN)/nbstripout --keep-id --extra-keys "$(INFO).codemirror_mode $(INFO).file_extension \
+  $(INFO).mimetype $(INFO).nbconvert_exporter $(INFO).pygments_lexer $(INFO).version"
+
+setup: $(STAMP)  ## make the environment in .venv, let git see notebooks without outputs
+	@git config filter.notebook.clean '$(FILTER)' 2>/dev/null || true
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -47,8 +53,8 @@ bench: $(STAMP)  ## time our methods against their peers, alone on the machine (
 speed: $(STAMP)  ## images/s of training beside a plain PyTorch loop (OPTIONS=--publish: TRAINING.md)
 	$(BIN)/python tests/benchmarks/bench_training.py $(OPTIONS)
 
-lab: $(STAMP)  ## open JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: setup  ## open JupyterLab on the repository, the notebooks shown
+	$(BIN)/jupyter lab --config=notebooks/lab_config.py $(OPTIONS)
 
 site: $(STAMP)  ## README and published notebooks as pages in site/, to read offline
 	$(BIN)/python -m pip install --quiet --editable '.[site]'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import json
 import os
 import signal
 import sys
@@ -46,6 +48,8 @@ def main(argv: Sequence[str] | None = None, folders: Any = None) -> int:
         Exit code: 0, 1 for a failing cell or damaged results, 2 for what the user can put
         right, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
+    for stream in (sys.stdout, sys.stderr):  # a terminal may know fewer letters than we print
+        getattr(stream, "reconfigure", dict)(errors="replace")
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     if not argv or (argv[0] not in COMMANDS and not argv[0].startswith("-")):
@@ -137,30 +141,69 @@ def _one_line(error: Exception) -> str:
 
 def _study(options: argparse.Namespace, folders: Any) -> int:
     from helpers import overview, profiles, run
+    from helpers.claims import pages
 
     given = dict(vars(options), parameters=profiles.given(options.parameters))
     asked = {name: given[name] for name in run.Options.__dataclass_fields__ if name in given}
     asked["only"] = tuple(asked.get("only", ()))
     asked = run.Options(**asked, offline=options.command != "study")
     if getattr(options, "decide", ""):
-        for flag in ("dry_run", "publish", "fresh", "only"):
+        for flag in ("publish", "fresh", "only"):
             if getattr(options, flag, None):
-                raise StudyError(f"--decide goes without --{flag.replace('_', '-')}")
+                raise StudyError(f"--decide goes without --{flag}")
         return _decide(run.plan(asked, folders), options.decide, options.hours)
-    if options.command == "study" and not options.dry_run or options.command == "figures":
-        what = run.study(asked, folders)
-    else:
-        what = run.plan(asked, folders)
+    if getattr(options, "sweep", ""):
+        return _sweep(asked, options.sweep, folders)
+    runs = options.command != "claims" and not getattr(options, "dry_run", False)
+    what = (run.study if runs else run.plan)(asked, folders)
     with profiles.variables_set(run.environment(what)):
         if getattr(options, "dry_run", False):
             print(overview.missing_runs(what))
-        elif not asked.only:
-            print(overview.claims(what.profile, what.config))
-    if options.command == "claims" or getattr(options, "dry_run", False):
+        elif rows := overview.judged(what, write=runs):
+            told = overview.claims(what.profile, rows, short=bool(asked.only))
+            as_json = getattr(options, "json", False)
+            print(json.dumps(pages.records(rows), indent=1) if as_json else told)
+    if not runs:
         return 0
     if asked.publish and folders.root == profiles.ROOT:
         overview.refresh_readme(folders, what.profile)
     print(f"\nnotebooks: {_near(what.executed)}\nfigures:   {_near(what.figures)}")
+    return 0
+
+
+def _sweep(asked: Any, text: str, folders: Any) -> int:
+    """Run a study a value of `n_seeds=2,3,5`, each in its folder; print and store all claims."""
+    import pandas as pd
+
+    from helpers import overview, profiles, run
+    from helpers.claims import pages
+
+    name, _, listed = text.partition("=")
+    values = profiles.given([f"{name}=[{listed}]"])[name]
+    if asked.only and not pages.documents(run.plan(asked, folders).notebooks):
+        raise StudyError("--sweep tables claims, and these notebooks are about none")
+    if name in asked.parameters or len(values) < 2 or any(values.count(v) > 1 for v in values):
+        raise StudyError(f"--sweep takes two values or more, each once and not by -p, got {text}")
+    plans, found = [], []
+    for one in (profiles.absolute({name: value}, Path.cwd()) for value in values):
+        out = asked.out and asked.out / profiles.folder_name(asked.profile, one)
+        own = dataclasses.replace(asked, parameters=asked.parameters | one, out=out)
+        plans.append(run.plan(own, folders))
+    own = profiles.folder_name(f"{asked.profile}+sweep", asked.parameters | {name: values})
+    path = (asked.out or folders.figures(own)) / "sweep.csv"
+    for value, what in zip(values, plans):
+        print(f"\n{name} = {value}", flush=True)
+        run.study(what.options, folders)
+        with profiles.variables_set(run.environment(what)):
+            lines = pages.records(overview.judged(what))
+            shown = str(value) if isinstance(value, list) else value
+            found += [{name: shown} | line for line in lines]
+            table = pd.DataFrame(found)
+            profiles.write_table(path, table, asked.parameters)
+    known = table[table["value"].notna()]
+    known = known.assign(told=known["verdict"] + " " + known["ours"])
+    wide = known.pivot(index="id", columns=name, values="told").fillna("-")
+    print(f"\n{wide.to_string()}\n\ntable: {_near(path)}")
     return 0
 
 
@@ -219,12 +262,17 @@ def _parser() -> Parser:
         )
     for command in (study, figures):
         add = command.add_argument
-        add("--only", action="append", default=[], metavar="03", help="this notebook; repeatable")
+        add("--only", action="append", default=[], metavar="03", help="number or part of a name")
+        add("--out", type=Path, metavar="DIR", help="write DIR/notebooks and DIR/figures instead")
+        add("--keep-going", action="store_true", help="where a notebook fails, run the others too")
         add("--device", default="auto", type=arguments.device, help="auto, cpu, cuda or mps")
         add("--workers", default=1, type=arguments.whole(1), metavar="N", help="runs at once (1)")
         add("--publish", action="store_true", help="refresh the committed notebooks and figures")
-    study.add_argument("--dry-run", action="store_true", help="list what would run, run nothing")
-    study.add_argument("--decide", default="", metavar="ID", help="add seeds to one claim instead")
+    claims.add_argument("--json", action="store_true", help="one JSON array of all claims")
+    one = study.add_mutually_exclusive_group()
+    one.add_argument("--dry-run", action="store_true", help="list what would run, run nothing")
+    one.add_argument("--decide", default="", metavar="ID", help="add seeds to one claim instead")
+    one.add_argument("--sweep", default="", metavar="NAME=1,2", help="a study a value, one table")
     study.add_argument(
         "--hours", default=1.0, type=arguments.positive, metavar="H", help="for --decide (1)"
     )

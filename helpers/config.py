@@ -118,6 +118,9 @@ class Config(BaseModel):
                 f"label_budgets must rise from above initial_share {self.initial_share:g}, "
                 f"got {list(self.label_budgets)}"
             )
+        for name, value in self:  # a panel pairs its lists
+            if name[:6] != "panel_" and isinstance(value, tuple) and len({*value}) < len(value):
+                raise StudyError(f"{name} must hold each value once, got {list(value)}")
         batch = recipes.get(self.recipe, model=self.proxy).batch
         if self.own_batch in (1, batch):
             raise StudyError(f"own_batch must be 0 or 2 or more, and not the recipe's {batch}")

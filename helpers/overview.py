@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -9,12 +10,11 @@ from statistics import fmean
 
 import pandas as pd
 
-from helpers import StudyError, experiments, results, specs
+from helpers import StudyError, data, experiments, recipes, results, specs
 from helpers.claims import findings, ledger, pages, verdicts
-from helpers.config import Config
 from helpers.data import names
 from helpers.experiments import partial
-from helpers.profiles import Folders, Profile, profile, profiles, variables_set
+from helpers.profiles import Folders, Profile, profile, profiles, variables_set, write_table
 from helpers.results import packs
 from helpers.results.store import Store
 from helpers.run import Plan
@@ -52,12 +52,19 @@ def missing_runs(what: Plan) -> str:
 
     A run that several notebooks share counts where it is needed first.
     """
-    stored = Store()
-    past, sizes = partial.past_seconds(stored.list()), [stored.size(key) for key in stored.keys()]  # noqa: SIM118
+    from helpers import device  # torch
+
+    stored, here = Store(), device.describe(device.pick(what.options.device))
+    found, sizes = stored.list(), [stored.size(key) for key in stored.keys()]  # noqa: SIM118
+    found = [one for one in found if one.metrics.get("device", here) == here]
+    past = partial.past_seconds(found)
+    works = [(_work(one.spec) or 0.0, one.metrics.get("seconds", 0.0)) for one in found]
+    most, seconds = max(works, default=(0.0, 0.0))
+    rate = most / (seconds or 1.0)
     size = fmean(sizes or [100_000]) / GIB
     seen: set[str] = set()
     details = []
-    lines = [f"{'notebook':<28}{'results':>9}{'missing':>9}{'hours':>9}{'disk GiB':>10}"]
+    lines = [f"{'notebook':<28}{'results':>9}{'missing':>9}{'hours':>12}{'disk GiB':>10}"]
     totals = Counter[str]()
     for number, notebook in what.notebooks.items():
         of = experiments.ALL.get(number, lambda config: [])
@@ -66,32 +73,66 @@ def missing_runs(what: Plan) -> str:
         todo = [spec for key, spec in absent.items() if key not in seen]
         seen.update(absent)
         details += [f"  {number}  {specs.describe(spec)}" for spec in todo]
-        known = [s for s in map(past, todo) if s is not None]
-        row = Counter(results=len(set(asked)), missing=len(todo), s=sum(known), known=len(known))
+        row = Counter(results=len(set(asked)), missing=len(todo))
+        for spec in todo:
+            like = past(spec)
+            work = _work(spec) if like is None and rate else None
+            row.update(known=like is not None, counted=work is not None)
+            row["s"] += like or (work or 0) / (rate or 1)
         lines.append(_row(notebook.stem, row, size))
         totals.update(row)
     lines.append(_row("in all", totals, size))
-    told = f"hours: as stored runs of the same network on the same data, {totals['known']} of the "
-    told += f"{totals['missing']} missing runs; of the others nothing is known"
+    told = f"hours of this machine's {here}: {totals['known']} of the {totals['missing']} missing "
+    told += "runs as stored ones of the same network on the same data, "
+    told += f"{totals['counted']} by multiply-adds, at the largest stored training's rate of "
+    told += f"{rate / 1e9:.1f} billion/s; of the others nothing is known ({what.profile.about})"
     return "\n".join([*details, *([""] if details else []), *lines, told])
 
 
 def _row(name: str, row: Counter[str], size: float) -> str:
     hours, disk = row["s"] / 3600, row["missing"] * size
-    return f"{name:<28}{row['results']:>9}{row['missing']:>9}{hours:>9.2f}{disk:>10.3f}"
+    return f"{name:<28}{row['results']:>9}{row['missing']:>9}{hours:>12,.2f}{disk:>10.3f}"
 
 
-def claims(chosen: Profile, config: Config | None = None) -> str:
-    """Write the ledger with verdicts, one claim a line, and how many of each verdict last.
+def _work(spec: Spec) -> float | None:
+    """Return a training's multiply-adds, a step as three passes forward; None where unknown."""
+    from helpers.models.work import PIXELS, multiply_adds
 
-    A profile of no regime judges no claim.
+    if not isinstance(spec, specs.Train) or spec.sampler:
+        return None
+    base = spec.dataset.partition("@")[0].partition("-")[0]
+    with contextlib.suppress(StudyError, OSError):
+        side = recipes.get(spec.recipe).crop or {"digits": 8, "mnist": 28}.get(base, PIXELS)
+        rows = data.check(spec.dataset) * experiments.table.asked(spec)["share"]
+        work = 3 * multiply_adds(spec.model) * (side / PIXELS) ** 2 * spec.epochs * rows
+        return work if work > 0 else None  # a share is NaN where rows are counted
+    return None
+
+
+def judged(what: Plan, write: bool = True) -> list[ledger.Row]:
+    """Decide the claims that a plan's notebooks are about; `write` them beside its figures too."""
+    only = "-".join(["", *what.notebooks]) if what.options.only else ""
+    about = pages.documents(what.notebooks) if only else [""]
+    rows = [row for one in about for row in pages.decided(what.profile, what.config, one)]
+    if write and rows and what.profile.regime != "none":
+        table = pd.DataFrame(pages.records(rows))
+        write_table(what.figures / f"claims{only}.csv", table, what.changed)
+    return rows
+
+
+def claims(chosen: Profile, rows: list[ledger.Row], short: bool = False) -> str:
+    """Write claims with verdicts, one a line, and how many of each verdict last.
+
+    A profile of no regime judges no claim. `short` lines are those with a number of ours.
     """
-    rows = pages.decided(chosen, config)
     if chosen.regime == "none":
         return f"profile {chosen.name} judges none of the {len(rows)} claims (regime none)"
     given = [row.answer.verdict for row in rows]
     counts = ", ".join(f"{given.count(v)} {v}" for v in verdicts.VERDICTS if v in given)
     lines = [ledger.format_line(row) for row in rows]
+    if short:
+        known = [one for one in pages.records(rows) if one["value"] is not None]
+        lines = ["{id:<14}{verdict:<17} {ours}".format(**one) for one in known]
     tests = sum(row.answer.tests for row in rows)
     told = f"{len(rows)} claims, profile {chosen.name}: {counts}; {tests} interval tests"
     return "\n".join([*lines, told])

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
+import platform
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from helpers import StudyError
 from helpers.config import Config, refusal
+from helpers.results import archive
 
 ROOT = Path(__file__).resolve().parents[1]
 TYPES: dict[str, Any] = {kind.__name__: kind for kind in (bool, int, float, str, list, dict)}
@@ -113,6 +118,11 @@ def profile(name: str, folders: Folders | None = None) -> Profile:
     return found[name]
 
 
+def here() -> Profile:
+    """Return the profile of this process, which `$STUDY_PROFILE` names."""
+    return profile(os.environ.get("STUDY_PROFILE") or "digits")
+
+
 def declared(notebook: Path) -> dict[str, tuple[Any, Any]]:
     """Read a notebook's parameters cell, ``name: type = literal``: name to (type, default).
 
@@ -132,6 +142,43 @@ def declared(notebook: Path) -> dict[str, tuple[Any, Any]]:
             raise StudyError(f"{notebook.name}: {what} must be a plain literal") from None
         found[name] = kind, default
     return found
+
+
+def different(chosen: Profile, notebook: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a notebook's parameters among `values` that are not the profile's."""
+    usual = {name: default for name, (_, default) in declared(notebook).items()}
+    own = chosen.values(notebook.name[:2])
+    plain = {n: list(v) if isinstance(v, tuple) else v for n, v in values.items() if n in usual}
+    return {n: v for n, v in plain.items() if v != own.get(n, usual[n])}
+
+
+def folder_name(profile: str, changed: Mapping[str, Any]) -> str:
+    """Name the folder of a run by its profile and what differs, such as `digits+n_seeds=2`.
+
+    A long name, or one with characters that no folder takes, ends in a hash of all of it.
+    """
+
+    def told(value: Any) -> str:
+        return ",".join(map(told, value)) if isinstance(value, list | tuple) else str(value)
+
+    full = "+".join([profile, *(f"{name}={told(v)}" for name, v in sorted(changed.items()))])
+    short = re.sub(r"[^\w.,=+@-]+", "_", full)[:80]
+    return full if short == full else f"{short}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
+
+
+def write_table(path: Path, table: pd.DataFrame, parameters: Mapping[str, Any]) -> None:
+    """Write a table as CSV below two comment lines: profile and parameters, commit and versions.
+
+    `pandas.read_csv(path, skiprows=2)` reads it back. `parameters` are those that are not the
+    profile's.
+    """
+    told = [f"commit {archive.provenance()['commit']}", f"python {platform.python_version()}"]
+    told += [f"{name} {metadata.version(name)}" for name in ("numpy", "torch")]
+    head = f"# profile {os.environ.get('STUDY_PROFILE') or 'digits'}, other parameters: "
+    head += f"{json.dumps(dict(parameters), default=str)}\n# {', '.join(told)}\n"
+    body = table.to_csv(index=not isinstance(table.index, pd.RangeIndex), lineterminator="\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(head + body, "utf-8")
 
 
 @dataclass(frozen=True)

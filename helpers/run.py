@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
 import uuid
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers import StudyError, experiments
+from helpers import StudyError, experiments, profiles
 from helpers.config import Config
 from helpers.pictures import quantised, quantised_outputs
 from helpers.profiles import Folders, Profile, Setting, profile, settings, variables_set
@@ -24,7 +25,7 @@ TEMPORARY_PROFILE = "smoke"
 
 @dataclass(frozen=True)
 class Options:
-    """What a user asked of one run of the study."""
+    """What a user asked of one run of the study; `out` is a folder in place of the usual ones."""
 
     profile: str = "digits"
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -34,6 +35,8 @@ class Options:
     fresh: bool = False
     offline: bool = False
     publish: bool = False
+    keep_going: bool = False
+    out: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Plan:
     Attributes:
         settings: What each notebook is run with.
         config: Of the whole study, without what the profile sets for single notebooks.
+        changed: Parameters whose values are not the profile's.
         fresh: Token of a study that computes everything again; "" for others.
     """
 
@@ -54,6 +58,7 @@ class Plan:
     config: Config
     executed: Path
     figures: Path
+    changed: dict[str, Any]
     fresh: str = ""
 
 
@@ -66,14 +71,18 @@ def notebooks(folders: Folders) -> dict[str, Path]:
 
 
 def choose(found: dict[str, Path], only: tuple[str, ...]) -> list[str]:
-    """Turn what ``--only`` names ("3", "03", a stem, commas) into notebook numbers in order."""
+    """Turn what ``--only`` names ("3", "03", part of a stem, commas) into numbers in order."""
     names = [name.strip() for part in only for name in part.split(",") if name.strip()]
-    stems = {path.stem: number for number, path in found.items()}
-    chosen = [stems.get(name.removesuffix(".ipynb"), name.zfill(2)) for name in names]
-    wrong = [name for name, number in zip(names, chosen) if number not in found]
-    if wrong or not names:
-        which = f"no notebook {wrong[0]}" if wrong else "--only names no notebook"
-        raise StudyError(f"{which}; notebooks: {', '.join(stems)}")
+    known, chosen = ", ".join(path.stem for path in found.values()), []
+    for name in names:
+        part = name.removesuffix(".ipynb").lower()
+        fits = [number for number in found if number == part.zfill(2)]
+        fits = fits or [number for number, path in found.items() if part in path.stem]
+        if len(fits) != 1:
+            raise StudyError(f"{len(fits) or 'no'} notebooks fit {name}; notebooks: {known}")
+        chosen += fits
+    if not names:
+        raise StudyError(f"--only names no notebook; notebooks: {known}")
     return [number for number in found if number in chosen]
 
 
@@ -98,13 +107,22 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
         config.check_data(frozenset().union(*(one.names for one in asked.values())))
         for number, one in asked.items():
             one.config.check_networks(number, one.names)
-    executed, figures = folders.executed(chosen.name), folders.figures(chosen.name)
-    if chosen.name == TEMPORARY_PROFILE:
-        base = Path(tempfile.gettempdir()) / f"study-{chosen.name}-{os.getpid()}"
-        executed, figures = base / "notebooks", base / "figures"
-    picked = {number: found[number] for number in numbers}
+    picked, changed = {number: found[number] for number in numbers}, {}
+    for number, path in picked.items():
+        changed |= profiles.different(chosen, path, asked[number].passed)
+    if options.publish and changed:
+        raise StudyError(f"--publish takes the profile's own values of {', '.join(changed)}")
+    name = profiles.folder_name(chosen.name, changed)
+    executed, figures = folders.executed(name), folders.figures(name)
+    out = options.out and options.out.absolute()
+    if out is None and chosen.name == TEMPORARY_PROFILE:
+        out = Path(tempfile.gettempdir()) / f"study-{chosen.name}-{os.getpid()}"
+    if out is not None:
+        executed, figures = out / "notebooks", out / "figures"
+    if executed == folders.notebooks.absolute():
+        raise StudyError(f"--out {options.out} holds the clean notebooks, which would be replaced")
     fresh = uuid.uuid4().hex if options.fresh else ""
-    return Plan(options, chosen, folders, picked, asked, config, executed, figures, fresh)
+    return Plan(options, chosen, folders, picked, asked, config, executed, figures, changed, fresh)
 
 
 def environment(what: Plan) -> dict[str, str]:
@@ -128,23 +146,38 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
 
     Raises:
         StudyError: If something asked for does not exist; nothing has run then.
-        NotebookFailed: At the first failing cell; earlier notebooks are in place.
+        NotebookFailed: At the first failing cell, or at the end if asked to keep going; the
+            notebooks that ran are in place.
         KeyboardInterrupt: As it came; the kernel is gone, finished runs are stored.
     """
     what, began = plan(options, folders), time.monotonic()
     Store(what.folders.store()).keys()  # refuses what is no folder before anything runs
-    if what.profile.name == TEMPORARY_PROFILE:
+    if what.profile.name == TEMPORARY_PROFILE and options.out is None:
         clear(what.executed.parents[1], rf"study-{TEMPORARY_PROFILE}-(\d+)")
     what.executed.mkdir(parents=True, exist_ok=True)
     what.figures.mkdir(parents=True, exist_ok=True)
+    stems, failed = [path.stem for path in what.notebooks.values()], []
     before = _stamps(what.figures)
+    for stem in stems:
+        (what.executed / f"{stem}.failed.ipynb").unlink(missing_ok=True)
     try:
-        for place, number in enumerate(what.notebooks, start=1):
-            title = f"[{place}/{len(what.notebooks)}] {what.notebooks[number].stem}"
-            _run_one(what, number, before, title)
+        for place, (number, stem) in enumerate(zip(what.notebooks, stems), start=1):
+            try:
+                _run_one(what, number, before, f"[{place}/{len(stems)}] {stem}")
+            except NotebookFailed as error:
+                failed.append(error)
+                if not options.keep_going:
+                    break
+                print(str(error).partition("\n")[0], flush=True)
     finally:
         clear(what.figures, r".*\.(\d+)\.tmp")  # of a kernel killed while it wrote one
-    print(f"{len(what.notebooks)} notebooks in {duration(time.monotonic() - began)}", flush=True)
+    print(f"{len(stems)} notebooks in {duration(time.monotonic() - began)}", flush=True)
+    if failed and stems[place:]:
+        print(f"not run: {', '.join(stems[place:])}", file=sys.stderr)
+    for error in failed[:-1]:
+        print(error, file=sys.stderr)
+    if failed:
+        raise failed[-1]
     if options.publish:
         publish(what, before)
     return what
@@ -198,7 +231,8 @@ def publish(what: Plan, before: dict[str, tuple]) -> None:
             if old.name not in drawn:
                 old.unlink()
         for name in sorted(name for name in drawn if name.startswith(f"{number}-")):
-            (pictures / name).write_bytes(quantised((what.figures / name).read_bytes()))
+            made = (what.figures / name).read_bytes()
+            (pictures / name).write_bytes(quantised(made) if name.endswith(".png") else made)
 
 
 def _shown(notebook: dict[str, Any]) -> list[tuple]:

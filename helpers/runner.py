@@ -244,7 +244,7 @@ def clean(notebook: Any) -> Any:
 def saved_figures(notebook: Path) -> list[str]:
     """Names of the figures that a notebook saves."""
     sources = "\n".join(cell.source for cell in read(notebook).cells)
-    return re.findall(r'plots\.save\(fig, "([^"]+)"\)', sources)
+    return re.findall(r'plots\.save\(\s*\w+,\s*"([^"]+)"', sources)
 
 
 def _report(error: Any) -> str:

@@ -1,6 +1,10 @@
 """The command line: help, one-line errors, exit codes, the store's commands, the README."""
 
 import dataclasses
+import io
+import json
+import math
+import os
 import re
 import shutil
 import subprocess
@@ -9,12 +13,14 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from nbformat import v4
 
 from helpers import StudyError, config, experiments, overview, profiles, specs
 from helpers.__main__ import COMMANDS, main
 from helpers.claims import ledger, pages
+from helpers.claims.verdicts import Verdict
 from helpers.config import Config
 from helpers.experiments import partial
 from helpers.profiles import ROOT, Folders
@@ -162,13 +168,19 @@ def fake(tmp_path, monkeypatch):
     """A repository whose one notebook shows its settings and asks for a measurement a share."""
     made = Folders(tmp_path / "repo")
     made.notebooks.mkdir(parents=True)
-    (made.notebooks / "profiles.yml").write_text("digits: {}\nsmoke: {}")
+    (made.notebooks / "profiles.yml").write_text("digits: {regime: digits}\nsmoke: {}")
     source = "import os\nprint(sorted(n for n in os.environ if n.startswith('STUDY_')))"
     declared = "first_seed: int = 2\nbudgets: list = [0.1, 0.3]"
     cells = [v4.new_code_cell(declared, metadata={"tags": ["parameters"]})]
     cells.append(v4.new_code_cell(source))
     nbformat.write(v4.new_notebook(cells=cells), made.notebooks / "01-one.ipynb")
-    monkeypatch.setattr(overview, "claims", lambda *_: "136 claims")
+    claim = ledger.load_ledger()[0]
+
+    def decided(_, config, document=""):
+        answer = Verdict("holds", float(config.first_seed), -math.inf, 9.5, 3, "points")
+        return [ledger.Row(claim, answer, {})] if document in ("", "svp") else []
+
+    monkeypatch.setattr("helpers.claims.pages.decided", decided)
     runs = {"01": lambda s: [measure(s.first_seed, share) for share in s.budgets]}
     monkeypatch.setattr("helpers.experiments.ALL", runs)
     return made
@@ -184,9 +196,36 @@ def test_figures_runs_offline_then_prints_claims_and_places(capsys, fake, monkey
     assert not fake.executed("digits").exists()
     assert main(["figures"], fake) == 0
     out = said(capsys)[0].splitlines()
-    assert "136 claims" in out
+    assert "1 claims, profile digits: 1 holds; 0 interval tests" in out
+    table = pd.read_csv(fake.figures("digits") / "claims.csv", skiprows=2)
+    assert table["id"].tolist() == ["svp-01"]
     assert out[-2:] == ["notebooks: notebooks/executed/digits", "figures:   figures/digits"]
     assert "STUDY_OFFLINE" in (fake.executed("digits") / "01-one.ipynb").read_text()
+
+
+def test_a_sweep_has_a_folder_a_value_and_one_table(capsys, fake, monkeypatch):
+    monkeypatch.chdir(fake.root)
+    for naming, text in (("two values", "n=3"), ("each once", "first_seed=3,3"),
+                         ("parameter seeds", "seeds=1,2"), ("YAML", "n=[1")):  # fmt: skip
+        refused(capsys, naming, ["study", "--sweep", text], fake)
+    assert main(["study", "--only", "one", "--sweep", "first_seed=2,11"], fake) == 0
+    out = said(capsys)[0]
+    assert re.search(r"svp-01 +holds 2 .*, n = 3 +holds 11 .*, n = 3\n", out)
+    assert {p.name[6:] for p in fake.executed("x").parent.iterdir()} == {"", "+first_seed=11"}
+    table = fake.figures("digits+sweep+first_seed=2,11") / "sweep.csv"
+    assert out.splitlines()[-1] == f"table: {table.relative_to(fake.root)}"
+    found = pd.read_csv(table, skiprows=2)
+    assert found["first_seed"].tolist() == found["value"].tolist() == [2, 11]
+
+
+def test_claims_as_json_and_output_that_a_terminal_cannot_show(capsys, fake, monkeypatch):
+    assert main(["claims", "--json"], fake) == 0
+    (claim,) = json.loads(said(capsys)[0])
+    assert [claim[n] for n in ("id", "value", "low", "n")] == ["svp-01", 0.0, None, 3]
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert main(["figures"], fake) == 0
+    sys.stdout.flush()
+    assert b"01-one ? cell 0/2" in sys.stdout.buffer.getvalue()
 
 
 def test_dry_run_counts_what_is_missing(capsys, fake):
@@ -221,9 +260,24 @@ def test_hours_are_those_of_stored_runs_of_the_same_network_and_data(capsys):
     assert past(dataclasses.replace(full, dataset="digits")) is None
 
 
+def test_hours_of_networks_without_a_stored_run_go_by_multiply_adds(capsys, fake, monkeypatch):
+    full = Train("digits@300+100", "resnet8-w8", "digits", 2, 0)
+    long = dataclasses.replace(full, dataset="digits@600+100", epochs=1)
+    half = dataclasses.replace(long, subset=Select(long.dataset, "random", 0.5))
+    asked = [long, half, measure(0, 0.1)]
+    monkeypatch.setattr("helpers.experiments.ALL", {"01": lambda _: asked})
+    Store().write(full, {"seconds": 3600.0, "device": "cpu"}, {})
+    Store().write(dataclasses.replace(full, seed=1), {"seconds": 1.0, "device": "a GPU"}, {})
+    assert main(["study", "--dry-run", "--device", "cpu"], fake) == 0
+    row, _, told = said(capsys)[0].splitlines()[-3:]
+    assert row.split()[:4] == ["01-one", "3", "4", "1.50"]  # 600 and 300 rows, 300 twice took 1 h
+    assert re.match(r"hours of this machine's cpu: 0 of the 4 missing .* 2 by multiply-adds", told)
+
+
 def test_values_no_run_could_use_are_refused_before_a_kernel_starts(capsys, tmp_path):
     for given, naming in (
         ("percentages=[1.7]", "percentages"),
+        ("percentages=[0.1, 0.2, 0.1]", "percentages must hold each value once, got [0.1, 0.2"),
         ("recipe=nope", "unknown recipe 'nope'"),
         ("dataset=nosuch", "unknown data set 'nosuch'"),
         ("dataset=folder:nowhere", "there is no "),
@@ -337,3 +391,30 @@ def test_commands_targets_pictures_and_links_of_the_readme_exist():
     assert set(re.findall(r"(?:^|`)make (\w+)", README, re.M)) <= targets
     for path in re.findall(r"\]\(((?:figures|notebooks|data)/[^)#]+)\)", README):
         assert (ROOT / path).exists(), path
+
+
+def test_the_readme_lists_every_variable():
+    sources = "".join(path.read_text() for path in (ROOT / "helpers").rglob("*.py"))
+    used = sorted(set(re.findall(r"STUDY_[A-Z]+", sources)))
+    assert sorted(re.findall(r"^\| `(STUDY_[A-Z]+)` \|", README, re.M)) == used
+
+
+# Commands of the README that a test does not run: they install, or take long.
+LONG = r"make |venv|conda|amazon-small --workers|--decide|--data|study --profile digits$"
+
+
+@pytest.mark.slow
+def test_every_other_command_of_the_readme_runs_in_a_fresh_clone(tmp_path):
+    clone, x = tmp_path / "clone", np.random.default_rng(0).random((9000, 3))
+    subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
+    for name, rows in (("x", x), ("u", x[:, 0]), ("g", x[:60]), ("y", np.arange(60) % 2)):
+        np.save(clone / f"{name}.npy", rows)
+    pd.DataFrame({"embedding": list(x)}).to_parquet(clone / "x.parquet")
+    blocks = "".join(re.findall(r"```bash\n(.*?)```", README, re.S)).replace("/tmp", str(tmp_path))
+    commands = [one for one in re.sub(r"\\\n *", "", blocks).splitlines() if one.strip(" #")]
+    used = {name: v for name, v in os.environ.items() if name[:6] != "STUDY_"}
+    used |= {"PATH": f"{Path(sys.executable).parent}:{used['PATH']}", "PYTHONPATH": str(clone)}
+    for command in (one for one in commands if not re.search(LONG, one)):
+        done = subprocess.run(["bash", "-c", command], cwd=clone, env=used, capture_output=True)
+        assert done.returncode == 0, f"{command}\n{done.stderr.decode()[-2000:]}"
+    assert (clone / "figures" / "digits+n_seeds=5+percentages=0.1,0.3").exists()

@@ -315,12 +315,19 @@ def test_a_figure_is_byte_identical_at_each_save(name, tmp_path, monkeypatch):
     assert plt.fignum_exists(first.number)
 
 
-def test_figures_have_plain_names_and_go_to_the_digits_folder(monkeypatch):
+def test_figures_have_plain_names_and_go_to_the_folder_of_their_parameters(monkeypatch):
     monkeypatch.delenv(base.FIGURES_ENV, raising=False)
     assert plots.figure_path("02-heat").parts[-3:] == ("figures", "digits", "02-heat.png")
     for name in ("", "a/b", "..", "."):
         with pytest.raises(StudyError, match="name"):
             plots.figure_path(name)
+    monkeypatch.setattr(base, "_given", {})
+    plots.style({"n_seeds": 3, "models": ("vgg3-w8", "vgg5-w16", "vgg7-w16"), "mine": 7})
+    assert plots.figure_path("02-x").parent.name == "digits"
+    plots.style({"n_seeds": 2, "epochs": 24})
+    assert plots.figure_path("02-x").parent.name == "digits+epochs=24+n_seeds=2"
+    monkeypatch.setenv("STUDY_PROFILE", "digits-ten")  # 05 has 24 epochs there
+    assert plots.figure_path("05-x").parent.name == "digits-ten+n_seeds=2"
 
 
 def test_what_was_not_drawn_gets_a_labelled_placeholder(tmp_path, monkeypatch):

@@ -2,6 +2,9 @@
 
 import ast
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -68,6 +71,22 @@ def test_parameters_are_flat_literals_that_papermill_sees_with_the_defaults_of_c
         for name, value in declared.items():
             if name in Config.model_fields:
                 assert Config(**{name: value}) == Config(), name
+
+
+def test_git_sees_of_a_saved_notebook_what_is_committed():
+    told = subprocess.run(["make", "-n", "-o", ".venv/.installed", "setup"], cwd=ROOT,
+                          capture_output=True, text=True, check=True).stdout  # fmt: skip
+    command = re.search(r"clean '\S+ (.*)'", told)[1]
+    saved = nbformat.read(NOTEBOOKS[0], as_version=4)
+    saved.metadata.language_info |= {"version": "3.9", "mimetype": "text/x-python"}
+    for cell in (one for one in saved.cells if one.cell_type == "code"):
+        cell |= {"execution_count": 7, "outputs": [nbformat.v4.new_output("stream", text="7")]}
+    seen = subprocess.run([sys.executable, "-m", "nbstripout", *shlex.split(command)],
+                          input=nbformat.writes(saved).encode(), capture_output=True)  # fmt: skip
+    assert seen.stdout == NOTEBOOKS[0].read_bytes()
+    asked = ["git", "check-attr", "filter", NOTEBOOKS[0], PUBLISHED[0]]
+    told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout
+    assert re.findall(r"filter: (\w+)", told) == ["notebook", "unspecified"]
 
 
 def test_profiles_set_only_what_notebooks_have():

@@ -44,8 +44,9 @@ def write(folder, name, *sources):
 
 
 @pytest.fixture
-def folders(tmp_path):
+def folders(tmp_path, monkeypatch):
     """A repository with two notebooks; braces and a space in its path on purpose."""
+    monkeypatch.setattr("helpers.claims.pages.decided", lambda *_: [])  # these decide no claim
     made = Folders(tmp_path / "a {repo}")
     made.notebooks.mkdir(parents=True)
     (made.notebooks / "profiles.yml").write_text(PROFILES)
@@ -103,8 +104,11 @@ def test_what_does_not_exist_is_refused_in_one_line(folders):
         ({"parameters": {"keep": 0.1}, "only": ("2",)}, "unknown parameter keep; valid: empty"),
         ({"parameters": {"keep": 1.5}}, "keep"),
         ({"parameters": {"keep": float("nan")}}, "keep"),
-        ({"only": ("7", "8")}, "no notebook 8; notebooks: 01-one, 02-two, 07-own"),
+        ({"only": ("7", "8")}, "no notebooks fit 8; notebooks: 01-one, 02-two, 07-own"),
         ({"only": ("",)}, "--only names no notebook"),
+        ({"only": ("o",)}, "3 notebooks fit o; notebooks: 01-one, 02-two, 07-own"),
+        ({"publish": True, "parameters": {"n": 3}}, "the profile's own values of n"),
+        ({"out": folders.root}, "holds the clean notebooks"),
         ({"profile": "smoke", "publish": True}, "is not published"),
     ):
         refused(naming, plan, folders, **asked)
@@ -154,7 +158,7 @@ def test_default_that_is_no_literal_is_refused(folders):
 
 
 def test_notebooks_that_run(folders):
-    for only in ("2", "02", "02-two", "02-two.ipynb", "2,02"):
+    for only in ("2", "02", "02-two", "02-two.ipynb", "2,02", "tw", "Two,2"):
         assert list(plan(folders, only=(only,)).notebooks) == ["02"]
     assert list(plan(folders).notebooks) == ["01", "02"]
     assert list(plan(folders, only=("7",)).notebooks) == ["07"]
@@ -162,6 +166,18 @@ def test_notebooks_that_run(folders):
     assert list(plan(folders, profile="part", only=("1", "2")).notebooks) == ["01", "02"]
     smoke = plan(folders, profile="smoke")
     assert folders.root not in {*smoke.executed.parents, *smoke.figures.parents}
+
+
+def test_other_parameters_write_to_a_folder_of_their_own(folders):
+    def written(profile="digits", **parameters):
+        return plan(folders, profile=profile, parameters=parameters).figures.name
+
+    assert written(n=2, seeds=[1, 2]) == "digits"  # the defaults
+    assert written(n=3, keep=0.1) == "digits+keep=0.1+n=3"
+    assert written("small", n=1) == "small"  # what the profile sets
+    assert written("small", n=2, seeds=[1, 2]) == "small+n=2+seeds=1,2"
+    long = {written(seeds=[*range(40), last]) for last in (1, 2)} | {written(empty=["a/b:c d"])}
+    assert sum(bool(re.fullmatch(r"digits\+[\w=,.-]{1,82}", name)) for name in long) == 3
 
 
 def test_kernel_settings(folders, monkeypatch, tmp_path):
@@ -196,7 +212,7 @@ def test_copies_are_moved_into_place_and_equal_runs_differ_in_nothing(
     source = "import os, sys, helpers\nprint(n, sys.executable, os.path.basename(os.getcwd()))"
     plot = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
     write(folders.notebooks, "01-one.ipynb", FIRST, source, plot)
-    copy = folders.executed("digits") / "01-one.ipynb"
+    copy = folders.executed("digits+n=9") / "01-one.ipynb"
     copy.parent.mkdir(parents=True)
     gone = subprocess.Popen(["true"])
     gone.wait()
@@ -216,7 +232,7 @@ def test_copies_are_moved_into_place_and_equal_runs_differ_in_nothing(
 
 
 def test_failures_stop_the_study_with_their_error_last(folders, capsys):
-    kept = folders.executed("digits")
+    kept = folders.executed("digits+n=3")
     for source, last in (
         ("raise KeyError('k is missing')", "KeyError: 'k is missing'"),
         ("import os\nos.kill(os.getpid(), 9)", "the kernel died (killed, or out of memory?)"),
@@ -225,14 +241,41 @@ def test_failures_stop_the_study_with_their_error_last(folders, capsys):
         write(folders.notebooks, "01-one.ipynb", FIRST, "x = 1", source)
         assert main(["study", "-p", "n=3"], folders) == 1
         said = capsys.readouterr().err.rstrip().splitlines()
-        assert said[0].startswith("01-one.ipynb, cell 3 failed")
+        assert said[0] == "not run: 02-two"
+        assert said[1].startswith("01-one.ipynb, cell 3 failed")
         assert said[-1].startswith(last)
         assert "\x1b" not in "".join(said)
-        assert len(said) == 2 or "KeyError" in last
+        assert len(said) == 3 or "KeyError" in last
         assert [p.name for p in kept.iterdir()] == ["01-one.failed.ipynb"]
     write(folders.notebooks, "01-one.ipynb", FIRST, "print('fine')")
-    assert main(["study", "--only", "1"], folders) == 0
+    assert main(["study", "--only", "1", "-p", "n=3"], folders) == 0
     assert [p.name for p in kept.iterdir()] == ["01-one.ipynb"]
+
+
+def test_going_on_runs_the_others_and_ends_with_1(folders, capsys):
+    kept = folders.executed("digits")
+    kept.mkdir(parents=True)
+    (kept / "02-two.failed.ipynb").write_text("of an earlier run")
+    for name in ("01-one.ipynb", "03-three.ipynb"):
+        write(folders.notebooks, name, FIRST, f"raise KeyError('{name[:2]}')")
+    assert main(["study", "--only", "1,2,3", "--keep-going"], folders) == 1
+    said = capsys.readouterr().err
+    assert said.index("KeyError: '01'") < said.index("KeyError: '03'")
+    assert {p.stem for p in kept.iterdir()} == {"01-one.failed", "02-two", "03-three.failed"}
+
+
+def test_with_out_and_store_elsewhere_nothing_is_written_to_the_checkout(folders, tmp_path):
+    draw = "from helpers import plots\nfig = plots.empty_place('here')\n"
+    draw += "import pandas as pd\nplots.save(fig, '01-x', table=pd.DataFrame({'a': [1]}))"
+    write(folders.notebooks, "01-one.ipynb", FIRST, draw)
+    before = sorted(folders.root.rglob("*"))
+    for command in ("study", "figures"):
+        out = tmp_path / command
+        assert main([command, "--only", "1", "--out", str(out), "-p", "n=3"], folders) == 0
+        assert {p.name for p in out.glob("*/0*")} == {"01-x.png", "01-x.csv", "01-one.ipynb"}
+    assert sorted(folders.root.rglob("*")) == before
+    told = r"# profile digits, other parameters: .*\n# commit .*, numpy \S+, torch .*\na\n1\n"
+    assert re.fullmatch(told, (out / "figures" / "01-x.csv").read_text())
 
 
 def test_a_notebook_that_lacks_results_says_so_and_keeps_the_places_of_its_figures(folders, capsys):

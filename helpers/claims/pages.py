@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from helpers.claims import ledger, papers
 from helpers.claims.preconditions import REGIMES
 from helpers.claims.verdicts import NOT_BUILT, NOT_DECIDABLE, NOT_MEASURED, VERDICTS, Rule
 from helpers.config import Config
-from helpers.profiles import Profile, profile, variables_set
+from helpers.profiles import Profile, here, profile, variables_set
 from helpers.results import packs
 
 # The notebook whose parameters a document's runs have; the others' are those of the whole study.
@@ -33,11 +34,6 @@ NEAREST = {
 }
 CHECKED = ("theorem", "existence")
 OTHER = ("recount", "ours")
-
-
-def here() -> Profile:
-    """Return the profile of this process."""
-    return profile(os.environ.get("STUDY_PROFILE") or "digits")
 
 
 def config_of(chosen: Profile, document: str, config: Config | None = None) -> Config:
@@ -106,6 +102,24 @@ def readable(rows: list[ledger.Row]) -> pd.DataFrame:
             "what turns it": [row.answer.robust for row in rows],
         }
     )
+
+
+def records(rows: list[ledger.Row]) -> list[dict[str, Any]]:
+    """Return plain values, one mapping a claim; None where there is no number."""
+    numbers = ("value", "low", "high")
+    return [
+        {"id": one.claim.id, "statement": one.claim.statement, "document": one.claim.document}
+        | {n: getattr(one.answer, n) for n in ("verdict", "unit", "n", "note", "robust")}
+        | {n: float(v) if math.isfinite(v := getattr(one.answer, n)) else None for n in numbers}
+        | {"ours": ledger.format_number(one.answer), "paper": papers.filled(one.claim.paper)}
+        for one in rows
+    ]
+
+
+def documents(notebooks: Collection[str]) -> list[str]:
+    """Return the documents that notebooks, by number ("03"), are about; 06 is about all."""
+    about = {d: {"06", *(NOTEBOOK_OF.get(d, n) for n in ("01", "02"))} for d in ledger.DOCUMENTS}
+    return [document for document, numbers in about.items() if numbers & set(notebooks)]
 
 
 class Page(str):

@@ -90,7 +90,7 @@ def past_seconds(stored: Iterable[Result]) -> Callable[[Spec], float | None]:
         return (spec.name,)
 
     for result in stored:
-        seconds = result.metrics.get("wall_s", 0.0)
+        seconds = max(result.metrics.get(name, 0.0) for name in ("wall_s", "seconds"))
         found[like(result.spec)].append(seconds / getattr(result.spec, "epochs", 1))
 
     def seconds(spec: Spec) -> float | None:

@@ -61,7 +61,7 @@ def _row(spec: Train, result: Result, question: str) -> dict[str, object]:
     select_s, alone = _selecting(spec)
     return {
         "question": question,
-        **_asked(spec),
+        **asked(spec),
         "kept": result.metrics["n_train"],
         "seed": spec.seed,
         "data": spec.dataset,
@@ -78,7 +78,7 @@ def _row(spec: Train, result: Result, question: str) -> dict[str, object]:
     }
 
 
-def _asked(spec: Train) -> dict[str, object]:
+def asked(spec: Train) -> dict[str, object]:
     """Return method, label, budget and share of a run."""
     budget, share, method = 1.0, 1.0, "full"
     if spec.subset is not None:

@@ -7,22 +7,28 @@ import colorsys
 import os
 import textwrap
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from IPython import get_ipython
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from helpers import StudyError
+from helpers import StudyError, profiles
 from helpers.experiments.table import RUN_LABELS
+from helpers.progress import PROGRESS_ENV
 from helpers.selection.registry import METHODS
 
 DPI = 120
 FIGURES_ENV = "STUDY_FIGURES"
 GREY = "#8c8c8c"  # random, and lines at zero
+# What a notebook has told `style` about its parameters; autoreload keeps it.
+_given: dict[str, Any] = globals().get("_given", {})
 
 # Colour and marker of each method and solver. Okabe-Ito and Tol's muted sets, shared out so that
 # methods drawn together differ in lightness too.
@@ -123,9 +129,29 @@ _RC = {
 }
 
 
-def style() -> None:
-    """Set the study's rcParams for this process; figures drawn without it are styled alike."""
+def style(given: Mapping[str, Any] | None = None) -> None:
+    """Set the study's rcParams for this process; figures drawn without it are styled alike.
+
+    Args:
+        given: A notebook's `globals()`. Where its parameters are not those of the profile,
+            `save` writes to a folder of their own, as `figures/digits+n_seeds=2`. Unless the
+            runner runs it, edited helpers count from the next cell on.
+    """
     mpl.rcParams.update(_RC)
+    if given is not None:
+        _given.clear()
+        _given.update(given)
+        shell = get_ipython()
+        if shell is not None and PROGRESS_ENV not in os.environ:
+            shell.extension_manager.load_extension("autoreload")
+            shell.run_line_magic("autoreload", "2")
+
+
+def _changed(name: str) -> dict[str, Any]:
+    """Return the parameters of a figure's notebook that are not the profile's."""
+    notebook = next(profiles.Folders().notebooks.glob(f"{name[:2]}-*.ipynb"), None)
+    known = _given and notebook is not None and name[:2].isdigit()
+    return profiles.different(profiles.here(), notebook, _given) if known else {}
 
 
 def new_figure(n_rows: int, n_columns: int, size: tuple[float, float], **options) -> tuple:
@@ -147,23 +173,25 @@ def new_figure(n_rows: int, n_columns: int, size: tuple[float, float], **options
 
 
 def figure_path(name: str) -> Path:
-    """Return where `save` writes: `$STUDY_FIGURES/<name>.png`, else figures/digits here.
+    """Return where `save` writes: below `$STUDY_FIGURES`, else in the folder of the parameters.
 
     Raises:
         StudyError: If the name is no plain file name.
     """
     if name == ".." or not name or Path(name).name != name:
         raise StudyError(f"a figure name must be one plain file name, got {name!r}")
-    default = Path(__file__).resolve().parents[2] / "figures" / "digits"
-    return Path(os.environ.get(FIGURES_ENV) or default) / f"{name}.png"
+    if folder := os.environ.get(FIGURES_ENV):
+        return Path(folder) / f"{name}.png"
+    own = profiles.folder_name(profiles.here().name, _changed(name))
+    return profiles.Folders().figures(own) / f"{name}.png"
 
 
-def save(fig: Figure, name: str, finding: str = "") -> None:
+def save(fig: Figure, name: str, finding: str = "", table: pd.DataFrame | None = None) -> None:
     """Write a figure as PNG at 120 dpi without metadata, byte-identical at each save.
 
     `finding` is written over it, in as many lines as its width asks for, above a legend that
-    stands over the panels. The figure stays open. Nothing is returned, so that a notebook cell that
-    ends with this call prints no path of the machine it ran on.
+    stands over the panels; a `table` beside it, as `<name>.csv`. The figure stays open. Nothing is
+    returned, so that a notebook cell that ends with this call prints no path of its machine.
 
     Raises:
         StudyError: If the name is no plain file name.
@@ -188,6 +216,8 @@ def save(fig: Figure, name: str, finding: str = "") -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         beside.unlink(missing_ok=True)
+    if table is not None:
+        profiles.write_table(path.with_suffix(".csv"), table, _changed(name))
 
 
 def colour_of(key: str) -> str:

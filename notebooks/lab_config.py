@@ -1,0 +1,17 @@
+"""JupyterLab as `make lab` starts it: the repository, its notebooks shown, git kept quiet."""
+
+import subprocess
+
+c = get_config()  # noqa: F821 - given by Jupyter
+c.ServerApp.root_dir = "."
+c.LabApp.default_url = "/lab/tree/notebooks"
+
+
+def refresh(os_path, **_):
+    """Tell git that a saved file is unchanged, where its filter finds only outputs to be new."""
+    git = ["git", "-C", os_path.rpartition("/")[0]]
+    if not subprocess.run([*git, "diff", "--quiet", "--", os_path]).returncode:
+        subprocess.run([*git, "add", "--update", "--", os_path])
+
+
+c.FileContentsManager.post_save_hook = refresh
