@@ -110,7 +110,7 @@ def test_depth_pays_less_and_less():
     np.testing.assert_allclose(
         found.values, [[2.7] * CONFIG.n_seeds]
     )  # 3.1 points a minute, then 0.4
-    assert verdicts("02")[0].verdict == "holds"
+    assert ledger.decide(CLAIMS["svp-slides-02"], CONFIG, "cifar10").answer.verdict == "holds"
     plant_cell(Cell(model=CONFIG.models[2]), 1.0, 120)
     with pytest.raises(Unfit, match="no longer"):
         evidence.slides_depth(CONFIG)
