@@ -77,6 +77,6 @@ def _prepare(folders: Folders, page: str, text: list[str]) -> None:
             source = "".join(cell["source"])
             if cell["cell_type"] == "markdown":
                 heading = (re.findall(r"^#+ +(.+)", source, re.MULTILINE) or [heading])[-1]
-            saved = re.findall(r'plots\.save\(\w+, "([\w-]+)"\)', source)
+            saved = re.findall(r'plots\.save\(\w+, "([\w-]+)"', source)
             cell["metadata"]["mystnb"] = {"image": {"alt": ": ".join([*saved, heading])}}
         text[0] = json.dumps(notebook)

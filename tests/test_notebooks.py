@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from helpers import experiments, profiles, results
+from helpers import experiments, profiles, results, runner
 from helpers.__main__ import main
 from helpers.claims import ledger
 
@@ -67,3 +67,16 @@ def test_what_was_not_run_keeps_its_place(tmp_path, monkeypatch, capfd):
     }
     drawn = {path.stem for path in written.glob("*.png")}
     assert drawn == {name for name in asked if name[:2] in ("01", "02", "06")}
+
+
+@pytest.mark.slow
+def test_the_solutions_of_all_exercises_run(tmp_path):
+    path = FOLDER / "solutions.ipynb"
+    runner.execute(path, tmp_path / path.name, {}, {"STUDY_FIGURES": str(tmp_path)})
+    titles = re.findall(r"## (0\d-\d)", path.read_text())
+    for notebook in FOLDER.glob("0[1-7]-*.ipynb"):
+        asked = json.loads(notebook.read_text())["cells"]
+        n_asked = sum("exercise" in cell["metadata"].get("tags", []) for cell in asked)
+        assert len([one for one in titles if one[:2] == notebook.name[:2]]) == n_asked, (
+            notebook.name
+        )
