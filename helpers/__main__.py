@@ -249,6 +249,15 @@ def _parser() -> Parser:
         "figures", help="redraw from stored or published results, training nothing"
     )
     claims = commands.add_parser("claims", help="the ledger of claims with verdicts")
+    _add_studies(study, figures, claims)
+    _add_results(commands.add_parser("results", help="the store of results"))
+    commands.add_parser("select", help="pick a subset from arrays or data of your own")
+    site = commands.add_parser("site", help="README and published notebooks as pages")
+    site.add_argument("--out", type=Path, default=Path("site"), metavar="DIR", help="folder (site)")
+    return parser
+
+
+def _add_studies(study: Parser, figures: Parser, claims: Parser) -> None:
     for command in (study, figures, claims):
         add = command.add_argument
         add("--profile", default="digits", metavar="P", help="block of profiles.yml (digits)")
@@ -277,11 +286,6 @@ def _parser() -> Parser:
         "--hours", default=1.0, type=arguments.positive, metavar="H", help="for --decide (1)"
     )
     study.add_argument("--fresh", action="store_true", help="compute everything again")
-    _add_results(commands.add_parser("results", help="the store of results"))
-    commands.add_parser("select", help="pick a subset from arrays or data of your own")
-    site = commands.add_parser("site", help="README and published notebooks as pages")
-    site.add_argument("--out", type=Path, default=Path("site"), metavar="DIR", help="folder (site)")
-    return parser
 
 
 def _add_results(command: argparse.ArgumentParser) -> None:

@@ -177,6 +177,7 @@ CPU = (
     "digits",
     "digits-ten",
     "smoke",
+    "mnist",
     "imagenette-small",
     "amazon-small",
     "amazon-ratings-small",
