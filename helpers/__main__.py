@@ -193,7 +193,7 @@ def _sweep(asked: Any, text: str, folders: Any) -> int:
     path = (asked.out or folders.figures(own)) / "sweep.csv"
     for value, what in zip(values, plans):
         print(f"\n{name} = {value}", flush=True)
-        run.study(what.options, folders)
+        what = run.study(what.options, folders)  # its token, where --fresh
         with profiles.variables_set(run.environment(what)):
             lines = pages.records(overview.judged(what))
             shown = str(value) if isinstance(value, list) else value

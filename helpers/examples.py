@@ -60,19 +60,6 @@ def strip(
     return fig
 
 
-def by_difficulty(run: Result) -> np.ndarray:
-    """Return a finished run's training rows, those it got right least often first, shape (n,).
-
-    Ties: the row with the larger error (EL2N) at its last recorded epoch first.
-
-    Raises:
-        StudyError: If the run kept no trace.
-    """
-    error = readings.traced(run, "el2n")[-1].astype(float)
-    learned = readings.bits(readings.traced(run, "correct"), len(error)).sum(axis=0)
-    return np.lexsort((-error, learned))
-
-
 def card(config: Config, row: int, share: float = 0.0, seed: int | None = None) -> Figure:
     """Draw one training row: its picture, right or wrong by epoch, its scores, who keeps it.
 

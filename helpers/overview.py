@@ -193,7 +193,7 @@ def findings_table(names: Iterable[str]) -> str:
     counts = (
         f"{shown.sum()} of {len(every)} best choices are shown to beat random rows of the same "
     )
-    counts += f"number; {(shown & near).sum()} of them end within {NEAR} points of all rows."
+    counts += f"number; {(shown & near).sum()} end within {NEAR} points of all rows."
     return "\n".join([_line(head), "|---" * len(head) + "|", *lines, "", counts, *told])
 
 

@@ -119,7 +119,7 @@ def plan(options: Options, folders: Folders | None = None) -> Plan:
         out = Path(tempfile.gettempdir()) / f"study-{chosen.name}-{os.getpid()}"
     if out is not None:
         executed, figures = out / "notebooks", out / "figures"
-    if executed == folders.notebooks.absolute():
+    if executed.resolve() == folders.notebooks.resolve():
         raise StudyError(f"--out {options.out} holds the clean notebooks, which would be replaced")
     fresh = uuid.uuid4().hex if options.fresh else ""
     return Plan(options, chosen, folders, picked, asked, config, executed, figures, changed, fresh)

@@ -1,6 +1,8 @@
 """JupyterLab as `make lab` starts it: the repository, its notebooks shown, git kept quiet."""
 
+import shutil
 import subprocess
+from pathlib import Path
 
 c = get_config()  # noqa: F821 - given by Jupyter
 c.ServerApp.root_dir = "."
@@ -9,8 +11,11 @@ c.LabApp.default_url = "/lab/tree/notebooks"
 
 def refresh(os_path, **_):
     """Tell git that a saved file is unchanged, where its filter finds only outputs to be new."""
-    git = ["git", "-C", os_path.rpartition("/")[0]]
-    if not subprocess.run([*git, "diff", "--quiet", "--", os_path]).returncode:
+    git = ["git", "-C", str(Path(os_path).parent)]
+    if (
+        shutil.which("git")
+        and not subprocess.run([*git, "diff", "--quiet", "--", os_path]).returncode
+    ):
         subprocess.run([*git, "add", "--update", "--", os_path])
 
 

@@ -23,13 +23,6 @@ def texts(fig):
     return "\n".join(text.get_text() for ax in fig.axes for text in ax.texts)
 
 
-def test_rows_by_difficulty_begin_with_those_learned_least_often(run):
-    order = examples.by_difficulty(run)
-    right = readings.bits(run.arrays["correct"], len(order)).sum(axis=0)
-    assert sorted(order.tolist()) == list(range(len(order)))
-    assert (np.diff(right[order]) >= 0).all()
-
-
 def test_a_card_names_the_methods_that_keep_the_row(run):
     asked = [s.subset for s in experiments.asked(CONFIG, "core-set") if s.seed == 0]
     chosen = {s.method: results.load(s).arrays["indices"] for s in asked if s.budget == 0.1}

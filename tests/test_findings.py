@@ -34,7 +34,8 @@ def test_every_finding_has_one_fate():
     claim = next(claim for claim in ledger.load_ledger() if claim.id == "svp-16")
 
     def fate(*words):
-        rows = {word: [ledger.Row(claim, verdicts.Verdict(word), {})] for word in words}
+        names = ("digits", "cifar10-cpu")  # two regimes
+        rows = {n: [ledger.Row(claim, verdicts.Verdict(w), {})] for n, w in zip(names, words)}
         counts = findings.fates(rows).loc["svp"]
         assert counts["findings"] == 1
         return counts[1:].idxmax()
@@ -42,4 +43,8 @@ def test_every_finding_has_one_fate():
     assert fate("holds", "undecided") == "holds"
     assert fate("holds", "does not hold") == "depends on the regime"
     assert fate("not decidable", "undecided") == "undecided"
-    assert fate("not measured yet") == "not decidable here"
+    assert fate("not measured yet") == "not measured yet"
+    assert fate("not decidable") == "not decidable here"
+    more = {"digits": verdicts.Verdict("holds"), "digits-ten": verdicts.Verdict("undecided")}
+    rows = {name: [ledger.Row(claim, answer, {})] for name, answer in more.items()}
+    assert findings.fates(rows).loc["svp", "undecided"] == 1  # ten seeds have the say, not three

@@ -11,8 +11,13 @@ from helpers import experiments, ranking
 from helpers.claims import ledger, verdicts
 from helpers.config import Config
 from helpers.experiments import partial
+from helpers.profiles import profile
 
-FALLS = ("holds", "does not hold", "depends on the regime", "undecided", "not decidable here")
+ASKED = (verdicts.HOLDS, verdicts.FAILS, verdicts.UNDECIDED)
+FALLS = (
+    *("holds", "does not hold", "depends on the regime", "undecided", "not decidable here"),
+    *("not measured yet", "not built"),
+)
 
 
 def gains(config: Config) -> pd.DataFrame:
@@ -33,7 +38,8 @@ def gains(config: Config) -> pd.DataFrame:
     for share, part in table.groupby("budget"):
         errors = part.pivot_table(index="seed", columns="label", values="test_error").dropna()
         if {"Random"} < set(errors) and len(errors) > 1:
-            gained = errors.rsub(errors["Random"], axis=0).drop(columns="Random")
+            chosen = [label for label in errors if not label.startswith("Random")]
+            gained = errors.rsub(errors["Random"], axis=0)[chosen]
             best, m = gained.mean().idxmax(), gained.shape[1]
             gain, low, high = ranking.t_interval(gained[best], level=1 - 0.05 / m)
             lost = (errors[best] - full.reindex(errors.index)).mean()
@@ -66,7 +72,9 @@ def at_equal_cost(config: Config) -> list[str]:
 
 
 def fates(found: Mapping[str, Sequence[ledger.Row]]) -> pd.DataFrame:
-    """Count what became of every document's findings in any regime, of `FALLS` one each.
+    """Count what became of every document's findings, of `FALLS` one each.
+
+    Within a regime the profile of most seeds that could ask the rule has the say.
 
     Args:
         found: Profile -> its decided rows.
@@ -74,16 +82,19 @@ def fates(found: Mapping[str, Sequence[ledger.Row]]) -> pd.DataFrame:
     Returns:
         Index document, columns findings and `FALLS`, counts.
     """
-    given: dict[tuple[str, str], set[str]] = {}
-    for row in (row for rows in found.values() for row in rows):
-        if row.claim.kind == "finding":
-            given.setdefault((row.claim.document, row.claim.id), set()).add(row.answer.verdict)
+    given: dict[tuple[str, str], dict[str, str]] = {}
+    for one in sorted(map(profile, found), key=lambda one: one.config().n_seeds):
+        for row in found[one.name]:
+            if row.claim.kind == "finding":
+                of = given.setdefault((row.claim.document, row.claim.id), {})
+                if row.answer.verdict in ASKED or of.get(one.regime) not in ASKED:
+                    of[one.regime] = row.answer.verdict
     fell = pd.DataFrame(
-        [(document, _fate(words)) for (document, _), words in given.items()],
+        [(document, _fate(set(of.values()))) for (document, _), of in given.items()],
         columns=["document", "fate"],
     )
     table = pd.crosstab(fell["document"], fell["fate"]).reindex(
-        index=ledger.DOCUMENTS, columns=FALLS, fill_value=0
+        index=list(ledger.DOCUMENTS), columns=FALLS, fill_value=0
     )
     table.insert(0, "findings", table.sum(axis=1))
     return table
@@ -93,8 +104,5 @@ def _fate(words: set[str]) -> str:
     decided = words & {verdicts.HOLDS, verdicts.FAILS}
     if len(decided) == 2:
         return "depends on the regime"
-    return (
-        next(iter(decided))
-        if decided
-        else ("undecided" if "undecided" in words else "not decidable here")
-    )
+    left = [verdicts.UNDECIDED, verdicts.NOT_MEASURED, verdicts.NOT_BUILT]
+    return next((word for word in (*decided, *left) if word in words), "not decidable here")
