@@ -194,7 +194,7 @@ def findings_table(names: Iterable[str]) -> str:
         f"{shown.sum()} of {len(every)} best choices are shown to beat random rows of the same "
     )
     counts += f"number; {(shown & near).sum()} end within {NEAR} points of all rows."
-    return "\n".join([_line(head), "|---" * len(head) + "|", *lines, "", counts, *told])
+    return "\n".join([counts, *told, "", _line(head), "|---" * len(head) + "|", *lines])
 
 
 def fate_table(old: str, judged: Mapping[str, list[ledger.Row]]) -> str:

@@ -383,6 +383,14 @@ def test_findings_headlines_and_counts_stand_in_the_readme(tmp_path, monkeypatch
     assert int(table[-2].split()[1]) > 0  # read from the published pack
 
 
+@pytest.mark.slow
+def test_the_readme_says_what_the_packs_give(tmp_path):
+    (tmp_path / "README.md").write_text(README)
+    (tmp_path / "figures").symlink_to(ROOT / "figures")
+    overview.refresh_readme(Folders(tmp_path), profiles.profile("digits"))
+    assert (tmp_path / "README.md").read_text() == README
+
+
 def test_commands_targets_pictures_and_links_of_the_readme_exist():
     named = set(re.findall(r"(?:python -m helpers|data-selection) (\w+)", README))
     assert named

@@ -171,6 +171,18 @@ def test_what_another_process_stored_while_this_one_waited_is_taken(ran):
     assert results.load(RANDOM[0]).metrics == {"seed": "theirs"}
 
 
+def test_a_published_run_computed_again_for_its_traces_keeps_its_times(ran, monkeypatch):
+    Store().write(RUN, {"seed": 0, "seconds": 7.0, "wall_s": 9.0, "alone": True}, {})
+    dropped = replace(Store().read(specs.key(RUN)), complete=False)
+    Store().prune(set())
+    monkeypatch.setattr(packs, "read", lambda folder: {dropped.key: dropped})
+    monkeypatch.setattr(steps, "machine_busy", lambda: True)
+    results.compute([CHOSEN])
+    assert RUN in ran
+    again = Store().read(specs.key(RUN)).metrics
+    assert (again["seconds"], again["wall_s"], again["alone"]) == (7.0, 9.0, True)
+
+
 def test_runs_on_a_busy_machine_were_not_alone(ran, monkeypatch):
     monkeypatch.setattr(steps, "machine_busy", lambda: False)
     results.execute(RANDOM[0])
