@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import textwrap
 from collections.abc import Callable, Sequence
 from html import escape
@@ -17,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import StudyError, data, experiments, plots, results
+from helpers import StudyError, data, experiments, pictures, plots, results
 from helpers.config import Config
 from helpers.data.dataset import Dataset
 from helpers.plots import base
@@ -161,9 +159,8 @@ def _address(found: Dataset, row: int) -> str:
     """Return a row's image as an address that holds it, a text's as an empty one."""
     if found.is_text:
         return ""
-    pixels, png = found.train_inputs[row].transpose(1, 2, 0).squeeze(), io.BytesIO()
-    Image.fromarray(pixels if pixels.ndim == 3 else 255 - pixels).save(png, "png")
-    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+    pixels = found.train_inputs[row].transpose(1, 2, 0).squeeze()
+    return pictures.address(Image.fromarray(pixels if pixels.ndim == 3 else 255 - pixels))
 
 
 def _show(ax: Axes, found: Dataset, row: int) -> None:

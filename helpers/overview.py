@@ -138,10 +138,8 @@ def claims(chosen: Profile, rows: list[ledger.Row], short: bool = False) -> str:
     return "\n".join([*lines, told])
 
 
-def verdict_rows(chosen: Profile) -> list[str]:
+def verdict_rows(chosen: Profile, judged: list[ledger.Row]) -> list[str]:
     """Write a profile's `pages.counts` as rows of a Markdown table, and its number of tests."""
-    with variables_set({"STUDY_PROFILE": chosen.name}):
-        judged = pages.decided(chosen)
     about = {row.claim.document for row in judged if chosen.regime in row.claim.at}
     asked = chosen.claims or [row.claim.id for row in judged]
     judged = [row for row in judged if row.claim.document in about and row.claim.id in asked]
@@ -242,11 +240,16 @@ def refresh_readme(folders: Folders, chosen: Profile) -> None:
     if chosen.regime == "none":
         return
 
+    def decided() -> list[ledger.Row]:  # of a profile without headlines of its own
+        with variables_set({"STUDY_PROFILE": chosen.name}):
+            return pages.decided(chosen)
+
     def verdicts_table(old: str) -> str:
         known = [row for row in old.split("\n") if row.startswith(("| `", "`"))]
         own, first = ((f"| `{name}` |", f"`{name}`:") for name in (chosen.name, "digits"))
         others = [row for row in known if not row.startswith(own)]
-        new = sorted([*others, *verdict_rows(chosen)], key=lambda row: not row.startswith(first))
+        new = [*others, *verdict_rows(chosen, judged.get(chosen.name) or decided())]
+        new = sorted(new, key=lambda row: not row.startswith(first))
         rows = [row for row in new if row.startswith("|")]
         head = ["profile", "document", *pages.counts([]).columns]
         tests = [row for row in new if not row.startswith("|")]

@@ -1,4 +1,4 @@
-"""PNGs for publication: a palette in place of 24 bits, a third of the bytes."""
+"""Pictures for publication: a palette in place of 24 bits; addresses that hold a picture."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def quantised(png: bytes) -> bytes:
     small = flat.quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
     small.save(out, format="PNG", optimize=True)
     return out.getvalue()
+
+
+def address(picture: Image.Image, kind: str = "png") -> str:
+    """Return an address that holds a picture, as PNG or JPEG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, quality=80)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def quantised_outputs(notebook: Path) -> dict[str, Any]:

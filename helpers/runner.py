@@ -20,6 +20,7 @@ from helpers.progress import PROGRESS_ENV, Line, duration
 ROOT = Path(__file__).resolve().parents[1]
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 POLL_S = 0.25
+SAVED = r'plots\.save\(\s*\w+,\s*"([^"]+)"'  # the name of a figure, in a cell
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # What these say is the whole story; their traceback stays in the copy.
 BRIEF = ("OSError", "StudyError", "NotStored", "NotRun")
@@ -244,7 +245,7 @@ def clean(notebook: Any) -> Any:
 def saved_figures(notebook: Path) -> list[str]:
     """Names of the figures that a notebook saves."""
     sources = "\n".join(cell.source for cell in read(notebook).cells)
-    return re.findall(r'plots\.save\(\s*\w+,\s*"([^"]+)"', sources)
+    return re.findall(SAVED, sources)
 
 
 def _report(error: Any) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from helpers import StudyError
 from helpers.profiles import Folders, profiles
+from helpers.runner import SAVED
 
 PAGES = "**.md notebooks/published/** notebooks/0[07]* notebooks/solutions*"
 SETTINGS = {
@@ -77,6 +78,6 @@ def _prepare(folders: Folders, page: str, text: list[str]) -> None:
             source = "".join(cell["source"])
             if cell["cell_type"] == "markdown":
                 heading = (re.findall(r"^#+ +(.+)", source, re.MULTILINE) or [heading])[-1]
-            saved = re.findall(r'plots\.save\(\w+, "([\w-]+)"', source)
+            saved = re.findall(SAVED, source)
             cell["metadata"]["mystnb"] = {"image": {"alt": ": ".join([*saved, heading])}}
         text[0] = json.dumps(notebook)

@@ -65,15 +65,17 @@ def _execute(spec: specs.Spec, key: str, where: Store, device: str, alone: bool)
     alone = alone and not machine_busy() and not (here and wall > SURE_S and own < OWN_SHARE * wall)
     metrics["alone"] = bool(metrics.get("alone", True) and alone)
     if (published := store.load(spec)) is not None:
-        metrics |= _times(published)
+        _keep_times(metrics, published.metrics)
     where.write(spec, metrics, arrays)
     where.forget(key)
 
 
-def _times(published: Result) -> dict:
-    """Return the times of a run whose traces are computed again: others were timed beside it."""
-    names = ("seconds", "wall_s", "cpu_s", "alone", "history")
-    return {name: published.metrics[name] for name in names if name in published.metrics}
+def _keep_times(metrics: dict, published: dict) -> None:
+    """Give a run whose traces are computed again its published times: others were timed beside."""
+    names = ("seconds", "wall_s", "cpu_s", "alone")
+    metrics |= {name: published[name] for name in names if name in published}
+    if "history" in metrics and "history" in published:
+        metrics["history"]["seconds"] = published["history"]["seconds"]
 
 
 def run(spec: specs.Spec, get: Get, device: str = "auto") -> Outcome:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +13,7 @@ import pandas as pd
 
 from helpers import StudyError, data, recipes, results, scores, specs
 from helpers.data import names
+from helpers.pictures import address
 from helpers.profiles import ROOT
 from helpers.results import readings, steps
 from helpers.results.store import Result, Store
@@ -259,10 +258,7 @@ def _image(pixels: np.ndarray) -> str:
     shown = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0).squeeze()))
     small = max(shown.size) <= EXACT
     shown.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    shown.save(buffer, "png" if small else "jpeg", quality=80)
-    source = f"data:image/{'png' if small else 'jpeg'};base64,"
-    source += base64.b64encode(buffer.getvalue()).decode()
+    source = address(shown, "png" if small else "jpeg")
     render = "pixelated" if small else "auto"
     style = f"display:block;width:96px;height:96px;object-fit:contain;image-rendering:{render}"
     return f'<img src="{source}" alt="" style="{style}">'
