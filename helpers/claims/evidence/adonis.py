@@ -31,7 +31,6 @@ FULL = Cell(model="proxy")
 WITHIN = 5.0  # points below the baseline, `adonis` section 2.1
 NEIGHBOURS = 5000  # rows whose neighbours are looked up
 ONE_BIN = 0.9  # share of all losses
-WARM_UP = 1  # epochs on all rows before ADONIS chooses
 # Averages of printed boosts: rows of Table A1 that go in, and whether the best a section alone.
 OWN = ("IDS", "ADONIS", "IDS+ADONIS")
 AVERAGES = {
@@ -136,7 +135,7 @@ def adonis_flipped(config: Config, method: str, options: dict[str, float]) -> Ev
     shares = []
     for result in results_of(config, cell):
         n = result.metrics["n"]
-        visited = readings.bits(_array(result, "visited")[WARM_UP:], n)
+        visited = readings.bits(_array(result, "visited")[config.warm_up :], n)
         shares.append(visited[:, flipped_rows(n, 10)].sum() / max(visited.sum(), 1))
     return Evidence(np.array(shares), unit="share")
 
