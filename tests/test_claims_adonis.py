@@ -125,7 +125,7 @@ def test_a_short_warm_up_decides_nothing():
     plant(FULL)
     steps = -(-N // recipes.get(CONFIG.recipe, model=CONFIG.proxy).batch)
     assert preconditions.warm_up(asked) == told.format(steps)
-    long = dataclasses.replace(asked, cells=[adonis(1, warm_up=-(-196 // steps))])
+    long = dataclasses.replace(asked, config=CONFIG.replace(warm_up=-(-196 // steps)))
     assert preconditions.warm_up(long) == ""
 
 

@@ -17,8 +17,6 @@ from helpers.results import Missing, get, online, readings
 from helpers.results.store import Result
 from helpers.specs import Select, Train, rounds
 
-WARM_UP = 1  # epochs on all rows before ADONIS chooses
-
 
 class Unfit(ValueError):
     """Results are stored but cannot answer the question; the message says why."""
@@ -119,7 +117,7 @@ def wrong_labels(config: Config, cell: Cell) -> np.ndarray:
     shares = []
     for result in results_of(config, cell):
         n = result.metrics["n"]
-        visited = readings.bits(array(result, "visited")[WARM_UP:], n)
+        visited = readings.bits(array(result, "visited")[config.warm_up :], n)
         wrong = visited[:, flipped_rows(n, cell.flipped)].sum()
         shares.append(wrong / max(visited.sum(), 1))
     return np.array(shares)

@@ -160,7 +160,8 @@ def sampled_run(
     """Return a network trained through a sampler: `ids`, `adonis`, `repeated-random`, ...
 
     IDS embeds with the finished run of `by` (the network itself by default), or with one of so
-    many epochs, and takes `config.keep` and `config.switch`.
+    many epochs, and takes `config.keep` and `config.switch`. Those that choose by losses take
+    `config.warm_up`.
     """
     of: tuple[Train, ...] = ()
     given = dict(options)
@@ -169,6 +170,8 @@ def sampled_run(
         if epochs:
             of = (dataclasses.replace(of[0], epochs=epochs, record_at=recorded(epochs)),)
         given = {"keep": config.keep, "switch": config.switch} | given
+    if config.warm_up > 1 and name in ("adonis", "ids+adonis", "selective-backprop"):
+        given = {"warm_up": config.warm_up} | given
     sampler = Sampler(name, of, tuple(sorted(given.items())))
     return Train(config.data_name, model, config.recipe, config.epochs, seed, sampler=sampler)
 
