@@ -96,15 +96,13 @@ def _row(name: str, row: Counter[str], size: float) -> str:
 
 def _work(spec: Spec) -> float | None:
     """Return a training's multiply-adds, a step as three passes forward; None where unknown."""
-    from helpers.models.work import PIXELS, multiply_adds
-
     if not isinstance(spec, specs.Train) or spec.sampler:
         return None
     base = spec.dataset.partition("@")[0].partition("-")[0]
     with contextlib.suppress(StudyError, OSError):
-        side = recipes.get(spec.recipe).crop or {"digits": 8, "mnist": 28}.get(base, PIXELS)
+        side = recipes.get(spec.recipe).crop or {"digits": 8, "mnist": 28}.get(base, 32)
         rows = data.check(spec.dataset) * experiments.table.asked(spec)["share"]
-        work = 3 * multiply_adds(spec.model) * (side / PIXELS) ** 2 * spec.epochs * rows
+        work = 3 * experiments.multiply_adds(spec.model) * (side / 32) ** 2 * spec.epochs * rows
         return work if work > 0 else None  # a share is NaN where rows are counted
     return None
 

@@ -1,13 +1,14 @@
 """Active learning's rounds, other proxies, and the opponents that spend the same work."""
 
 import itertools
+import json
 import os
 
 import numpy as np
 import pytest
 
 from helpers import StudyError, data, experiments as ex, models, results, specs
-from helpers.experiments import Cell, Config
+from helpers.experiments import Cell, Config, builders
 from helpers.models import work
 from helpers.results import steps
 from helpers.specs import Select
@@ -255,3 +256,10 @@ def test_opponents_see_as_many_rows_an_epoch_as_the_subsets_they_meet():
     repeated = frame[frame["method"] == "repeated-random"]
     assert (repeated["backward"] == repeated["kept"] * SCALE.epochs).all()
     assert data.load(SCALE.data_name).n == N
+
+
+@pytest.mark.slow
+def test_the_table_of_multiply_adds_is_what_networks_count():
+    known = json.loads((builders.ROOT / "data" / "multiply_adds.json").read_text())
+    counted = {name: work.multiply_adds(name) for name in known if ":" not in name}
+    assert {name: known[name] for name in counted} == counted

@@ -20,8 +20,8 @@ from helpers.config import Config, refusal
 from helpers.experiments import Cell, brief_stop, from_plain, own_batch, selectors, stops
 from helpers.results import Missing
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML has it, is fast
 LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims"  # a file a document
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where it is built
 # What the documents are called; papers and years are told in the README.
 DOCUMENTS = {
     "svp": "Selection via Proxy",

@@ -15,6 +15,7 @@ from helpers.experiments.builders import (
     choice,
     depth_run,
     longer_epochs,
+    multiply_adds,
     sampled_run,
     start_run,
     subset_run,

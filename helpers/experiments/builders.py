@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from functools import cache
 
 from helpers import StudyError, recipes, specs
 from helpers.config import Config, recorded
+from helpers.results.archive import ROOT
 from helpers.selection import registry
 from helpers.selection.registry import METHODS
 from helpers.specs import Sampler, Select, Train
@@ -176,10 +179,19 @@ def sampled_run(
     return Train(config.data_name, model, config.recipe, config.epochs, seed, sampler=sampler)
 
 
+@cache
+def multiply_adds(model: str) -> int:
+    """Return `models.work.multiply_adds` of a network, those of the profiles' without torch."""
+    known = json.loads((ROOT / "data" / "multiply_adds.json").read_text(encoding="utf-8"))
+    if model in known:
+        return known[model]
+    from helpers.models import work
+
+    return work.multiply_adds(model)
+
+
 def weight(config: Config, model: str) -> float:
     """Return an example's multiply-adds in a network over those in the target."""
-    from helpers.models.work import multiply_adds
-
     return multiply_adds(model) / multiply_adds(config.target)
 
 
