@@ -130,7 +130,7 @@ def claims(chosen: Profile, rows: list[ledger.Row], short: bool = False) -> str:
         return f"profile {chosen.name} judges none of the {len(rows)} claims (regime none)"
     given = [row.answer.verdict for row in rows]
     counts = ", ".join(f"{given.count(v)} {v}" for v in verdicts.VERDICTS if v in given)
-    lines = [ledger.format_line(row) for row in rows]
+    lines = [pages.format_line(row) for row in rows]
     if short:
         known = [one for one in pages.records(rows) if one["value"] is not None]
         lines = ["{id:<14}{verdict:<17} {ours}".format(**one) for one in known]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import experiments as ex
-from helpers.claims import ledger
+from helpers.claims import deciding, ledger
 from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, UNDECIDED
 from helpers.experiments import PEERS, Cell
 from helpers.experiments.questions import geda_options
@@ -26,7 +26,7 @@ def _no_pack(monkeypatch):
 
 
 def decided(name, regime="digits"):
-    row = ledger.decide(CLAIMS[f"geda-{name}"], STUDY, regime)
+    row = deciding.decide(CLAIMS[f"geda-{name}"], STUDY, regime)
     return row.answer, row.parts
 
 

@@ -42,16 +42,6 @@ def cells_led(config: Config) -> Evidence:
     return Evidence(led[None], unit="share", note=note)
 
 
-def epoch_seconds(config: Config) -> Evidence:
-    """Seconds of everything over those of a share, times the share, (percentages, seeds)."""
-    whole = seconds(config, Cell(model="proxy"))
-    parts = [
-        share * whole / seconds(config, rung(config, share, "random-per-class"))
-        for share in config.percentages
-    ]
-    return Evidence(np.array(parts), [f"{share:.0%}" for share in config.percentages], "x")
-
-
 def solving_share(config: Config, solver: str, options: dict) -> Evidence:
     """Seconds that a solver takes for all classes over those of training on the choice, (1, seeds).
 
