@@ -153,13 +153,18 @@ def verdict_rows(chosen: Profile, judged: list[ledger.Row]) -> list[str]:
     return [*rows, f"`{chosen.name}`: {tests} interval tests behind {len(judged)} claims."]
 
 
+def _told_least(cell: str) -> int:
+    """Rank a verdict by how much it tells: decided, undecided, not decidable, not asked."""
+    return next((i for i, w in enumerate(("undecided", "not", "-"), 1) if cell.startswith(w)), 0)
+
+
 def headline_table(folders: Folders, judged: Mapping[str, list[ledger.Row]]) -> str:
     """Write the headlines of several profiles in Markdown, linked to figures."""
     names = list(judged)
     lines = [_line(["headline", "the document", *(f"`{name}`" for name in names)])]
     lines.append("|---" * (len(names) + 2) + "|")
     for row in pages.beside(judged).to_dict("records"):
-        told = sorted(names, key=lambda n: row[n].startswith(("-", "not", "undecided")))
+        told = sorted(names, key=lambda n: _told_least(row[n]))
         shown = [folders.published("figures", n) / f"{row['figure']}.png" for n in told]
         link = next((p.relative_to(folders.root) for p in shown if p.exists()), None)
         title = f"[{row['headline']}]({link})" if link else row["headline"]
