@@ -1,5 +1,6 @@
 """Active learning's rounds, other proxies, and the opponents that spend the same work."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from helpers import StudyError, data, experiments as ex, models, results, specs
-from helpers.experiments import Cell, Config, builders
+from helpers.experiments import Cell, Config, cells
 from helpers.models import work
 from helpers.results import steps
 from helpers.specs import Select
@@ -40,9 +41,13 @@ def found(store):
     return {specs.key(s): r for s, r in zip(asked, results.compute(asked), strict=True)}
 
 
+def choice(method, budget, seed, by="proxy", scale=SCALE):
+    return ex.chosen(scale, Cell(method, budget, by, protocol="active"), seed)
+
+
 def labelled(*cell):
     """The rows labelled by (method, budget, seed, by), in the order they were."""
-    (chosen,) = results.compute([ex.active_choice(SCALE, *cell)])
+    (chosen,) = results.compute([choice(*cell)])
     return chosen.arrays["indices"]
 
 
@@ -65,7 +70,7 @@ def test_rounds_end_at_their_budgets_to_the_row_however_many_they_are(n):
     scale = Config(label_budgets=[i / 40 for i in range(1, 39)])
     n_labelled = round(scale.initial_share * n)
     for budget in scale.label_budgets:
-        step = ex.active_choice(scale, "least-confidence", budget, 0)
+        step = choice("least-confidence", budget, 0, scale=scale)
         wanted = steps.n_wanted(step, n, n - n_labelled)
         assert abs(wanted - step.budget * (n - n_labelled)) <= 1  # as the round's share says
         n_labelled += wanted
@@ -79,7 +84,7 @@ def walk(chosen):
 
 
 def test_every_round_trains_its_proxy_anew_on_all_that_is_labelled():
-    chosen = ex.active_choice(SCALE, "k-centers", 0.45, 1, "resnet14-w8")
+    chosen = choice("k-centers", 0.45, 1, "resnet14-w8")
     *rounds, first = walk(chosen)
     assert len(rounds) == 3
     assert first == Select(SCALE.data_name, "random", SCALE.initial_share, 1)
@@ -106,16 +111,14 @@ def test_the_first_round_is_shared_by_methods_and_the_targets_training_by_its_ne
 
 
 def test_random_labels_need_no_rounds_and_are_the_subsets_of_the_comparison():
-    for by in ("", SCALE.target):
-        chosen = ex.active_choice(SCALE, "random", 0.2, 0, by)
-        assert chosen == ex.choice(SCALE, "random", 0.2, 0)
-        assert ex.active_run(SCALE, "random", 0.2, 0, by) == ex.subset_run(
-            SCALE, SCALE.target, chosen
-        )
+    for by in ("proxy", SCALE.target):
+        cell = Cell("random", 0.2, by)
+        active = dataclasses.replace(cell, protocol="active")
+        assert ex.run(SCALE, active, 0) == ex.run(SCALE, cell, 0)
 
 
 def test_least_confidence_of_a_round_takes_what_its_proxy_is_least_sure_of():
-    chosen = ex.active_choice(SCALE, "least-confidence", 0.1, 0)
+    chosen = choice("least-confidence", 0.1, 0)
     (proxy,) = results.compute(chosen.of)
     rows = labelled("least-confidence", 0.1, 0)
     start = labelled_first = results.compute([chosen.start])[0].arrays["indices"]
@@ -141,7 +144,7 @@ def seconds_of(cell):
 
 
 def rounds_of(cell):
-    return list(specs.rounds(ex.active_choice(SCALE, *cell)))
+    return list(specs.rounds(choice(*cell)))
 
 
 def test_seconds_of_a_choice_are_its_own_and_those_of_its_proxies():
@@ -190,16 +193,6 @@ def test_the_table_tells_what_share_is_labelled_and_what_it_cost(found):
     assert (frame["total_seconds"] >= frame["seconds"]).all()
 
 
-def test_rounds_that_cannot_be_are_refused():
-    for cell, message in (
-        (("entropy", 0.3, 0), "budget must be one of label_budgets"),
-        (("nonsense", 0.2, 0), "method must be one of"),
-        *(((m, 0.2, 0), m) for m in ("random-per-class", "forgetting", "el2n", "ccs")),
-    ):
-        with pytest.raises(StudyError, match=message):
-            ex.active_choice(SCALE, *cell)
-
-
 def test_multiply_adds_match_a_count_by_hand():
     # resnet8-w8: 3x3 stem, two 3x3 convolutions a stage (8, 16, 32 wide at 32, 16, 8 pixels)
     stem = 9 * 3 * 8 * 32**2
@@ -236,9 +229,9 @@ def test_longer_training_costs_what_selecting_would(budget):
     scale = Config()
     ratio = work.multiply_adds(scale.proxy) / work.multiply_adds(scale.target)
     selecting = ratio * (scale.epochs + 1 / 3) + budget * scale.epochs  # passes over all rows
-    longer = ex.longer_epochs(scale, budget) * budget
-    assert abs(longer - selecting) <= budget / 2 + 1e-9 or longer == (scale.epochs + 1) * budget
     run = ex.run(scale, Cell("random", budget, epochs=ex.LONGER), 0)
+    longer = run.epochs * budget
+    assert abs(longer - selecting) <= budget / 2 + 1e-9 or longer == (scale.epochs + 1) * budget
     assert run.subset.method == "random"
     assert run.epochs > scale.epochs
     assert run.model == scale.target
@@ -260,6 +253,6 @@ def test_opponents_see_as_many_rows_an_epoch_as_the_subsets_they_meet():
 
 @pytest.mark.slow
 def test_the_table_of_multiply_adds_is_what_networks_count():
-    known = json.loads((builders.ROOT / "data" / "multiply_adds.json").read_text())
+    known = json.loads((cells.ROOT / "data" / "multiply_adds.json").read_text())
     counted = {name: work.multiply_adds(name) for name in known if ":" not in name}
     assert {name: known[name] for name in counted} == counted

@@ -103,7 +103,7 @@ def test_an_ensemble_ranks_by_the_mean_rank_of_its_proxies(proxies, method, size
 
 def test_an_ensemble_of_one_chooses_as_the_proxy_alone(proxies):
     for method in ("entropy", "forgetting", "least-confidence", "margin"):
-        alone = experiments.choice(SCALE, method, 0.3, 1)
+        alone = experiments.chosen(SCALE, Cell(method, 0.3), 1)
         ranked = dataclasses.replace(alone, options=(("combine", "rank"),))
         assert chosen_by(ranked, proxies)[1].tolist() == chosen_by(alone, proxies)[1].tolist()
 
