@@ -55,7 +55,7 @@ def missing_runs(what: Plan) -> str:
     from helpers import device  # torch
 
     stored, here = Store(), device.describe(device.pick(what.options.device))
-    found, sizes = stored.list(), [stored.size(key) for key in stored.keys()]  # noqa: SIM118
+    found, sizes = partial.past(), [stored.size(key) for key in stored.keys()]  # noqa: SIM118
     found = [one for one in found if one.metrics.get("device", here) == here]
     past = partial.past_seconds(found)
     works = [(_work(one.spec) or 0.0, one.metrics.get("seconds", 0.0)) for one in found]
@@ -82,9 +82,12 @@ def missing_runs(what: Plan) -> str:
         lines.append(_row(notebook.stem, row, size))
         totals.update(row)
     lines.append(_row("in all", totals, size))
-    told = f"hours of this machine's {here}: {totals['known']} of the {totals['missing']} missing "
-    told += "runs as stored ones of the same network on the same data, "
-    told += f"{totals['counted']} by multiply-adds, at the largest stored training's rate of "
+    if not totals["missing"]:
+        return "\n".join([*lines, "nothing is missing: the study would draw what is stored"])
+    of = "this machine's" if sizes else "the published runs'"
+    told = f"hours of {of} {here}: {totals['known']} of the {totals['missing']} missing "
+    told += "runs as those of the same network on the same data, "
+    told += f"{totals['counted']} by multiply-adds, at the largest training's rate of "
     told += f"{rate / 1e9:.1f} billion/s; of the others nothing is known ({what.profile.about})"
     return "\n".join([*details, *([""] if details else []), *lines, told])
 

@@ -101,14 +101,7 @@ def test_an_ensemble_ranks_by_the_mean_rank_of_its_proxies(proxies, method, size
     assert indices.tolist() == expected.tolist()
 
 
-def test_an_ensemble_of_one_chooses_as_the_proxy_alone(proxies):
-    for method in ("entropy", "forgetting", "least-confidence", "margin"):
-        alone = experiments.chosen(SCALE, Cell(method, 0.3), 1)
-        ranked = dataclasses.replace(alone, options=(("combine", "rank"),))
-        assert chosen_by(ranked, proxies)[1].tolist() == chosen_by(alone, proxies)[1].tolist()
-
-
-def test_several_runs_are_not_ranked_together_unasked(proxies):
+def test_options_that_mean_nothing_are_refused(proxies):
     spec = experiments.chosen(SCALE, Cell("entropy", 0.3, together=2), 0)
     for options, message in (
         ((("after", 2),), "combine=rank only"),
@@ -117,6 +110,10 @@ def test_several_runs_are_not_ranked_together_unasked(proxies):
     ):
         with pytest.raises(StudyError, match=message):
             chosen_by(dataclasses.replace(spec, options=options), proxies)
+    start = results.compute([planted_start()], device="cpu")[0]
+    for method, value in (("entropy", "start"), ("k-centers", "end")):
+        with pytest.raises(StudyError, match="centres must be start"):
+            chosen_by(round_of(method, (("centres", value),)), proxies, start)
 
 
 def planted_start():
@@ -140,16 +137,6 @@ def test_k_centers_of_a_round_starts_from_the_rows_labelled_before(proxies):
     assert beside.tolist() != indices.tolist()
 
 
-def test_centres_that_mean_nothing_are_refused(proxies):
-    start = results.compute([planted_start()], device="cpu")[0]
-    for method, value in (("entropy", "start"), ("k-centers", "end")):
-        with pytest.raises(StudyError, match="centres must be start"):
-            chosen_by(round_of(method, (("centres", value),)), proxies, start)
-    whole = dataclasses.replace(round_of("k-centers", (("centres", "start"),)), start=None)
-    with pytest.raises(StudyError, match="centres must be start"):
-        chosen_by(whole, proxies)
-
-
 def test_a_repeated_run_trains_on_another_subset_every_epoch():
     cell = Cell("repeated-random", 0.25, model="proxy", protocol="online")
     spec = experiments.run(SCALE, cell, 1)
@@ -167,12 +154,6 @@ def test_centres_outside_the_pool_cover_what_is_near_them():
     assert registry.pick("k-centers", there, 3, 0)[0].tolist() == [0, 4, 2]
     with pytest.raises(StudyError, match="n_initial"):
         registry.pick("k-centers", there, 3, 0, n_initial=2)
-
-
-@pytest.mark.parametrize("features", [None, np.zeros((10, 2))])
-def test_centres_of_another_width_are_refused(features):
-    with pytest.raises(StudyError, match="centres must be as wide as features"):
-        registry.Pool(np.zeros(10, int), features=features, centres=np.zeros((2, 3)))
 
 
 def a_run(correct, entropy=None, recorded=None):
@@ -195,16 +176,11 @@ RUN = a_run([[1, 0, 0], [0, 1, 0], [1, 0, 0]], [[2, 2, 2], [0.5, 0.25, 1]], [0, 
 
 def test_scores_of_a_run():
     assert readings.entropy_of(RUN).tolist() == [0.5, 0.25, 1]
-    assert readings.entropy_of(RUN, 3).tolist() == [0.5, 0.25, 1]
     assert readings.entropy_of(RUN, 0).tolist() == [2, 2, 2]
     assert readings.forgetting(RUN).tolist() == [1, 1, np.inf]
     assert readings.forgetting(RUN, 1).tolist() == [0, np.inf, np.inf]
-
-
-def test_scores_that_were_not_recorded():
-    for ask in (readings.entropy_of, readings.forgetting):
-        with pytest.raises(ValueError, match="record_at"):
-            ask(a_run([[1, 0]]))
+    with pytest.raises(ValueError, match="record_at"):
+        readings.entropy_of(a_run([[1, 0]]))
 
 
 def test_similarity_equals_scipy():
@@ -212,11 +188,6 @@ def test_similarity_equals_scipy():
     spearman = readings.similarity_matrix(list(rows))
     np.testing.assert_allclose(spearman, stats.spearmanr(rows.T)[0])
     np.testing.assert_allclose(readings.similarity_matrix(rows, "pearson"), np.corrcoef(rows))
-    with pytest.raises(ValueError, match="kendall"):
-        readings.similarity_matrix(rows, "kendall")
-
-
-def test_infinite_scores_under_pearson():
     rows = [np.array([0, 1, np.inf]), np.array([0.0, 1, 8])]
     assert readings.similarity_matrix(rows, "pearson", 8)[0, 1] == pytest.approx(1)
     with pytest.raises(ValueError, match="infinite"):
@@ -232,10 +203,6 @@ def test_rows_initial_in_either_run_are_left_out():
     np.testing.assert_allclose(np.diag(matrix), 1)
     with pytest.raises(ValueError, match="leaves 0 rows"):
         readings.centre_order_matrix([first, second], 6)
-    with pytest.raises(ValueError, match="every row number"):
-        readings.centre_order_matrix([first, first[:3] + 1], 1)
-    with pytest.raises(ValueError, match="same rows"):
-        readings.centre_order_matrix([first, np.arange(3)], 1)
 
 
 def test_block_means_leave_self_pairs_out():
@@ -246,10 +213,6 @@ def test_block_means_leave_self_pairs_out():
     assert np.isnan(means[1, 1])
     apart = readings.block_means(matrix, ["b", "a", "b"], seeds=[0, 0, 1])
     assert apart[0].tolist() == pytest.approx([0.4, 0.6])
-    with pytest.raises(ValueError, match="one a run"):
-        readings.block_means(matrix, ["b", "a", "b"], seeds=[0])
-    with pytest.raises(ValueError, match=r"\(2, 2\)"):
-        readings.block_means(matrix, ["a", "b"])
 
 
 def test_agreement_and_the_epoch_it_settles():
@@ -257,27 +220,19 @@ def test_agreement_and_the_epoch_it_settles():
     found = readings.agreement([np.zeros(5), -up, up], [up, up**2])
     assert np.isnan(found[0])
     assert found[1:].tolist() == pytest.approx([-1, 1])
-    with pytest.raises(ValueError, match="at least one"):
-        readings.agreement([up], [])
     assert readings.settled_at([0, 1, 2, 4], [np.nan, 0.5, 0.78, 0.8]) == 2
     assert np.isnan(readings.settled_at([0, 1], [0.5, -0.1]))
     assert np.isnan(readings.settled_at([0, 1], [0.5, np.nan]))
-    with pytest.raises(ValueError, match="shape"):
-        readings.settled_at([0, 1], [0.5])
 
 
 def test_shared_choice():
     up = np.arange(1000.0)
     assert readings.shared_choice(up, up**2, 0.3) == 1
     assert readings.shared_choice(up, -up) == 0
-    assert readings.shared_choice(up, np.r_[up[:-1], np.inf], 1.0) == 1
     ties = readings.shared_choice(np.zeros(1000), np.zeros(1000), 0.3)
     assert ties == pytest.approx(0.3, abs=0.08)  # chance, not row order
-    for share in (0, 1.1):
-        with pytest.raises(ValueError, match="share"):
-            readings.shared_choice(up, up, share)
-    with pytest.raises(ValueError, match="same length"):
-        readings.shared_choice(up, up[1:])
+    with pytest.raises(ValueError, match="share"):
+        readings.shared_choice(up, up, 1.1)
 
 
 @pytest.fixture
