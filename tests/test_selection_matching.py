@@ -185,19 +185,6 @@ def test_rows_that_point_away_are_never_taken():
     assert weights[1:].tolist() == [0, 0, 0]
 
 
-def test_fill_puts_the_best_correlated_rows_first():
-    gradients = np.array([[0.0, 0, -1], [4, 0, 0], [0, -1, 0], [0, 2, 1.5], [0, 0, 0]])
-    result = match(gradients, 5, ridge=0.5, tolerance=0.5)
-    indices, weights = grad_match(gradients, 5, fill=True, ridge=0.5, tolerance=0.5)
-    chosen = result.indices
-    np.testing.assert_array_equal(indices[: len(chosen)], chosen)
-    left = gradients.sum(axis=0) - result.weights @ gradients[chosen]
-    values = (gradients @ left)[indices[len(chosen) :]]
-    assert (np.diff(values) <= 0).all()
-    assert (weights[len(chosen) :] == 0).all()
-    assert indices[len(chosen)] == 3
-
-
 def test_nearly_equal_rows_end_with_a_small_residual():
     for spread in (1e-2, 1e-5, 1e-8, 1e-12):
         rng = np.random.default_rng(10)
