@@ -20,6 +20,7 @@ def bench(monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.mark.slow
 def test_a_quick_run_measures_both_loops_and_the_report_judges_by_the_numbers(
     bench, tmp_path, capsys
 ):
