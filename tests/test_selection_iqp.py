@@ -118,6 +118,17 @@ def test_without_a_shift_a_circle_ends_and_the_best_subset_is_returned():
 
 
 @BOTH
+def test_the_automatic_shift_makes_q_semi_definite(diversity):
+    rng = np.random.default_rng(5)
+    utility, x = rng.random(30), rng.normal(size=(30, 2))
+    similarity = iqp.gaussian_similarity(x, 1.0, diversity)
+    unit = np.where(np.eye(30) == 1, 1.0, similarity)  # unit diagonal, not always a kernel
+    for some in (similarity, unit):
+        shifted = matrix_of(utility, some) + iqp.find_shift(utility, some) * np.eye(30)
+        assert np.linalg.eigvalsh(shifted)[0] > -1e-9
+
+
+@BOTH
 def test_solve_equals_its_slow_twin(diversity):
     for seed, memory, shift in product(range(4), (0, 1 << 30), (None, 0.7)):
         utility, x = pool(61, seed)
