@@ -123,7 +123,9 @@ def test_the_automatic_shift_makes_q_semi_definite(diversity):
     utility, x = rng.random(30), rng.normal(size=(30, 2))
     similarity = iqp.gaussian_similarity(x, 1.0, diversity)
     unit = np.where(np.eye(30) == 1, 1.0, similarity)  # unit diagonal, not always a kernel
-    for some in (similarity, unit):
+    star = np.zeros((30, 30))
+    star[0, 1:] = star[1:, 0] = 1
+    for some in (similarity, unit, star):
         shifted = matrix_of(utility, some) + iqp.find_shift(utility, some) * np.eye(30)
         assert np.linalg.eigvalsh(shifted)[0] > -1e-9
 
