@@ -51,7 +51,7 @@ bench: $(STAMP)  ## time our methods against their peers, alone on the machine (
 	$(BIN)/python tests/benchmarks/run.py --install $(OPTIONS)
 
 speed: $(STAMP)  ## images/s of training beside a plain PyTorch loop (OPTIONS=--publish: TRAINING.md)
-	$(BIN)/python tests/benchmarks/bench_training.py $(OPTIONS)
+	$(BIN)/python tests/benchmarks/training.py $(OPTIONS)
 
 lab: setup  ## open JupyterLab on the repository, the notebooks shown
 	$(BIN)/jupyter lab --config=notebooks/lab_config.py $(OPTIONS)

@@ -172,14 +172,6 @@ def test_multiply_adds_match_a_count_by_hand():
     assert work.multiply_adds("resnet8-w8") == stem + stages + shortcuts + 32 * 10
 
 
-def test_work_on_texts_follows_the_bytes_that_are_read():
-    count = {t: work.multiply_adds(f"vdcnn9-w8-t{t}") for t in (128, 256, 512, 1024)}
-    assert work.multiply_adds("vdcnn9-w8") == count[1024]
-    # convolutions are in proportion to the bytes, the linear layers at the end are not
-    assert count[512] - count[256] == 2 * (count[256] - count[128])
-    assert count[1024] - count[512] == 2 * (count[512] - count[256])
-
-
 def test_longer_training_costs_what_selecting_would():
     scale = Config()
     ratio = work.multiply_adds(scale.proxy) / work.multiply_adds(scale.target)

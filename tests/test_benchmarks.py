@@ -113,6 +113,7 @@ def line(text, start):
     return found[0]
 
 
+@pytest.mark.slow
 def test_a_contest_from_end_to_end(bench, tmp_path, capsys, monkeypatch):
     code, text = bench("smallest")
     assert code == 0
@@ -144,6 +145,7 @@ def test_a_contest_from_end_to_end(bench, tmp_path, capsys, monkeypatch):
     assert "toy: ours" not in said
 
 
+@pytest.mark.slow
 def test_quick_sizes_are_apart_and_a_failure_of_ours_is_the_exit_code(bench, tmp_path):
     code, text = bench("broken", "--quick", "--only", "to")
     assert code == 1

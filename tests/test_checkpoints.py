@@ -419,8 +419,5 @@ def test_prune_keeps_parts_in_use(monkeypatch):
     os.utime(old, (time.time() - 7200,) * 2)
     assert store.prune({key}) == (1, 1)
     assert path.exists()
-    assert new.exists()
-    count, size = store.prune(set())
-    assert count == 2  # the checkpoint and its note
-    assert size > 10_000
+    assert store.prune(set())[0] == 2  # the checkpoint and its note
     assert [p.name for p in path.parent.iterdir()] == [new.name]

@@ -235,15 +235,21 @@ def test_parquet_folder_keeps_the_order_of_rows(tmp_path):
 
 
 def test_a_single_parquet_file_is_split_by_class(tmp_path):
-    pictures = [picture(row) for row in range(30)]
-    file = write_parquet(tmp_path / "all.parquet", pictures, [0, 1, 2] * 10)
+    labels = ["cat", "Ant", "bee"] * 10
+    file = write_parquet(tmp_path / "one.parquet", [picture(row) for row in range(30)], labels)
     made = load(f"parquet:{file}", tmp_path)
-    assert np.bincount(made.train_labels).tolist() == [8, 8, 8]
-    assert np.bincount(made.test_labels).tolist() == [2, 2, 2]
-    assert values(made.train_inputs, made.test_inputs) == list(range(30))
+    assert made.class_names == ("Ant", "bee", "cat")
     assert made.origin.held_out
+    assert values(made.train_inputs, made.test_inputs) == list(range(30))
     assert made.train_inputs[:, 0, 0, 0].tolist() == made.origin.rows.tolist()
-    assert np.array_equal(made.origin.rows % 3, made.train_labels)
+    for inputs, found, n in (
+        (made.train_inputs, made.train_labels, 8), (made.test_inputs, made.test_labels, 2)
+    ):  # fmt: skip
+        assert np.bincount(found).tolist() == [n] * 3
+        assert [made.class_names[i] for i in found] == [labels[v] for v in inputs[:, 0, 0, 0]]
+    for split, own in (("train", ["b", "a", "b"]), ("test", ["b", "a", "x"])):
+        write_parquet(tmp_path / "p" / f"{split}.parquet", [picture(0)] * 3, own)
+    assert "test row 2 has label x" in error_of(f"parquet:{tmp_path / 'p'}", tmp_path)
 
 
 def test_shards_of_the_hub_are_taken_together(tmp_path):
@@ -302,21 +308,6 @@ def test_parquet_columns_of_any_type_and_name(tmp_path):
     assert "columns png, answer" in message
     assert "?label=COLUMN" in message
     assert load(f"parquet:{tmp_path / 'b.parquet'}?label=answer@4+2", tmp_path).n == 4
-
-
-def test_names_in_the_label_column_are_sorted_classes(tmp_path):
-    labels = ["cat", "Ant", "bee"] * 10
-    write_parquet(tmp_path / "one.parquet", [picture(row) for row in range(30)], labels)
-    made = load(f"parquet:{tmp_path / 'one.parquet'}", tmp_path)
-    assert made.class_names == ("Ant", "bee", "cat")
-    for inputs, found in (
-        (made.train_inputs, made.train_labels),
-        (made.test_inputs, made.test_labels),
-    ):
-        assert [made.class_names[i] for i in found] == [labels[v] for v in inputs[:, 0, 0, 0]]
-    for split, own in (("train", ["b", "a", "b"]), ("test", ["b", "a", "x"])):
-        write_parquet(tmp_path / "p" / f"{split}.parquet", [picture(0)] * 3, own)
-    assert "test row 2 has label x" in error_of(f"parquet:{tmp_path / 'p'}", tmp_path)
 
 
 def test_a_slice_decodes_only_its_rows(tmp_path):
@@ -609,22 +600,20 @@ def test_photographs_stand_upright(tmp_path):
 def test_transparency_is_composed_on_white(tmp_path):
     ink = np.zeros((8, 8, 4), np.uint8)
     ink[2:6, 2:6, 3] = 255  # black on nothing
-    half = np.array([[100, 128]] * 16, np.uint8).reshape(4, 4, 2)
-    grey = Image.fromarray(ink).convert("LA")
     palette = Image.fromarray(ink[..., 3] // 255, "P")
     palette.putpalette([9, 9, 9, 0, 0, 0])
     palette.info["transparency"] = 0
-    for at, image in enumerate((Image.fromarray(ink), grey, palette)):
+    for image in (Image.fromarray(ink), Image.fromarray(ink).convert("LA"), palette):
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
-        write_parquet(tmp_path / f"{at}.parquet", [buffer.getvalue()] * 4, [0, 1] * 2)
-        made = load(f"parquet:{tmp_path / str(at)}.parquet", tmp_path)
+        write_parquet(tmp_path / "a.parquet", [buffer.getvalue()] * 4, [0, 1] * 2)
+        made = load(f"parquet:{tmp_path / 'a.parquet'}", tmp_path)
         assert (made.train_inputs[:, :, 2:6, 2:6] == 0).all()
         assert (made.train_inputs[:, :, :2] == 255).all()
         assert "4 images with transparency, composed on white" in notes(made)
-    write_parquet(tmp_path / "h.parquet", [encoded(half)] * 4, [0, 1] * 2)
-    made = load(f"parquet:{tmp_path / 'h.parquet'}", tmp_path)
-    assert made.train_inputs.shape[1] == 1
+    half = np.array([[100, 128]] * 16, np.uint8).reshape(4, 4, 2)
+    write_parquet(tmp_path / "a.parquet", [encoded(half)] * 4, [0, 1] * 2)
+    made = load(f"parquet:{tmp_path / 'a.parquet'}", tmp_path)
     assert np.abs(made.train_inputs.astype(int) - (100 * 128 + 255 * 127) / 255).max() <= 1
     assert "4 images of one value throughout" in notes(made)
 
@@ -814,12 +803,10 @@ def test_downloads_and_what_a_failed_one_says(tmp_path, monkeypatch):
 
 def test_real_copies(tmp_path, monkeypatch, real_data):
     monkeypatch.setenv("STUDY_DATA", real_data)
-    made = load("cifar10-jpeg@10000+2000", tmp_path)
-    assert made.train_inputs.shape == (10000, 3, 32, 32)
+    made = load("cifar10-jpeg@2000+400", tmp_path)
+    assert made.train_inputs.shape == (2000, 3, 32, 32)
     assert made.class_names[:2] == ("airplane", "automobile")
-    assert np.bincount(made.train_labels).min() > 900
-    assert np.abs(made.train_inputs.mean((0, 2, 3)) - [125.3, 123.0, 113.9]).max() < 3
-    assert again(made.name, tmp_path).fingerprint == made.fingerprint
+    assert np.abs(made.train_inputs.mean((0, 2, 3)) - [125.3, 123.0, 113.9]).max() < 6
     if (Path(real_data) / "cifar10_exact").is_dir():
         exact = load("cifar10@1000+200", tmp_path)
         assert exact.name == "cifar10-exact@1000+200"

@@ -165,16 +165,6 @@ def test_every_kind_of_file_holds_the_same(tmp_path):
     assert "'validation' is the test set" in notes(made)
 
 
-def test_class_names_in_the_metadata_win_over_counting(tmp_path):
-    columns = {"label": [1, 2, 0, 1], "text": ["a", "b", None, "d"]}
-    for split in ("train", "test"):
-        write_parquet(tmp_path / f"{split}.parquet", columns, ["x", "y", "z"])
-    made = load(f"text:{tmp_path}", tmp_path / "root")
-    assert made.class_names == ("x", "y", "z")
-    assert made.train_labels.tolist() == [1, 2, 0, 1]
-    assert texts_of(made.train_inputs) == ["a", "b", "", "d"]
-
-
 def test_files_are_splits_by_their_names(tmp_path):
     zhang(tmp_path / "p")
     (tmp_path / "p" / "test.csv").unlink()
@@ -189,6 +179,12 @@ def test_files_are_splits_by_their_names(tmp_path):
 
 
 def test_one_file_is_split_per_class(tmp_path):
+    columns = {"label": [1, 2, 0, 1], "text": ["a", "b", None, "d"]}
+    for split in ("train", "test"):
+        write_parquet(tmp_path / "p" / f"{split}.parquet", columns, ["x", "y", "z"])
+    made = load(f"text:{tmp_path / 'p'}", tmp_path / "root")
+    assert made.class_names == ("x", "y", "z")  # of the metadata
+    assert texts_of(made.train_inputs) == ["a", "b", "", "d"]
     labels = [row % 3 for row in range(30)]
     texts = [f"text {row}" for row in range(30)]
     is_test = held_out("x", np.array(labels), [str(row) for row in range(30)])

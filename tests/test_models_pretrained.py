@@ -89,16 +89,13 @@ def test_small_grey_images_are_enlarged_and_repeated(tmp_path, monkeypatch, orig
     assert seen[1].shape == (1, 3, 250, 224)
 
 
-def test_missing_weights_say_where_to_put_them(tmp_path):
+def test_missing_or_other_weights_are_one_line(tmp_path, monkeypatch, original):
     with pytest.raises(StudyError) as caught:
         models.build(NAME, 10, 3)
     message = str(caught.value)
     assert "\n" not in message
     for words in (torchvision_name(), str(tmp_path / "hub" / "checkpoints"), "STUDY_WEIGHTS"):
         assert words in message
-
-
-def test_files_that_are_not_these_weights_are_refused(tmp_path, monkeypatch, original):
     file = save(original, tmp_path / "w.pth")
     monkeypatch.setenv("STUDY_WEIGHTS", str(file))
     other = io.BytesIO()

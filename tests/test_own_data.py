@@ -170,10 +170,8 @@ def test_every_method_that_works_from_a_proxy(digits, capsys):
 
 @pytest.mark.usefixtures("here", "no_page")
 def test_several_proxies_are_combined_by_rank(digits, capsys):
-    line = (
-        f"--data folder:{digits} --method entropy --k 30 {QUICK} --proxies 2 --seed 3 --out p.npy"
-    )
-    assert call(capsys, line)[0] == 0
+    line = f"--data folder:{digits} --method entropy --k 30 {QUICK} --proxies 2 --seed 3"
+    assert call(capsys, f"{line} --out p.npy")[0] == 0
     proxies = json.loads(Path("p.json").read_text())["proxies"]
     assert [proxy["seed"] for proxy in proxies] == [3, 4]
     runs = [Store().read(proxy["key"]) for proxy in proxies]
@@ -181,6 +179,11 @@ def test_several_proxies_are_combined_by_rank(digits, capsys):
     rows = np.load("p.npy")
     assert ranks[rows].min() >= np.delete(ranks, rows).max()
     assert sorted(path.name for path in Path().iterdir()) == ["p.json", "p.npy"]
+    dataset = some(90, 8)
+    table = own_data.per_class(dataset, np.arange(0, 60, 2))  # of one class only
+    assert (table["kept"].tolist(), table["dropped"].tolist()) == ([30, 0], [15, 45])
+    np.testing.assert_allclose(table["by chance"], hypergeom(90, 45, 30).mean())
+    np.testing.assert_allclose(table["sd"], hypergeom(90, 45, 30).std())
 
 
 @pytest.mark.usefixtures("here", "no_page")
@@ -323,16 +326,6 @@ def test_the_proxy_fits_the_images_and_their_number():
     assert sides == ["digits", "small", "imagenet-small"]
     assert own_data.recipe_for(some(10, 224), "pretrained:efficientnet-lite0/0") == "budgeted"
     assert [own_data.epochs_for(some(n, 32), "small") for n in (100, 8_000, 10**5)] == [50, 25, 10]
-
-
-def test_chance_is_that_of_drawing_without_putting_back():
-    dataset = some(90, 8)
-    table = own_data.per_class(dataset, np.arange(0, 60, 2))  # of one class only
-    assert table["kept"].tolist() == [30, 0]
-    assert table["dropped"].tolist() == [15, 45]
-    chance = hypergeom(90, 45, 30)
-    np.testing.assert_allclose(table["by chance"], chance.mean())
-    np.testing.assert_allclose(table["sd"], chance.std())
 
 
 def test_a_gallery_escapes_and_marks_what_was_kept():

@@ -163,13 +163,3 @@ def test_rows_are_read_where_they_lie(tmp_path):
         assert found.train.data_ptr() == rows.ctypes.data
         assert found.resident
         assert found.sent(torch.arange(3)) is None
-
-
-def test_normalisation_of_many_images_is_taken_of_some(monkeypatch):
-    rows = photographs().train_inputs
-    exact = probing.normalisation(rows)
-    monkeypatch.setattr(probing, "NORMALISED", rows.nbytes)
-    assert np.array_equal(probing.normalisation(rows), exact)
-    monkeypatch.setattr(probing, "NORMALISED", rows.nbytes // 2)
-    assert np.array_equal(probing.normalisation(rows), probing.normalisation(rows[::2]))
-    np.testing.assert_allclose(probing.normalisation(rows), exact, rtol=0.1)

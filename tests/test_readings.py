@@ -117,17 +117,6 @@ def test_k_centers_of_a_round_starts_from_the_rows_labelled_before(proxies):
     assert beside.tolist() != indices.tolist()
 
 
-def test_a_repeated_run_trains_on_another_subset_every_epoch():
-    cell = Cell("repeated-random", 0.25, model="proxy", protocol="online")
-    spec = experiments.run(SCALE, cell, 1)
-    run = results.compute([spec], device="cpu")[0]
-    visited = np.unpackbits(run.arrays["visited"], axis=1, count=N).astype(bool)
-    assert visited.sum(axis=1).tolist() == [50] * SCALE.epochs
-    assert len({row.tobytes() for row in visited}) == SCALE.epochs
-    again, _ = steps.run_train(spec, None, "cpu")
-    assert again["history"]["loss"] == run.metrics["history"]["loss"]
-
-
 def test_centres_outside_the_pool_cover_what_is_near_them():
     line = np.arange(10.0)[:, None]
     there = registry.Pool(np.zeros(10, int), features=line, centres=np.array([[9.0], [8.0]]))

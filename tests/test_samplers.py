@@ -76,12 +76,6 @@ def test_weights_travel_with_their_rows_and_have_mean_one():
         np.testing.assert_allclose(batch.weights.numpy(), expected, rtol=1e-6)
 
 
-def test_switch_turns_after_its_epoch():
-    easy, hard = np.arange(10), np.arange(5, 25)
-    visited = [sorted(rows_of(b)) for b in drive(samplers.Switch(easy, hard, 2), 4)]
-    assert visited == [easy.tolist()] * 2 + [hard.tolist()] * 2
-
-
 def test_redrawn_rows_hang_on_seed_and_epoch_alone():
     one, again = samplers.Redrawn(ROWS, 0.3, seed=5), samplers.Redrawn(ROWS, 0.3, seed=5)
     expected = [one.rows_at(e).tolist() for e in range(4)]
@@ -133,21 +127,6 @@ def test_accepted_bins_match_the_plain_twin():
     counts = {(n, rule): n_bins(n, rule) for n, rule in
               ((512, "sturges"), (512, "sqrt"), (512, "rice"), (1, "sturges"))}  # fmt: skip
     assert [*counts.values()] == [10, 23, 16, 1]  # as the document counts
-
-
-LOSSES = np.array([0.0, 0.1, 0.1, 0.1, 0.5, 0.5, 0.9, 9.0])
-
-
-def test_losses_whose_bins_can_be_counted_by_eye():
-    assert accepted_bins(LOSSES, 0.1, np.inf, "sturges").edges[-1] == 9.0
-    found = accepted_bins(LOSSES, 1 / 7, 1.0, "sturges")
-    # seven losses are kept: ceil(log2 7) + 1 = 4 bins of width 0.225; the threshold is strict
-    assert found.edges[-1] == 0.9
-    assert np.allclose(found.share, np.array([4, 0, 2, 1]) / 7)
-    assert found.accepted.tolist() == [True, False, True, False]
-    alike = accepted_bins(np.full(16, 0.7), 0.12, 1.0, "sturges")
-    assert alike.accepted.sum() == alike.share.max() == 1
-    assert is_accepted(np.array([0.7]), alike).all()
 
 
 def test_adonis_trains_only_on_rows_of_its_base_with_losses_in_accepted_bins():

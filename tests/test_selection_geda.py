@@ -48,17 +48,12 @@ def test_exact_halves_are_rounded_in_whole_numbers():
 def test_within_a_bin():
     norms = np.concatenate([np.linspace(0, 1, 9)[::-1], [100]])
     assert sorted(geda.geda(norms, 3, within="first"))[:2] == [0, 1]
+    quarters = geda.random_per_quartile(np.arange(40.0), 8, np.random.default_rng(0)) // 10
+    assert np.bincount(quarters).tolist() == [2, 2, 2, 2]
     spread = geda.geda(norms, 3, within="spread")
     np.testing.assert_array_equal(np.sort(norms[spread]), np.sort(norms)[[1, 4, 7]])
     with pytest.raises(ValueError, match="needs rng"):
         geda.geda(norms, 3, within="random")
-
-
-def test_random_per_quartile_shares_out():
-    norms = np.arange(40.0)
-    chosen = geda.random_per_quartile(norms, 8, np.random.default_rng(0))
-    assert np.bincount((norms[chosen] // 10).astype(int)).tolist() == [2, 2, 2, 2]
-    assert len(geda.random_per_quartile(np.arange(3.0), 2, np.random.default_rng(0))) == 2
 
 
 def bin_by_bin(norms, k, n_nodes, within, rng):

@@ -123,7 +123,9 @@ def test_the_automatic_shift_makes_q_semi_definite(diversity):
     utility, x = rng.random(30), rng.normal(size=(30, 2))
     similarity = iqp.gaussian_similarity(x, 1.0, diversity)
     unit = np.where(np.eye(30) == 1, 1.0, similarity)  # unit diagonal, not always a kernel
-    for some in (similarity, unit):
+    star = np.zeros((30, 30))
+    star[0, 1:] = star[1:, 0] = 1
+    for some in (similarity, unit, star):
         shifted = matrix_of(utility, some) + iqp.find_shift(utility, some) * np.eye(30)
         assert np.linalg.eigvalsh(shifted)[0] > -1e-9
 
@@ -180,16 +182,6 @@ def test_the_bound_holds_and_optimal_means_optimal():
             if found.status == "optimal":
                 assert found.objective == pytest.approx(best)
         assert (found.status, round(found.gap, 9)) == ("optimal", 0)
-
-
-def test_budgeted_is_solve():
-    utility, x = pool(300, 5)
-    chosen = iqp.budgeted(utility, x, 40, 0.2, "median", "kernel", None, 5)
-    options = {"bandwidth": "median", "shift": None, "max_steps": 5}
-    assert chosen.tolist() == iqp.solve(utility, x, 40, 0.2, **options).indices.tolist()
-    found = iqp.solve(utility, x, 40)
-    assert found.shift == pytest.approx(0.3 - utility.min())
-    assert iqp.budgeted(utility, x, 40).tolist() == found.indices.tolist()
 
 
 @given(

