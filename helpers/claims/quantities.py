@@ -63,9 +63,9 @@ def choosing(config: Config, cell: Cell) -> np.ndarray:
     """
     spent = []
     for steps in _steps(config, cell):
-        found = [(get(step), [get(one) for one in step.of]) for step in steps]
-        require_alone([result for picked, read in found for result in (picked, *read)])
-        spent.append(sum(seconds_of_choice(picked, read)[0] for picked, read in found))
+        found = [seconds_of_choice(step) for step in steps]
+        require_alone([one for _, read in found for one in read])
+        spent.append(sum(seconds for seconds, _ in found))
     return np.array(spent)
 
 
