@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from helpers import StudyError
-from helpers.claims import deciding, ledger, papers, printed, verdicts
+from helpers.claims import deciding, ledger, papers, printed, quantities, verdicts
 from helpers.claims.preconditions import REGIMES
 from helpers.claims.verdicts import VERDICTS, Rule, format_number
 from helpers.config import Config
@@ -73,11 +73,13 @@ def decided(
         raise StudyError(f"profile {chosen.name}: no regime {chosen.regime}; regimes: {known}")
     if unknown := sorted(set(chosen.claims) - {claim.id for claim in claims}):
         raise StudyError(f"profile {chosen.name}: no claim {', '.join(unknown)} in the ledger")
-    for claim in claims:
-        if (document and claim.document != document) or (headlines and not claim.headline):
-            continue
-        regime = chosen.regime if not chosen.claims or claim.id in chosen.claims else "none"
-        rows.append(deciding.decide(claim, config_of(chosen, claim.document, config), regime))
+    configs = {name: config_of(chosen, name, config) for name in ledger.DOCUMENTS}
+    with quantities.read_once():
+        for claim in claims:
+            if document in ("", claim.document) and (claim.headline or not headlines):
+                asked = not chosen.claims or claim.id in chosen.claims
+                regime = chosen.regime if asked else "none"
+                rows.append(deciding.decide(claim, configs[claim.document], regime))
     return rows
 
 
