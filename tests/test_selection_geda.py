@@ -54,12 +54,6 @@ def test_within_a_bin():
         geda.geda(norms, 3, within="random")
 
 
-def test_evenly_spaced_keeps_the_ranks():
-    norms = np.array([5.0, 1, 4, 2, 3, 0])
-    assert norms[geda.evenly_spaced(norms, 3)].tolist() == [1, 3, 5]
-    assert norms[geda.evenly_spaced(norms, 6)].tolist() == [0, 1, 2, 3, 4, 5]
-
-
 def test_random_per_quartile_shares_out():
     norms = np.arange(40.0)
     chosen = geda.random_per_quartile(norms, 8, np.random.default_rng(0))
@@ -140,26 +134,6 @@ def test_counts_in_capacity_are_the_best_of_all(seed):
     assert weights @ np.abs(targets - kept) == pytest.approx(best, abs=1e-12)
 
 
-def test_a_smoothed_target_can_empty_a_bin():
-    # Two clumps: the smoothed curve wants points between them, where there is none.
-    norms = np.concatenate([np.linspace(0, 0.1, 10), np.linspace(0.9, 1, 10)])
-    result = geda.solve(norms, 10, 5, ecdf="smoothed", bandwidth=0.5)
-    shares = geda.smoothed_shares(np.sort(norms), np.linspace(0, 1, 6)[1:-1], 0.5)
-    wanted = np.diff(np.floor(10 * shares + 0.5), prepend=0, append=10)
-    assert wanted[1:4].min() >= 1  # rounding alone would ask the empty bins
-    assert result.status == "optimal"
-    assert (norms[result.indices] < 0.2).sum() == 5
-
-
-def test_a_narrow_kernel_leaves_the_step_function():
-    norms = np.random.default_rng(3).gamma(2, 1, 60)
-    plain = geda.solve(norms, 17, 6)
-    narrow = geda.solve(norms, 17, 6, ecdf="smoothed", bandwidth=1e-12)
-    np.testing.assert_array_equal(plain.indices, narrow.indices)
-    equal = geda.solve(np.ones(9), 4, 6, ecdf="smoothed")  # Silverman's bandwidth is 0
-    np.testing.assert_array_equal(equal.indices, geda.geda(np.ones(9), 4, 6))
-
-
 def test_smoothed_shares_are_the_mean_of_all_kernels():
     from scipy.stats import norm
 
@@ -221,32 +195,13 @@ def test_no_subset_is_closer_than_the_evenly_spaced_one(seed):
     np.testing.assert_array_equal(result.indices, geda.evenly_spaced(norms, k))
 
 
-@given(SEEDS)
-@settings(max_examples=20, deadline=None)
-def test_enough_nodes_reach_the_limit_from_above(seed):
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(2, 60))
-    k, norms = int(rng.integers(1, n + 1)), rng.permutation(n) ** 1.5
-    limit = geda.wasserstein(norms, k).objective
-    for n_nodes in (2, 5, 20):
-        assert geda.w1(norms, geda.geda(norms, k, n_nodes)) >= limit - 1e-12
-    alone = 60 * n  # every norm has an interval to itself
-    assert geda.w1(norms, geda.geda(norms, k, alone)) == pytest.approx(limit, abs=1e-12)
-
-
 def test_a_stopped_program_says_so_in_our_units():
     norms = np.random.default_rng(0).gamma(2, 0.5, 600)
     stopped = exact.solve_milp_as_written(norms, 120, 40, "cbc", time_limit=0.3)
-    best = geda.solve(norms, 120, 40).objective
-    assert stopped.objective >= best - 1e-9
+    assert stopped.objective >= geda.solve(norms, 120, 40).objective - 1e-9
     assert stopped.success == (stopped.status == "optimal")
     assert stopped.claimed == "Optimal"  # whatever happened
-    if not stopped.success:
-        assert stopped.bound is None
-        assert stopped.gap is None
-    proven = exact.solve_milp_as_written(norms[:60], 12, 5, "highs")
-    assert proven.bound == pytest.approx(proven.objective, abs=1e-9)
-    assert proven.sum_z * np.ptp(norms[:60]) / 5 == pytest.approx(proven.objective, abs=1e-9)
+    assert stopped.success or stopped.bound is stopped.gap is None
 
 
 def test_wrong_arguments_are_named():

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.spatial.distance import cdist, pdist
 
 from helpers import StudyError
-from helpers.selection import blocks, gaussian_sums, iqp
+from helpers.selection import gaussian_sums, iqp
 
 BOTH = pytest.mark.parametrize("diversity", ["kernel", "distance"])
 WAYS = ({}, {"memory": 0}, {"method": "fourier"})
@@ -250,31 +250,6 @@ def test_every_form_multiplies_with_the_same_q(diversity, monkeypatch):
             np.testing.assert_allclose(moved, q[:, new].sum(axis=1), atol=1e-10)
 
 
-def test_products_cost_by_the_rows_that_changed(monkeypatch):
-    utility, x = pool(400, 3)
-    counts, sums_over = [], gaussian_sums.sums_over
-    monkeypatch.setattr(
-        gaussian_sums, "sums_over", lambda *args: counts.append(len(args[1])) or sums_over(*args)
-    )
-    found = iqp.solve(utility, x, 90, bandwidth=2.0, memory=0)
-    assert counts[0] == 90
-    assert len(counts) == found.iterations + 1 > 2
-    assert max(counts[1:]) < 60
-    counts.clear()
-    iqp.solve(utility, x, 380, bandwidth=2.0, memory=0, max_steps=0)
-    assert counts == [20]  # most rows: all less the others
-
-
-def test_a_float32_matrix_is_multiplied_in_float64():
-    rng = np.random.default_rng(3)
-    half = rng.random((60, 60), dtype=np.float32)
-    similarity, rows, utility = half + half.T, rng.permutation(60)[:25], rng.random(60)
-    steps = iqp.power_steps(utility, similarity, rows, max_steps=0)
-    expected = value_of(matrix_of(utility, similarity), rows)
-    assert steps.fun == pytest.approx(expected, rel=1e-14)
-    assert iqp.objective(utility, similarity, rows) == pytest.approx(expected, rel=1e-14)
-
-
 @BOTH
 def test_without_the_matrix_and_on_threads_the_same_rows_are_chosen(diversity, monkeypatch):
     for k, dtype in ((150, np.float32), (600, np.float64)):  # more rows than a tile has
@@ -306,7 +281,6 @@ def test_the_form_of_q_follows_memory_and_size(monkeypatch):
     assert iqp.solve(utility, x, 9, memory=8 * 900**2 - 1).method == "blocks"
     monkeypatch.setattr(iqp, "N_MANY", 900)
     assert iqp.solve(utility, x, 9, memory=0).method == "fourier"
-    assert iqp.solve(utility, x, 9, memory=0, method="exact").method == "blocks"
     assert iqp.solve(utility[1:], x[1:], 9, memory=0).method == "blocks"
 
 
@@ -401,31 +375,6 @@ def test_any_kind_of_array_is_read_and_none_is_copied(tmp_path):
             found = iqp.solve(utility, some, 70, bandwidth=9.0, memory=memory)
             assert set(found.indices) == expected
         assert np.shares_memory(gaussian_sums.read(mapped).source, mapped)
-
-
-def test_degenerate_features():
-    one_hot = np.eye(4)[np.arange(12) % 4]
-    pools = (np.ones((12, 3)), one_hot, np.zeros((12, 1)), np.repeat([[0.0], [3]], 6, axis=0))
-    utility = np.full(12, 0.5)
-    for x, k, memory, diversity in product(pools, (1, 9, 12), (0, 1e9), ("kernel", "distance")):
-        found = iqp.solve(utility, x, k, diversity=diversity, memory=memory)
-        assert len(set(found.indices.tolist())) == k
-        value = value_of(slow_matrix(utility, x, 1.0, diversity), found.indices)
-        assert found.objective == pytest.approx(value)
-        if (x == x[0]).all():
-            assert sorted(found.indices) == list(range(k))  # all tied: the lowest rows
-    for how in WAYS:
-        found = iqp.solve([0.7], [[1.0, 2.0]], 1, **how)
-        assert found.indices.tolist() == [0]
-        assert found.objective == pytest.approx(0.7)
-
-
-def test_threads(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert (blocks.thread_count(), blocks.thread_count(2)) == (3, 2)
-    for threads in (1, 3):
-        squares = list(blocks.in_order(lambda i: i * i, range(50), threads))
-        assert squares == [i * i for i in range(50)]
 
 
 def test_wrong_arguments_are_named():

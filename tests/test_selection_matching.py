@@ -151,24 +151,8 @@ def test_ends_early_beyond_the_dimension():
     assert (result.status, result.gap, result.success) == ("optimal", 0.0, True)
     early = match(blobs(300, 12, 3), 5)
     assert (early.status, early.gap, early.bound) == ("feasible", None, None)
-    exact = match(blobs(300, 12, 3), 100, tolerance=0)
-    assert exact.relative_residual < 1e-12
-
-
-def test_a_ridge_lets_more_rows_in_than_dimensions_and_shrinks_the_weights():
-    gradients = blobs(300, 12, 4)
-    result = match(gradients, 60, ridge=50.0)
-    assert len(result.indices) == 60
-    assert np.linalg.norm(result.weights) < np.linalg.norm(match(gradients, 60).weights)
-
-
-def test_tolerance_stops_at_the_first_step_within_it():
-    gradients = blobs(500, 50, 5)
-    result = match(gradients, 500, tolerance=0.1)
-    assert result.residuals[-1] <= 0.1 < result.residuals[-2]
-    np.testing.assert_array_equal(
-        result.residuals, match(gradients, 500).residuals[: result.nit + 1]
-    )
+    stopped = match(blobs(500, 50, 5), 500, tolerance=0.1)
+    assert stopped.residuals[-1] <= 0.1 < stopped.residuals[-2]
 
 
 def test_copies_are_taken_once_and_the_lowest_first():
@@ -248,12 +232,3 @@ def test_bad_input():
     ):
         with pytest.raises(ValueError, match=message):
             grad_match(gradients, k, **options)
-
-
-def test_the_size_of_gradients_does_not_matter():
-    for dtype, power in ((np.float32, -100), (np.float32, 100), (np.float64, -14)):
-        gradients = np.random.default_rng(3).normal(size=(40, 6)).astype(dtype)
-        plain, scaled = match(gradients, 4), match(np.ldexp(gradients, power), 4)
-        assert scaled.indices.tolist() == plain.indices.tolist()
-        np.testing.assert_allclose(scaled.weights, plain.weights, rtol=1e-6)
-        assert scaled.objective == pytest.approx(float(np.ldexp(plain.objective, 2 * power)))

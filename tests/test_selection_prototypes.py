@@ -51,22 +51,6 @@ def test_ssp_on_fewer_distinct_rows_than_clusters(recwarn):
     assert not recwarn.list
 
 
-def test_ssp_in_one_cluster_and_in_as_many_as_rows():
-    features = np.array([[0.0], [1], [5]])
-    assert ssp(features, 3, 1, metric="euclidean").tolist() == [2, 0, 1]
-    assert ssp(features, 3, 3, metric="euclidean").tolist() == [0, 1, 2]
-    assert ssp(np.array([[3.0]]), 1, 1).tolist() == [0]
-
-
-def test_ssp_on_mini_batches(monkeypatch):
-    features, _ = groups(300, 4)
-    whole = ssp(features, 30, 3, metric="euclidean")
-    monkeypatch.setattr(prototypes, "FULL_K_MEANS", 100)
-    batches = ssp(features, 30, 3, metric="euclidean")
-    assert len(set(whole) & set(batches)) >= 24
-    np.testing.assert_array_equal(ssp(features, 30, 3, metric="euclidean"), batches)
-
-
 def test_moderate_by_hand():
     # Class 0 at 0 2 4 10 14 (mean 6): distances 6 4 2 4 8, median 4: rows 1 and 3, then 0 and 2.
     # Class 1 at 0 1 (mean 0.5): both at the median.
@@ -118,17 +102,6 @@ def test_coverage_by_hand():
     scores = np.arange(20.0)[::-1]
     chosen = coverage_centric(scores, 6, np.random.default_rng(0), n_strata=3)
     assert np.bincount(scores[chosen].astype(int) // 6, minlength=4).tolist() == [2, 2, 2, 0]
-
-
-def test_every_stretch_of_the_scores_is_served_alike():
-    scores = np.random.default_rng(0).gamma(1, 1, 5000)
-    chosen = coverage_centric(scores, 400, np.random.default_rng(1), 20, 0.1)
-    largest = np.sort(scores)[4499]
-    assert scores[chosen].max() <= largest
-    counts = np.histogram(scores[chosen], 20, (scores.min(), largest))[0]
-    sizes = np.histogram(scores[scores <= largest], 20, (scores.min(), largest))[0]
-    assert (sizes > 20).all()
-    assert (counts == 20).all()
 
 
 def test_the_hardest_go_first_and_equal_ones_by_chance():

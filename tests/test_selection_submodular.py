@@ -143,14 +143,6 @@ def test_float32_ends_in_float64_where_gains_vanish_or_rows_lie_far(monkeypatch)
     np.testing.assert_array_equal(facility_location(far, 50, 1.0), expected)
 
 
-def test_larger_pools_follow_the_twin_whatever_memory_there_is():
-    features = blobs(1500, 16).astype(np.float32)
-    expected = one_at_a_time(rbf(features), 60)
-    for k, memory in ((60, 2**29), (20, 2**29), (20, 2**20), (60, 0)):
-        chosen = facility_location(features, k, memory=memory)
-        np.testing.assert_array_equal(chosen, expected[:k])
-
-
 def test_ties_go_to_the_lowest_row(monkeypatch):
     for features in (
         np.eye(7)[np.arange(300) % 7],
@@ -190,15 +182,6 @@ def test_coverage_value_by_hand():
     value = value_of([0, 2])
     assert value == pytest.approx(covered + 2 * spread)
     assert value_of([0, 1, 2]) == pytest.approx(3)
-
-
-def test_diversity_spreads_the_picks_over_the_groups():
-    close = blobs(40, 2, 1) * 0.01
-    features = close + 9 * (np.arange(40) >= 30)[:, None]
-    alone = coverage_diversity(features, 8, weight=0.0, alpha=1.0, n_groups=2, bandwidth=1.0)
-    spread = coverage_diversity(features, 8, weight=50.0, n_groups=2, bandwidth=1.0)
-    assert (alone >= 30).sum() == 0
-    assert 1 <= (spread >= 30).sum() <= 4
 
 
 def test_bad_input():

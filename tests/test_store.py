@@ -78,14 +78,17 @@ def test_arrays_of_every_kind_come_back_equal(tmp_path):
         found["nothing"]
 
 
-def test_empty_and_absent_stores_hold_nothing(tmp_path):
+def test_empty_and_absent_stores_hold_nothing_and_a_file_is_no_store(tmp_path):
     where = Store(tmp_path / "nowhere")
     assert where.keys() == where.list() == []
-    assert where.verify() == {}
-    assert where.prune(set()) == (0, 0)
-    assert where.read(KEYS[0]) is None
-    assert where.size(KEYS[0]) == 0
+    assert (where.verify(), where.prune(set()), where.read(KEYS[0])) == ({}, (0, 0), None)
     assert not where.path.exists()
+    (tmp_path / "file").write_text("in the way")
+    where = Store(tmp_path / "file")
+    with pytest.raises(StudyError, match="could not store"):
+        put(where, SPECS[0])
+    with pytest.raises(StudyError, match="must be a folder"):
+        where.keys()
 
 
 def changed(path, how):
@@ -204,18 +207,6 @@ def test_full_disk_is_one_line_and_loses_nothing(filled, monkeypatch):
                 assert "\n" not in str(caught.value)
         assert not left_over(filled)
         assert [filled.read(key).metrics["seconds"] for key in KEYS] == [0, 1, 2, 3]
-
-
-def test_a_store_that_is_a_file_says_so(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    where = Store(tmp_path / "file")
-    with pytest.raises(StudyError, match="could not store"):
-        put(where, SPECS[0])
-    with pytest.raises(StudyError, match="must be a folder"):
-        where.keys()
-    with pytest.raises(StudyError, match="could not store"), where.lock(KEYS[0]):
-        pass
-    assert where.read(KEYS[0]) is None
 
 
 def test_prune_keeps_what_is_in_use_and_what_is_being_written(filled):
