@@ -124,8 +124,8 @@ def test_least_confidence_of_a_round_takes_what_its_proxy_is_least_sure_of():
 
 
 def seconds_of(cell):
-    steps = rounds_of(cell)
-    return [ex.seconds_of_choice(*ex.read_choice(step)) for step in steps]
+    told = [ex.seconds_of_choice(step) for step in rounds_of(cell)]
+    return [(spent, all(one.metrics["alone"] for one in used)) for spent, used in told]
 
 
 def rounds_of(cell):

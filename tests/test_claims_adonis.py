@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import StudyError, data, experiments as ex, recipes
-from helpers.claims import deciding, ledger, papers, preconditions, printed, quantities
+from helpers.claims import deciding, ledger, preconditions, printed, quantities
 from helpers.claims.evidence import adonis as online
 from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, NOT_MEASURED, UNDECIDED
 from helpers.config import Config
@@ -14,6 +14,7 @@ from helpers.data.dataset import flipped_rows
 from helpers.experiments import Cell, sampled
 from helpers.experiments.online import SWEEPS
 from helpers.results.store import Store
+from tests.replicating import find, replicated
 
 N, EPOCHS = 300, 20
 CONFIG = Config(dataset="digits@300+100", epochs=EPOCHS, n_seeds=3)
@@ -162,7 +163,7 @@ def test_recounts_of_the_documents_tables():
 def test_bounds_follow_the_printed_numbers():
     checked = 0
     for claim in CLAIMS.values():
-        for name, found in deciding.replicated(claim, CONFIG).items():
+        for name, found in replicated(claim, CONFIG).items():
             why, part = claim.parts[name].why, claim.parts[name]
             if why == "half of the printed gain":
                 assert part.above == pytest.approx(1 + (found.value - 1) / 2, abs=0.02), claim.id
@@ -176,7 +177,7 @@ def test_bounds_follow_the_printed_numbers():
 
 def test_readers_yield_the_printed_numbers():
     def read(cell, quantity, table="adonis-table-a1", data="CIFAR-100 ResNet18"):
-        return papers.find(table, data, cell, quantity).value
+        return find(table, data, cell, quantity).value
 
     assert read(FULL, "seconds") / read(adonis(3), "seconds") == pytest.approx(1.27)
     assert read(adonis(3), "error") - read(FULL, "error") == pytest.approx(2.66)

@@ -173,11 +173,3 @@ def test_printed_and_measured_stand_beside_each_other():
         data = {one.data for one in printed.printed(table) if one.cell.method != "full"}
         assert all(one.document in ledger.DOCUMENTS for one in printed.printed(table))
         assert all(len(papers.beside(CONFIG, table, name)) for name in data)
-
-
-def test_references_name_printed_cells_and_nothing_is_typed():
-    assert len(CLAIMS) == 17
-    for claim in CLAIMS.values():
-        assert not any(mark in papers.filled(claim.paper) for mark in "{}")
-        assert claim.changed
-        assert claim.printed or claim.replication

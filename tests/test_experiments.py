@@ -192,8 +192,6 @@ def test_cells_that_cannot_be_are_refused():
         ex.run(SCALE, Cell("entropy", 0.1, after=3), 0)
     with pytest.raises(StudyError, match="protocol must be one of"):
         Cell(protocol="nonsense")
-    with pytest.raises(StudyError, match="a cell: .*budget"):
-        ex.from_plain({"budget": 0.1})
     with pytest.raises(StudyError, match="chooses no rows before"):
         ex.chosen(SCALE, Cell(), 0)
     with pytest.raises(StudyError, match="unknown question 'nonsense'"):
@@ -206,7 +204,6 @@ def test_a_grid_is_the_product_of_its_lists():
         ("random", 0.1), ("random", 0.2), ("entropy", 0.1), ("entropy", 0.2),
     ]  # fmt: skip
     assert {c.options for c in found} == {(("a", 1),)}
-    assert ex.from_plain({"method": "entropy", "options": {"a": 1}}).options == (("a", 1),)
 
 
 def test_compared_methods_meet_at_every_budget():

@@ -74,7 +74,7 @@ def test_a_document_is_judged_on_its_notebooks_parameters():
 def test_a_printed_table_stands_beside_data_like_its_own(monkeypatch):
     cell = papers.Cell("random", 0.5)
     lines = [
-        papers.Printed("svp g", "n", data, of, "error", 5.0)
+        printed.Printed("svp g", "n", data, of, "error", 5.0)
         for data, of in (("CIFAR10", cell), ("CIFAR10", papers.Cell()), ("SVHN", cell))
     ]
     monkeypatch.setattr(printed, "TABLES", {"t": lambda: iter(lines)})

@@ -11,6 +11,7 @@ from helpers.claims import papers, printed
 from helpers.claims.printed import PAPERS, paper_table
 from helpers.experiments import Cell, Config
 from tests.planting import plant
+from tests.replicating import NotPrinted, find, runs_like
 
 STUDY = Config(dataset="digits@300+100", epochs=20, budgets=(0.3, 0.5), stops=(6,))
 
@@ -55,28 +56,28 @@ def test_references_are_printed_cells():
 
 
 def test_runs_like_have_the_printed_mean_and_spread():
-    one = papers.Printed("", "", "", Cell(), "error", 5.0, 0.3, 4)
+    one = printed.Printed("", "", "", Cell(), "error", 5.0, 0.3, 4)
     other = replace(one, value=4.0, sd=0.4, n=5)
-    alone, gap = papers.runs_like(one), papers.runs_like(one, other)
+    alone, gap = runs_like(one), runs_like(one, other)
     assert (alone.mean(), alone.std(ddof=1)) == (pytest.approx(5.0), pytest.approx(0.3))
     assert (gap.mean(), gap.std(ddof=1), len(gap)) == (
         pytest.approx(1.0),
         pytest.approx(0.5),
         4,
     )
-    assert papers.runs_like(one, other, pooled=4).std(ddof=1) == pytest.approx(0.25)
-    ratio = papers.runs_like(one, other, ratio=True)
+    assert runs_like(one, other, pooled=4).std(ddof=1) == pytest.approx(0.25)
+    ratio = runs_like(one, other, ratio=True)
     assert ratio.std(ddof=1) == pytest.approx(1.25 * math.hypot(0.06, 0.1))
 
 
 def test_speed_ups_stand_for_seconds_of_choosing():
     def read(by):
         cell = Cell("least-confidence", 0.5, by, protocol="active")
-        return papers.find("svp-table-1", "CIFAR10", cell, "choosing").value
+        return find("svp-table-1", "CIFAR10", cell, "choosing").value
 
     assert read("target") / read("proxy") == pytest.approx(7.2)
-    with pytest.raises(papers.NotPrinted):
-        papers.find("svp-table-1", "CIFAR10", Cell("dpp", 0.5), "error")
+    with pytest.raises(NotPrinted):
+        find("svp-table-1", "CIFAR10", Cell("dpp", 0.5), "error")
 
 
 def test_ours_stand_beside_the_printed_numbers():

@@ -1,4 +1,4 @@
-"""The verdict that stored results, or the document's own printed numbers, give a claim."""
+"""The verdict that stored results give a claim, and seeds added until one is decided."""
 
 from __future__ import annotations
 
@@ -10,24 +10,10 @@ from typing import Any
 import numpy as np
 
 from helpers import StudyError, experiments, results
-from helpers.claims import evidence, papers, preconditions
+from helpers.claims import evidence, preconditions, verdicts
 from helpers.claims.ledger import Claim, Part, Row, cell, settings
 from helpers.claims.quantities import QUANTITIES, UNITS, Unfit, require_comparable
-from helpers.claims.verdicts import (
-    FAILS,
-    HOLDS,
-    LEVEL,
-    MIN_SEEDS,
-    NOT_BUILT,
-    NOT_DECIDABLE,
-    NOT_MEASURED,
-    Evidence,
-    Verdict,
-    combine,
-    format_number,
-    judge,
-    robustness,
-)
+from helpers.claims.verdicts import LEVEL, Evidence, Verdict, format_number, judge
 from helpers.config import Config
 from helpers.experiments import Cell
 from helpers.results import Missing
@@ -42,16 +28,13 @@ def sides(config: Config, part: Part, setting: dict[str, Any]) -> list[Cell]:
     return [cell(config, plain, setting) for plain in found]
 
 
-def compared(
-    config: Config, part: Part, values: Callable[..., np.ndarray], unit: str = "points"
-) -> Evidence:
+def compared(config: Config, part: Part, values: Callable[..., np.ndarray]) -> Evidence:
     """Return a part's numbers, (cells, seeds) or (cells, seeds, settings).
 
     Args:
         config: Parameters of the study.
         part: A part that compares cells.
         values: Of the cells of `sides`, (seeds,).
-        unit: Of the values, unless the part says.
 
     Raises:
         Missing: If the study has too few settings.
@@ -74,8 +57,8 @@ def compared(
     x = [next(iter(one.values()), 0) for one in along]
     if any(isinstance(one, str) for one in x):  # networks, in the order they are listed in
         x = list(range(len(x)))
-    unit = part.unit or ("x" if part.over is not None else unit)
-    return Evidence(found, labels, unit, settings=x if part.along else ())
+    unit = "x" if part.over is not None else UNITS[part.quantity]
+    return Evidence(found, labels, part.unit or unit, settings=x if part.along else ())
 
 
 def _measured(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
@@ -94,7 +77,7 @@ def _measured(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
         found, beside = read(config, of), read(config, other)
         return found / beside if part.over is not None else found - beside
 
-    found = compared(config, part, values, UNITS[part.quantity])
+    found = compared(config, part, values)
     cells = [one for setting in every for one in sides(config, part, setting)]
     require_comparable(config, cells, part.quantity)
     return found, cells
@@ -108,15 +91,15 @@ def _answer(config: Config, regime: str, part: Part, level: float, among: int) -
         asked = preconditions.Asked(config, regime, tuple(dict.fromkeys(cells)), part.above)
         reason = preconditions.failed(asked, part.needs, is_error)
     except Missing:
-        return Verdict(NOT_MEASURED, unit=part.unit)
+        return Verdict(verdicts.NOT_MEASURED, unit=part.unit)
     except Unfit as problem:
-        return Verdict(NOT_DECIDABLE, unit=part.unit, note=str(problem))
+        return Verdict(verdicts.NOT_DECIDABLE, unit=part.unit, note=str(problem))
     rule = replace(part.rule(), level=level, among=among)
     answer = judge(found, rule)
     if reason:
         note = "; ".join(filter(None, (reason, answer.note)))
-        return replace(answer, verdict=NOT_DECIDABLE, note=note, robust="")
-    return replace(answer, robust=robustness(found, rule, answer))
+        return replace(answer, verdict=verdicts.NOT_DECIDABLE, note=note, robust="")
+    return replace(answer, robust=verdicts.robustness(found, rule, answer))
 
 
 def decide(claim: Claim, config: Config, regime: str, level: float = LEVEL) -> Row:
@@ -132,16 +115,20 @@ def decide(claim: Claim, config: Config, regime: str, level: float = LEVEL) -> R
         The row; the answer shows the number of the part that decides.
     """
     if not claim.parts:
-        return Row(claim, Verdict(NOT_BUILT, note=claim.replication), {})
+        return Row(claim, Verdict(verdicts.NOT_BUILT, note=claim.replication), {})
     if regime not in claim.at:
         told = f"{ELSEWHERE} {', '.join(claim.at) or 'data that we do not hold'}"
-        return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
+        return Row(claim, Verdict(verdicts.NOT_DECIDABLE, note=told), {})
     judged = [n for n, p in claim.parts.items() if not p.aside]
     among = max(len(judged), 1)
     answers = {n: _answer(config, regime, p, level, among) for n, p in claim.parts.items()}
-    counted = [n for n in judged if answers[n].verdict not in (NOT_MEASURED, NOT_DECIDABLE)]
+    counted = [
+        n
+        for n in judged
+        if answers[n].verdict not in (verdicts.NOT_MEASURED, verdicts.NOT_DECIDABLE)
+    ]
     counted += [n for n in judged if n not in counted and not claim.parts[n].optional]
-    verdict = combine([answers[n].verdict for n in counted or judged])
+    verdict = verdicts.combine([answers[n].verdict for n in counted or judged])
     same = [n for n in counted or judged if answers[n].verdict == verdict]
     name = min(same, key=lambda n: answers[n].robust.startswith("none of"))  # the weakest shows
     found, aside = answers[name], (n for n, p in claim.parts.items() if p.aside)
@@ -149,42 +136,6 @@ def decide(claim: Claim, config: Config, regime: str, level: float = LEVEL) -> R
     label = ", ".join(filter(None, (name if len(claim.parts) > 1 else "", found.part)))
     tests = sum(answer.tests for answer in answers.values())
     return Row(claim, replace(found, part=label, tests=tests, note=note), answers)
-
-
-def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:
-    """Judge a claim on the document's own printed means, spreads and numbers of runs.
-
-    Args:
-        claim: The row of the ledger; without `printed` nothing is judged.
-        config: The document's parameters: its budgets, epochs and stops.
-
-    Returns:
-        Part -> answer, "not measured yet" for a part that the table does not print. Both sides,
-        and pooled cells, count as independent, since the documents pair no seeds. Preconditions
-        are not asked.
-    """
-    between = ("between", "between 2")[: len(config.more_proxies)]
-    roles = config.replace(proxy="proxy", target="target", more_proxies=between)
-    parts = claim.parts.items() if claim.printed else ()
-    return {name: _printed(roles, part, claim.printed) for name, part in parts}
-
-
-def _printed(config: Config, part: Part, where: dict[str, str]) -> Verdict:
-    pooled = len(settings(config, part.each)) if part.pooled else 1
-
-    def values(*cells: Cell) -> np.ndarray:
-        found = [papers.find(**where, cell=one, quantity=part.quantity) for one in cells]
-        return papers.runs_like(*found, ratio=part.over is not None, pooled=pooled)
-
-    try:
-        if part.evidence:
-            raise Missing("a function reads runs, no printed cells")
-        found = compared(config, part, values)
-    except (Missing, papers.NotPrinted) as problem:
-        return Verdict(NOT_MEASURED, note=str(problem))
-    if found.values.shape[1] == 1 and not part.along:
-        found = replace(found, values=found.values[:, 0], exact=True)
-    return judge(found, part.rule())
 
 
 def look_level(look: int) -> float:
@@ -243,20 +194,23 @@ def search(
     if regime not in claim.at:
         raise StudyError(f"{claim.id} is judged at {', '.join(claim.at)}, not in regime {regime}")
     alone = any(UNITS[part.quantity] == "s" for part in judged)
-    ends, look = clock() + 3600 * hours, 0
-    n = wanted = max(config.n_seeds, MIN_SEEDS)
+    ends = clock() + 3600 * hours
+    n = wanted = max(config.n_seeds, verdicts.MIN_SEEDS)
+    look = 0
     while True:
-        look, config = look + 1, config.replace(n_seeds=n)
-        results.compute(experiments.runs(config, cells_of(claim, config)), alone=alone)
-        while n < wanted and clock() < ends:
-            n, config = n + 1, config.replace(n_seeds=n + 1)
+        look += 1
+        while True:
+            config = config.replace(n_seeds=n)
             results.compute(experiments.runs(config, cells_of(claim, config)), alone=alone)
+            if n >= wanted or clock() >= ends:
+                break
+            n += 1
         level = look_level(look)
         row = decide(claim, config, regime, level)
         told = f"look {look}, {n} seeds, {level:.2%} intervals: {row.answer.verdict}"
         more = filter(None, (format_number(row.answer), row.answer.note, row.answer.robust))
         print(": ".join([told, "; ".join(more)]), flush=True)
-        if row.answer.verdict in (HOLDS, FAILS, NOT_DECIDABLE, NOT_MEASURED):
+        if row.answer.verdict != verdicts.UNDECIDED:
             return row
         if clock() >= ends:
             print(f"{hours:g} hours are over, {claim.id} is {row.answer.verdict}", flush=True)

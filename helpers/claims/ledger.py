@@ -5,19 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from helpers import StudyError
 from helpers.claims import evidence, preconditions
 from helpers.claims.quantities import QUANTITIES
 from helpers.claims.verdicts import Rule, Verdict, format_number  # noqa: F401 - 06 shows it
-from helpers.config import Config, refusal
-from helpers.experiments import Cell, brief_stop, from_plain, own_batch, selectors, stops
+from helpers.config import Config
+from helpers.experiments import Cell, brief_stop, own_batch, selectors, stops
 from helpers.results import Missing
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML has it, is fast
@@ -108,8 +107,9 @@ class Part(BaseModel):
             raise ValueError(f"unknown precondition {', '.join(map(str, unknown))}")
         if self.rule() == Rule():
             raise ValueError("a part needs a rule: above, below, within, rising, never or ever")
-        for cell in (self.of, self.less, self.over):
-            from_plain({k: v for k, v in (cell or {}).items() if k not in self.each})
+        named = {name for side in (self.of, self.less, self.over) for name in side or {}}
+        if unknown := named - {field.name for field in fields(Cell)}:
+            raise ValueError(f"a cell has no {', '.join(unknown)}")
         return self
 
     def rule(self) -> Rule:
@@ -160,6 +160,8 @@ class Claim(BaseModel):
     def _shown(self) -> Claim:
         if bool(self.headline) != bool(self.figure):
             raise ValueError("a headline needs a figure, and only a headline has one")
+        if unknown := set(self.at) - set(preconditions.REGIMES):
+            raise ValueError(f"{self.id}: no regime {', '.join(unknown)}")
         return self
 
     @property
@@ -177,40 +179,10 @@ class Row:
     parts: dict[str, Verdict]
 
 
-def load_ledger(path: Path = LEDGER) -> list[Claim]:
-    """Read every claim, document by document, refusing rows that could not be decided.
-
-    Args:
-        path: A folder with a file a document, or one file.
-
-    Raises:
-        StudyError: If a row lacks a field, repeats an id, or names what there is not.
-    """
-    files = [path / f"{name}.yml" for name in DOCUMENTS] if path.is_dir() else [path]
-    try:
-        texts = [yaml.load(file.read_bytes(), LOADER) for file in files if file.exists()]
-    except yaml.YAMLError as problem:
-        raise StudyError(f"claims ledger: {' '.join(str(problem).split())}") from None
-    claims = [_claim(row) for rows in texts for row in rows or []]
-    ids = [claim.id for claim in claims]
-    if repeated := sorted({name for name in ids if ids.count(name) > 1}):
-        raise StudyError(f"claims ledger: ids must be unique, repeated: {', '.join(repeated)}")
-    return claims
-
-
-def _claim(row: Any) -> Claim:
-    name = row.get("id", "a row without id") if isinstance(row, dict) else repr(row)[:60]
-    try:
-        claim = Claim(**{**row, "changed": {str(k): v for k, v in row.get("changed", {}).items()}})
-    except ValidationError as problem:
-        raise StudyError(f"claims ledger, {name}: {refusal(problem)}") from None
-    except (TypeError, AttributeError, StudyError) as problem:
-        raise StudyError(f"claims ledger, {name}: {problem}") from None
-    if claim.document not in DOCUMENTS:
-        raise StudyError(f"claims ledger, {name}: document must be one of {', '.join(DOCUMENTS)}")
-    if unknown := set(claim.at) - set(preconditions.REGIMES):
-        raise StudyError(f"claims ledger, {name}: no regime {', '.join(unknown)}")
-    return claim
+def load_ledger() -> list[Claim]:
+    """Read every claim, document by document; `ValidationError` names what is wrong in a row."""
+    texts = [yaml.load((LEDGER / f"{name}.yml").read_bytes(), LOADER) for name in DOCUMENTS]
+    return [Claim(**row) for rows in texts for row in rows]
 
 
 def resolved(config: Config, value: Any) -> Any:
@@ -244,5 +216,6 @@ def cell(config: Config, plain: dict[str, Any], setting: dict[str, Any]) -> Cell
     """
     merged = resolved(config, {**setting, **plain})
     options = {k.partition(".")[2]: merged.pop(k) for k in list(merged) if k.startswith("options.")}
-    options = {k: v for k, v in {**options, **merged.get("options", {})}.items() if v is not None}
-    return from_plain(merged | {"options": options if "method" in merged else {}})
+    options |= merged.pop("options", {})
+    given = [pair for pair in options.items() if pair[1] is not None] if "method" in merged else []
+    return Cell(**merged, options=tuple(given))

@@ -10,16 +10,9 @@ from typing import Any
 import pandas as pd
 
 from helpers import StudyError
-from helpers.claims import deciding, ledger, papers, printed
+from helpers.claims import deciding, ledger, papers, printed, quantities, verdicts
 from helpers.claims.preconditions import REGIMES
-from helpers.claims.verdicts import (
-    NOT_BUILT,
-    NOT_DECIDABLE,
-    NOT_MEASURED,
-    VERDICTS,
-    Rule,
-    format_number,
-)
+from helpers.claims.verdicts import VERDICTS, Rule, format_number
 from helpers.config import Config
 from helpers.profiles import Profile, here, profile, variables_set
 from helpers.results import packs
@@ -52,13 +45,9 @@ def config_of(chosen: Profile, document: str, config: Config | None = None) -> C
     usual = chosen.config()
     config = config or usual
     own = chosen.notebooks.get(NOTEBOOK_OF.get(document, ""), {})
-    return config.replace(
-        **{
-            name: value
-            for name, value in own.items()
-            if name in Config.model_fields and getattr(config, name) == getattr(usual, name)
-        }
-    )
+    kept = [name for name in own if name in Config.model_fields
+            and getattr(config, name) == getattr(usual, name)]  # fmt: skip
+    return config.replace(**{name: own[name] for name in kept})
 
 
 def decided(
@@ -84,46 +73,14 @@ def decided(
         raise StudyError(f"profile {chosen.name}: no regime {chosen.regime}; regimes: {known}")
     if unknown := sorted(set(chosen.claims) - {claim.id for claim in claims}):
         raise StudyError(f"profile {chosen.name}: no claim {', '.join(unknown)} in the ledger")
-    for claim in claims:
-        if (document and claim.document != document) or (headlines and not claim.headline):
-            continue
-        regime = chosen.regime if not chosen.claims or claim.id in chosen.claims else "none"
-        rows.append(deciding.decide(claim, config_of(chosen, claim.document, config), regime))
+    configs = {name: config_of(chosen, name, config) for name in ledger.DOCUMENTS}
+    with quantities.read_once():
+        for claim in claims:
+            if document in ("", claim.document) and (claim.headline or not headlines):
+                asked = not chosen.claims or claim.id in chosen.claims
+                regime = chosen.regime if asked else "none"
+                rows.append(deciding.decide(claim, configs[claim.document], regime))
     return rows
-
-
-def readable(rows: list[ledger.Row]) -> pd.DataFrame:
-    """Return one line a claim: id, statement, verdict, ours, the document's, note, robustness.
-
-    `ours` is value, 95 % interval, unit, number of values and the part it is of; `what turns it`
-    says which change of seeds or margin would turn the verdict.
-    """
-    return pd.DataFrame(
-        {
-            "claim": [row.claim.id for row in rows],
-            "statement": [row.claim.statement for row in rows],
-            "verdict": [row.answer.verdict for row in rows],
-            "ours": [format_number(row.answer) for row in rows],
-            "the document": [papers.filled(row.claim.paper) for row in rows],
-            "note": [row.answer.note for row in rows],
-            "what turns it": [row.answer.robust for row in rows],
-        }
-    )
-
-
-def format_line(row: ledger.Row) -> str:
-    """A claim on one line: key, verdict, our number, the paper's, its words, note, robustness."""
-    claim, answer = row.claim, row.answer
-    more = "".join(
-        f"  |  {word}: {text}"
-        for word, text in (("note", answer.note), ("robust", answer.robust))
-        if text
-    )
-    return (
-        f"{claim.document:<10}  {claim.id:<13}  {answer.verdict:<16}  "
-        f"ours: {format_number(answer)}  |  paper: {papers.filled(claim.paper)}  |  "
-        f"{claim.statement}  |  measured: {claim.measure}{more}"
-    )
 
 
 def records(rows: list[ledger.Row]) -> list[dict[str, Any]]:
@@ -136,6 +93,28 @@ def records(rows: list[ledger.Row]) -> list[dict[str, Any]]:
         | {"ours": format_number(one.answer), "paper": papers.filled(one.claim.paper)}
         for one in rows
     ]
+
+
+def readable(rows: list[ledger.Row]) -> pd.DataFrame:
+    """Return one line a claim: id, statement, verdict, ours, the document's, note, robustness.
+
+    `ours` is value, 95 % interval, unit, number of values and the part it is of; `what turns it`
+    says which change of seeds or margin would turn the verdict.
+    """
+    names = {"id": "claim", "paper": "the document", "robust": "what turns it"}
+    shown = ["id", "statement", "verdict", "ours", "paper", "note", "robust"]
+    return pd.DataFrame(records(rows), columns=shown).rename(columns=names)
+
+
+def format_line(row: ledger.Row) -> str:
+    """A claim on one line: key, verdict, our number, the paper's, its words, note, robustness."""
+    (one,) = records([row])
+    told = [
+        f"{one['document']:<10}  {one['id']:<13}  {one['verdict']:<16}  ours: {one['ours']}",
+        *(f"paper: {one['paper']}", one["statement"], f"measured: {row.claim.measure}"),
+        *(f"{name}: {one[name]}" for name in ("note", "robust") if one[name]),
+    ]
+    return "  |  ".join(told)
 
 
 def documents(notebooks: Collection[str]) -> list[str]:
@@ -171,20 +150,21 @@ def printed_beside(config: Config) -> pd.DataFrame:
 
     Returns:
         Rows of `papers.beside`, table after table. A table that has nothing like our data, or
-        errors without that of the full set, from which losses count, gives none.
+        not the full set, from which losses count, gives none.
     """
     wanted = next((kind for start, kind in NEAREST.items() if config.dataset.startswith(start)),
                   "CIFAR10")  # fmt: skip
+    chosen = here()
     found = [pd.DataFrame(columns=papers.COLUMNS)]
     for name in printed.TABLES:
         for data in dict.fromkeys(one.data for one in printed.printed(name)):
-            errs = [one for one in printed.printed(name, data) if one.quantity == "error"]
-            counted = not errs or any(one.cell.method == "full" for one in errs)
+            lines = printed.printed(name, data)
+            counted = any(one.cell.method == "full" for one in lines)
             if counted and data.replace("-", "") in (wanted, f"{wanted} ResNet18"):
-                own = config_of(here(), printed.printed(name, data)[0].document, config)
+                own = config_of(chosen, lines[0].document, config)
                 found.append(papers.beside(own, name, data))
     every = pd.concat([one for one in found if len(one)] or found)
-    every = every.drop_duplicates(ignore_index=True)  # a reader may join two tables
+    every = every.drop_duplicates(ignore_index=True)  # a printed line may stand for two cells
     first = pd.factorize(every["group"])[0]  # what shares a heading stands together
     return every.iloc[first.argsort(kind="stable")].reset_index(drop=True)
 
@@ -230,15 +210,15 @@ def tests_told(rows: list[ledger.Row]) -> str:
 
 
 def title(claim: ledger.Claim) -> str:
-    """Return a headline with the document's numbers filled in."""
-    return papers.filled(claim.headline)
+    """Return a headline with the document's numbers filled in, and the claim's key."""
+    return f"{papers.filled(claim.headline)} ({claim.id})"
 
 
 def precondition(row: ledger.Row) -> str:
     """Say which precondition failed, with its numbers, or which were met."""
-    if row.answer.verdict == NOT_DECIDABLE:
+    if row.answer.verdict == verdicts.NOT_DECIDABLE:
         return f"failed: {row.answer.note}"
-    if row.answer.verdict in (NOT_BUILT, NOT_MEASURED):
+    if row.answer.verdict in (verdicts.NOT_BUILT, verdicts.NOT_MEASURED):
         return "-"
     parts = row.claim.parts.values()
     needs = {name: limit for part in parts for name, limit in part.needs.items()}
@@ -250,26 +230,15 @@ def precondition(row: ledger.Row) -> str:
 
 def headlines(rows: list[ledger.Row]) -> pd.DataFrame:
     """Return the headlines' lines: what the document says, ours, precondition, verdict, figure."""
-    return pd.DataFrame(
-        [
-            {
-                "claim": row.claim.id,
-                "headline": f"{title(row.claim)} ({row.claim.id})",
-                "the document": papers.filled(row.claim.paper),
-                "ours": format_number(row.answer),
-                "precondition": precondition(row),
-                "verdict": row.answer.verdict,
-                "kind": row.claim.kind,
-                "figure": row.claim.figure,
-            }
-            for row in rows
-            if row.claim.headline
-        ],
-        columns=[
-            *("claim", "headline", "the document", "ours", "precondition", "verdict", "kind"),
-            "figure",
-        ],
+    some = [row for row in rows if row.claim.headline]
+    lines = readable(some).assign(
+        headline=[title(row.claim) for row in some],
+        precondition=[precondition(row) for row in some],
+        kind=[row.claim.kind for row in some],
+        figure=[row.claim.figure for row in some],
     )
+    return lines[["claim", "headline", "the document", "ours", "precondition", "verdict", "kind",
+                  "figure"]]  # fmt: skip
 
 
 def intervals(rows: list[ledger.Row]) -> pd.DataFrame:
@@ -284,7 +253,7 @@ def intervals(rows: list[ledger.Row]) -> pd.DataFrame:
         same = [parts[name] for name, one in told.items() if one.verdict == answer.verdict]
         rule = same[0].rule() if same else Rule()
         lines.append(
-            {"headline": f"{title(row.claim)} ({row.claim.id})", "verdict": answer.verdict,
+            {"headline": title(row.claim), "verdict": answer.verdict,
              "value": answer.value, "low": answer.low, "high": answer.high, "unit": answer.unit,
              "above": 0.0 if rule.rising else rule.above, "below": rule.below,
              "reason": ": ".join(filter(None, (answer.verdict, answer.note)))}
@@ -328,7 +297,7 @@ def beside(found: Mapping[str, list[ledger.Row]]) -> pd.DataFrame:
 def _cell(line: dict[str, str]) -> str:
     if line["precondition"].startswith(f"failed: {deciding.ELSEWHERE}"):
         return "-"
-    if line["verdict"] == NOT_DECIDABLE:
-        return f"{NOT_DECIDABLE}: {line['precondition'].removeprefix('failed: ')}"
+    if line["verdict"] == verdicts.NOT_DECIDABLE:
+        return f"{verdicts.NOT_DECIDABLE}: {line['precondition'].removeprefix('failed: ')}"
     kind = "" if line["kind"] == "finding" else f" ({line['kind']})"
     return line["verdict"] + kind + (f": {line['ours']}" if line["ours"] != "-" else "")

@@ -28,54 +28,6 @@ def filled(text: str) -> str:
     return REFERENCE.sub(lambda found: looked_up(*found.groups()), text)
 
 
-class NotPrinted(StudyError):
-    """A table of the documents does not print what is asked."""
-
-
-def find(table: str, data: str, cell: Cell, quantity: str) -> Printed:
-    """Return the printed number of a cell, from a table and a data set of it.
-
-    Seconds of choosing may be printed as how often they go into the target's: these are then the
-    unit.
-
-    Raises:
-        NotPrinted: If the table does not print it.
-    """
-    cell = replace(cell, options=tuple(sorted(cell.options)))
-    for one in printed(table, data):
-        known = replace(one.cell, options=tuple(sorted(one.cell.options)))
-        if known == cell and not np.isnan(one.value):
-            if one.quantity == quantity:
-                return one
-            if (one.quantity, quantity) == ("speed-up", "choosing"):
-                return replace(one, value=1 / one.value)
-    raise NotPrinted(f"papers: {table} prints no {quantity} of {cell} on {data}")
-
-
-def runs_like(
-    one: Printed, beside: Printed | None = None, ratio: bool = False, pooled: int = 1
-) -> np.ndarray:
-    """Return values (n,) with the printed mean and spread: of one number, or of two compared.
-
-    Two count as independent: of a difference the spreads add in squares, of a ratio the relative
-    ones. n is that of the smaller sample. Of `pooled` cells whose mean is to be taken each gets a
-    spread that leaves the mean's right.
-    """
-    value, spread, n = one.value, np.nan_to_num(one.sd), one.n
-    if beside is not None:
-        other = np.nan_to_num(beside.sd)
-        if ratio:
-            spread = value / beside.value * np.hypot(spread / value, other / beside.value)
-            value = value / beside.value
-        else:
-            spread, value = np.hypot(spread, other), value - beside.value
-        n = min(n, beside.n)
-    if n < 2:
-        return np.array([value])
-    shape = np.arange(n) - (n - 1) / 2
-    return value + spread / np.sqrt(pooled) * shape / shape.std(ddof=1)
-
-
 def beside(config: Config, table: str, data: str) -> pd.DataFrame:
     """Set our numbers beside a printed table's.
 

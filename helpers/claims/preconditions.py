@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from helpers import recipes
-from helpers.claims.quantities import error, history, results_of, seconds, short_of_rows
+from helpers.claims.quantities import error, history, results_of, short_of_rows
 from helpers.config import Config
-from helpers.experiments import Cell, named, run, weight
-from helpers.results import get, online, readings
+from helpers.experiments import Cell, named, weight
+from helpers.results import online, readings
+from helpers.results.store import Result
 from helpers.selection.registry import METHODS
 
 # Regime -> largest error in points of the full set at which it is reached: of the documents' own
@@ -36,9 +37,6 @@ REGIMES: dict[str, float | None] = {
     "pretrained": None,
 }
 PROXY_GOAL = 2.0  # times the regime's error that a smaller network may err by
-LAST_GAIN = 0.3  # points that the last fifth of training may still gain
-FROM_CHANCE = 10.0  # points of error
-HEADROOM = 0.5  # points between random rows and all rows
 
 
 @dataclass(frozen=True)
@@ -50,46 +48,60 @@ class Asked:
     cells: Sequence[Cell]
     above: float = 0.0  # the rule's lower bound, for `attainable`
 
+    @property
+    def kept(self) -> list[Cell]:
+        """The cells on a part of the rows, one a share, network, protocol and data set."""
+        kept = [c for c in self.cells if c.share < 1 and c.protocol in ("core-set", "active")]
+        return list({(c.share, c.model, c.protocol, c.data): c for c in kept}.values())
 
-def chance(asked: Asked, limit: Any = FROM_CHANCE) -> str:
+    @property
+    def labels(self) -> np.ndarray:
+        """The training rows' labels, (n,), which every run on everything keeps."""
+        return self.full("proxy")[0].arrays["labels"]
+
+    def full(self, model: str, data: str = "") -> list[Result]:
+        """Return a network's runs on everything, one a seed."""
+        return results_of(self.config, Cell(model=model, data=data))
+
+    def seconds(self, model: str, data: str = "") -> float:
+        """Return the median seconds of a network's training on everything."""
+        return float(np.median([r.metrics["seconds"] for r in self.full(model, data)]))
+
+
+def chance(asked: Asked, limit: float = 10.0) -> str:
     """Every compared cell is further than `limit` points of error from guessing."""
     for cell in asked.cells:
-        guess = 100 * (1 - 1 / len(np.unique(_labels(asked, cell.data))))
+        labels = asked.full("proxy", cell.data)[0].arrays["labels"]
+        guess = 100 * (1 - 1 / len(np.unique(labels)))
         found = error(asked.config, cell)
         if found.mean() > guess - limit:
-            return f"{_name(cell)} errs by {found.mean():.1f} %, guessing by {guess:.0f} %"
+            name = "the full set" if cell.method == "full" else f"{cell.method} {cell.share:.0%}"
+            return f"{name} errs by {found.mean():.1f} %, guessing by {guess:.0f} %"
     return ""
 
 
-def _labels(asked: Asked, data: str = "") -> np.ndarray:
-    """Return the training rows' labels, (n,), which every run on everything keeps."""
-    return results_of(asked.config, Cell(model="proxy", data=data))[0].arrays["labels"]
-
-
-def converged(asked: Asked, limit: Any = LAST_GAIN) -> str:
+def converged(asked: Asked, limit: float = 0.3) -> str:
     """The full set's error is the regime's, or the last fifth of training gained below `limit`.
 
     A network that only chooses is not asked: beside a choice the target alone. One whose own error
     is compared is, and a smaller one may err by twice as much.
     """
-    of_target = REGIMES.get(asked.regime)
+    of_target, target = REGIMES.get(asked.regime), asked.config.target
     models = [(cell.data, named(asked.config, cell.model)) for cell in asked.cells]
     if of_target is not None and any(cell.method != "full" for cell in asked.cells):
-        models = [("", asked.config.target)] if ("", asked.config.target) in models else models
+        models = [("", target)] if ("", target) in models else models
     for data, model in dict.fromkeys(models):
-        goal = of_target
-        if goal is not None and model != asked.config.target:
-            goal *= PROXY_GOAL
-        found = results_of(asked.config, Cell(model=model, data=data))
-        last = float(np.mean([100 * (1 - r.metrics["test_acc"]) for r in found]))
+        goal = of_target and of_target * (1 if model == target else PROXY_GOAL)
+        curves = [100 * history(r, "test_acc") for r in asked.full(model, data)]
+        last = float(error(asked.config, Cell(model=model, data=data)).mean())
         if goal is not None and last <= goal:
             continue
-        gained = [100 * _last_fifth(history(r, "test_acc")) for r in found]
-        if goal is not None or not np.mean(gained) < limit:  # NaN too
+        gained = np.mean([_last_fifth(curve) for curve in curves])
+        if goal is not None or not gained < limit:  # NaN too
             told = f", {goal:g} % is the regime's" if goal is not None else ""
             return (
                 f"{model} on everything errs by {last:.1f} %{told}; "
-                f"the last fifth of training gained {np.mean(gained):.1f} points"
+                f"the last fifth of training gained {gained:.1f} points"
             )
     return ""
 
@@ -111,31 +123,25 @@ def _loss_at_random(asked: Asked, cell: Cell) -> float:
     return float(error(asked.config, at_random(cell)).mean() - whole)
 
 
-def random_close(asked: Asked, limit: Any = 3.0) -> str:
+def random_close(asked: Asked, limit: float = 3.0) -> str:
     """Random rows at the same share lose at most `limit` points: a selection can pass at all."""
-    for cell in _parts(asked):
+    for cell in asked.kept:
         lost = _loss_at_random(asked, cell)
         if lost > limit:
             return f"random {cell.share:.0%} already lose {lost:.1f} points, {limit:g} are asked"
     return ""
 
 
-def headroom(asked: Asked, limit: Any = HEADROOM) -> str:
+def headroom(asked: Asked, limit: float = 0.5) -> str:
     """Random rows lose at least `limit` points, mean over the shares: there is room to win."""
-    cells = _parts(asked)
+    cells = asked.kept
     if cells and (lost := np.mean([_loss_at_random(asked, cell) for cell in cells])) < limit:
         shares = ", ".join(dict.fromkeys(f"{cell.share:.0%}" for cell in cells))
         return f"random {shares} lose {lost:.2f} points only: no room to win"
     return ""
 
 
-def _parts(asked: Asked) -> list[Cell]:
-    """Return the cells on a part of the rows, one a share and network."""
-    kept = [c for c in asked.cells if c.share < 1 and c.protocol in ("core-set", "active")]
-    return list({(c.share, c.model, c.protocol, c.data): c for c in kept}.values())
-
-
-def better_target(asked: Asked, limit: Any = 0.0) -> str:
+def better_target(asked: Asked, limit: float = 0.0) -> str:
     """The target errs less than its proxy on everything."""
     target, proxy = (error(asked.config, Cell(model=m)).mean() for m in ("target", "proxy"))
     if proxy - target <= limit:
@@ -143,46 +149,42 @@ def better_target(asked: Asked, limit: Any = 0.0) -> str:
     return ""
 
 
-def learned(asked: Asked, limit: Any = None) -> str:
+def learned(asked: Asked) -> str:
     """Rows that the choosing network never learned are fewer than the rows that are kept.
 
     They all rank first, so that otherwise a choice by forgetting events is a draw among them.
     """
-    config = asked.config
-    for cell in asked.cells:
-        if cell.method != "forgetting":
-            continue
-        runs = results_of(config, Cell(model=cell.by, data=cell.data))
-        never = np.mean([np.isinf(readings.forgetting(r, cell.after or None)).mean() for r in runs])
+    for cell in (cell for cell in asked.cells if cell.method == "forgetting"):
+        events = [readings.forgetting(r, cell.after or None)
+                  for r in asked.full(cell.by, cell.data)]  # fmt: skip
+        never = np.mean([np.isinf(one).mean() for one in events])
         if never >= cell.share:
-            return f"{named(config, cell.by)} never learned {never:.0%} of the rows, " \
-                   f"{cell.share:.0%} are kept"  # fmt: skip
+            by = named(asked.config, cell.by)
+            return f"{by} never learned {never:.0%} of the rows, {cell.share:.0%} are kept"
     return ""
 
 
-def attainable(asked: Asked, limit: Any = None) -> str:
+def attainable(asked: Asked) -> str:
     """The bound on a total time is within reach: free choosing by the proxy, the share's epochs."""
-    config = asked.config
+    epochs = asked.config.epochs
     for cell in asked.cells:
         if cell.method == "full" or not METHODS[cell.method].needs:
             continue
-        whole = np.median(seconds(config, Cell(model=cell.model, data=cell.data)))
-        proxy = np.median(seconds(config, Cell(model=cell.by, data=cell.data)))
-        part = (cell.after or config.epochs) / config.epochs
-        best = 1 / (proxy * part / whole + cell.share)
+        proxy = asked.seconds(cell.by, cell.data) / asked.seconds(cell.model, cell.data)
+        proxy *= (cell.after or epochs) / epochs
+        best = 1 / (proxy + cell.share)
         if best < asked.above:
-            return f"at a proxy's cost of {proxy * part / whole:.2f} of the target's at most " \
-                   f"{best:.2f}x can be reached, {asked.above:g}x are asked"  # fmt: skip
+            return (
+                f"at a proxy's cost of {proxy:.2f} of the target's at most {best:.2f}x can be "
+                f"reached, {asked.above:g}x are asked"
+            )
     return ""
 
 
-def stopped(asked: Asked, limit: Any = 5.0) -> str:
+def stopped(asked: Asked, limit: float = 5.0) -> str:
     """A proxy stopped early errs at most `limit` points more than at its end."""
-    for cell in asked.cells:
-        if not cell.after:
-            continue
-        proxies = results_of(asked.config, Cell(model=cell.by, data=cell.data))
-        curves = [history(r, "test_acc") for r in proxies]
+    for cell in (cell for cell in asked.cells if cell.after):
+        curves = [history(r, "test_acc") for r in asked.full(cell.by, cell.data)]
         behind = float(np.mean([100 * (c[-1] - c[cell.after - 1]) for c in curves]))
         if not behind <= limit:
             return (
@@ -192,12 +194,10 @@ def stopped(asked: Asked, limit: Any = 5.0) -> str:
     return ""
 
 
-def cost_ratio(asked: Asked, limit: Any = 8.0) -> str:
+def cost_ratio(asked: Asked, limit: float = 8.0) -> str:
     """The target takes at least `limit` times the proxy's work, and its seconds as measured."""
-    config = asked.config
-    target, proxy = ([r.metrics["seconds"] for r in results_of(config, Cell(model=m))]
-                     for m in ("target", "proxy"))  # fmt: skip
-    work, taken = 1 / weight(config, config.proxy), float(np.median(target) / np.median(proxy))
+    work = 1 / weight(asked.config, asked.config.proxy)
+    taken = asked.seconds("target") / asked.seconds("proxy")
     if min(work, taken) < limit:
         return (
             f"the target does {work:.1f} times the proxy's work in {taken:.1f} times its seconds, "
@@ -206,32 +206,30 @@ def cost_ratio(asked: Asked, limit: Any = 8.0) -> str:
     return ""
 
 
-def epochs(asked: Asked, limit: Any = 20) -> str:
+def epochs(asked: Asked, limit: int = 20) -> str:
     """Training is long enough for a share of it to be read."""
     n = asked.config.epochs
     return f"{n} epochs, {limit} are asked" if n < limit else ""
 
 
-def passes(asked: Asked, limit: Any = 0.5) -> str:
+def passes(asked: Asked, limit: float = 0.5) -> str:
     """An online run's boost is at least `limit` of what its passes promise.
 
     Where choosing itself takes most of a step, as on a tiny network, its seconds tell nothing of
     what is saved.
     """
-    for cell in asked.cells:
-        if cell.protocol != "online":
-            continue
-        full = results_of(asked.config, Cell(model=cell.model, data=cell.data))
-        pairs = list(zip(full, results_of(asked.config, cell), strict=True))
-        told = np.mean([online.counted_boost(a.metrics["history"], b.metrics["history"])
-                        for a, b in pairs])  # fmt: skip
-        took = np.mean([a.metrics["seconds"] / b.metrics["seconds"] for a, b in pairs])
+    for cell in (cell for cell in asked.cells if cell.protocol == "online"):
+        full = [r.metrics for r in asked.full(cell.model, cell.data)]
+        own = [r.metrics for r in results_of(asked.config, cell)]
+        told = np.mean([online.counted_boost(a["history"], b["history"])
+                        for a, b in zip(full, own, strict=True)])  # fmt: skip
+        took = np.mean([a["seconds"] / b["seconds"] for a, b in zip(full, own, strict=True)])
         if took < limit * told:
             return f"{cell.method} is {took:.2f}x by the clock, {told:.2f}x by its passes"
     return ""
 
 
-def warm_up(asked: Asked, limit: Any = 391) -> str:
+def warm_up(asked: Asked, limit: int = 391) -> str:
     """ADONIS trains on everything first for half of an epoch of the document at least, in steps.
 
     The document gives no omega, and its epochs of CIFAR have `limit` steps. After fewer the network
@@ -239,17 +237,17 @@ def warm_up(asked: Asked, limit: Any = 391) -> str:
     """
     config = asked.config
     batch = recipes.get(config.recipe, model=config.proxy).batch
-    steps = config.warm_up * math.ceil(len(_labels(asked)) / batch)
+    steps = config.warm_up * math.ceil(len(asked.labels) / batch)
     if steps < limit / 2:
         return f"ADONIS begins to choose after {steps} steps, in the document after {limit}"
     return ""
 
 
-def cuda(asked: Asked, limit: Any = None) -> str:
+def cuda(asked: Asked) -> str:
     """The runs were made on a GPU."""
-    device = get(run(asked.config, Cell(model="proxy"), asked.config.first_seed)).metrics["device"]
-    return "" if "cuda" in str(device).lower() or "nvidia" in str(device).lower() else \
-        f"the claim is about a GPU, these runs are of {device}"  # fmt: skip
+    device = str(asked.full("proxy")[0].metrics["device"])
+    on_gpu = any(word in device.lower() for word in ("cuda", "nvidia"))
+    return "" if on_gpu else f"the claim is about a GPU, these runs are of {device}"
 
 
 # Training rows and classes by which a user's own copy of the documents' data is known: Zhang et
@@ -261,36 +259,21 @@ SIZES = {
 }
 
 
-def data(asked: Asked, limit: Any = None) -> str:
+def data(asked: Asked, limit: str) -> str:
     """The data are those that the claim is about: by name, or by rows and classes."""
     name = asked.config.dataset.partition("@")[0]
     if name == limit or name.startswith(f"{limit}-"):  # svhn-slides is SVHN
         return ""
-    labels = _labels(asked)
-    if (len(labels), len(np.unique(labels))) == SIZES.get(limit):
+    if (len(asked.labels), len(np.unique(asked.labels))) == SIZES.get(limit):
         return ""
     return f"data absent: the claim is about {limit}, not {name}"
 
 
-def _name(cell: Cell) -> str:
-    return "the full set" if cell.method == "full" else f"{cell.method} {cell.share:.0%}"
-
-
-CHECKS: dict[str, Callable[[Asked, Any], str]] = {
-    "converged": converged,
-    "random close": random_close,
-    "headroom": headroom,
-    "better target": better_target,
-    "learned": learned,
-    "stopped": stopped,
-    "attainable": attainable,
-    "cost ratio": cost_ratio,
-    "epochs": epochs,
-    "passes": passes,
-    "warm up": warm_up,
-    "cuda": cuda,
-    "data": data,
-}
+CHECKS: dict[str, Callable[..., str]] = {
+    check.__name__.replace("_", " "): check
+    for check in (converged, random_close, headroom, better_target, learned, stopped, attainable,
+                  cost_ratio, epochs, passes, warm_up, cuda, data)
+}  # fmt: skip
 
 
 def failed(asked: Asked, needs: dict[str, Any], is_error: bool) -> str:
@@ -302,8 +285,7 @@ def failed(asked: Asked, needs: dict[str, Any], is_error: bool) -> str:
         is_error: Whether errors or accuracies are compared, which must be off chance.
     """
     for name, limit in needs.items():
-        check = CHECKS[name]
-        if reason := check(asked) if limit is None else check(asked, limit):
+        if reason := CHECKS[name](asked, *([] if limit is None else [limit])):
             return reason
     if any(1 < cell.together >= asked.config.n_seeds for cell in asked.cells):
         return "the networks of all seeds make one ensemble: more seeds are needed"

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -22,9 +23,27 @@ class Unfit(ValueError):
     """Results are stored but cannot answer the question; the message says why."""
 
 
+_known: dict[tuple[Config, str], list[Result]] | None = None
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Keep what `results_of` reads, for as long as nothing is stored meanwhile."""
+    global _known
+    _known = {}
+    try:
+        yield
+    finally:
+        _known = None
+
+
 def results_of(config: Config, cell: Cell) -> list[Result]:
     """Return a cell's training results, one a seed."""
-    return [get(run(config, cell, seed)) for seed in config.seeds]
+    known = {} if _known is None else _known
+    key = config, repr(cell)  # 1 == 1.0, but not in a spec
+    if key not in known:
+        known[key] = [get(run(config, cell, seed)) for seed in config.seeds]
+    return known[key]
 
 
 def error(config: Config, cell: Cell) -> np.ndarray:
@@ -63,9 +82,9 @@ def choosing(config: Config, cell: Cell) -> np.ndarray:
     """
     spent = []
     for steps in _steps(config, cell):
-        found = [(get(step), [get(one) for one in step.of]) for step in steps]
-        require_alone([result for picked, read in found for result in (picked, *read)])
-        spent.append(sum(seconds_of_choice(picked, read)[0] for picked, read in found))
+        found = [seconds_of_choice(step) for step in steps]
+        require_alone([one for _, read in found for one in read])
+        spent.append(sum(seconds for seconds, _ in found))
     return np.array(spent)
 
 

@@ -10,7 +10,6 @@ from helpers.experiments.cells import (
     Cell,
     chosen,
     depth_run,
-    from_plain,
     grid,
     multiply_adds,
     named,
@@ -39,4 +38,4 @@ from helpers.experiments.questions import (
     selectors,
     stops,
 )
-from helpers.experiments.table import frame, read_choice, seconds_of_choice
+from helpers.experiments.table import frame, seconds_of_choice

@@ -16,7 +16,7 @@ from helpers import results
 from helpers.config import Config
 from helpers.experiments.cells import FORWARD_SHARE, Cell, chosen, run, weight
 from helpers.experiments.questions import ACTIVE_METHODS, selectors
-from helpers.experiments.table import read_choice, seconds_of_choice, trained_for
+from helpers.experiments.table import seconds_of_choice, trained_for
 from helpers.ranking import t_interval
 from helpers.results.store import Result
 from helpers.selection.registry import METHODS
@@ -39,11 +39,11 @@ def choosing(config: Config, step: Select) -> dict[str, float]:
     Raises:
         StudyError: If one of them is neither stored nor published.
     """
-    picked, read = read_choice(step)
-    seconds, alone = seconds_of_choice(picked, read)
+    seconds, (picked, *read) = seconds_of_choice(step)
     scored = FORWARD_SHARE * picked.metrics["n_pool"]
     work = sum(weight(config, one.spec.model) * (passes(one, trained_for(step)) + scored)
                for one in read)  # fmt: skip
+    alone = all(one.metrics["alone"] for one in (picked, *read))
     return {"seconds": seconds, "work": work, "alone": alone}
 
 
@@ -58,20 +58,17 @@ def charged(
         wanted: Their specs, in the frame's order.
 
     Returns:
-        The frame with the columns `work` (examples through the target), `total_seconds` and
-        `cost`; and which of the two cost is: seconds if every run had its machine alone.
+        The frame with the columns `work` (examples through the target) and `cost`; and which of
+        the two cost is: seconds in all if every run had its machine alone.
     """
-    rows = [[choosing(config, step) for step in rounds(run.subset)] for run in wanted]
-    own = [weight(config, run.model) * passes(results.get(run)) for run in wanted]
-    spent = [sum(one["seconds"] for one in row) for row in rows]
-    work = [sum(one["work"] for one in row) for row in rows]
-    frame = frame.assign(
-        work=[a + b for a, b in zip(own, work, strict=True)],
-        total_seconds=frame["seconds"].to_numpy() + spent,
-    )
+    work = [
+        weight(config, run.model) * passes(results.get(run))
+        + sum(choosing(config, step)["work"] for step in rounds(run.subset))
+        for run in wanted
+    ]
     alone = bool(frame["alone"].all())
-    cost = frame["total_seconds"] if alone else frame["work"]
-    return frame.assign(cost=cost), SECONDS if alone else WORK
+    cost = frame["total_seconds"] if alone else work
+    return frame.assign(work=work, cost=cost), SECONDS if alone else WORK
 
 
 def labelling(config: Config, methods: Sequence[str] = ACTIVE_METHODS) -> pd.DataFrame:

@@ -51,7 +51,7 @@ class Cell:
         after: Epochs after which the choosing network was stopped; 0 for none.
         together: Networks of so many seeds whose ranks are averaged.
         options: Of the method or the sampler.
-        by_recipe: The choosing network's own recipe, in its own epochs; "" for the study's.
+        by_recipe: The choosing network's own recipe; "" for the study's.
         recipe: The trained network's own recipe; "" for the study's.
         epochs: Of the trained network; 0 for the study's, or `LONGER`, `EQUAL_STEPS`, `EQUAL_BILL`.
         flipped: Per cent of the training labels that are wrong.
@@ -156,8 +156,7 @@ def chosen(config: Config, cell: Cell, seed: int) -> Select:
 def _choosing(config: Config, cell: Cell, by: str, seed: int) -> tuple[Train, ...]:
     """Return the runs that a core-set is chosen by: of several networks this seed and the next.
 
-    A recipe of another name has epochs of its own; a network that chooses untrained is scored
-    before its first epoch.
+    A network that chooses untrained is scored before its first epoch.
 
     Source: `svp` sections 3.2 and A.1, a batch that suits the smaller network; `svp-slides`,
         ensembles of two and three ResNet20.
@@ -172,14 +171,7 @@ def _choosing(config: Config, cell: Cell, by: str, seed: int) -> tuple[Train, ..
         raise Missing(f"{cell.together} networks need as many seeds")
     places = ((seed - config.first_seed + i) % config.n_seeds for i in range(cell.together))
     found = [depth_run(config, by, config.first_seed + place) for place in places]
-    if not cell.by_recipe:
-        return tuple(found)
-    if recipes.plain(cell.by_recipe) == recipes.plain(found[0].recipe):
-        return (dataclasses.replace(found[0], recipe=cell.by_recipe),)
-    recipe = recipes.like(found[0].recipe, cell.by_recipe)
-    epochs = recipes.get(recipe).epochs
-    changes = {"recipe": recipe, "epochs": epochs, "record_at": recorded(epochs)}
-    return (dataclasses.replace(found[0], **changes),)
+    return tuple(dataclasses.replace(one, recipe=cell.by_recipe or one.recipe) for one in found)
 
 
 def _labelled(config: Config, method: str, budget: float, seed: int, by: str) -> Select:
@@ -323,18 +315,3 @@ def grid(**axes: object) -> list[Cell]:
     values = [v if isinstance(v, list | tuple | range) and k != "options" else [v]
               for k, v in axes.items()]  # fmt: skip
     return [Cell(**dict(zip(axes, one, strict=True))) for one in itertools.product(*values)]
-
-
-def from_plain(value: dict[str, object]) -> Cell:
-    """Return a cell from a row of the ledger, where options are a mapping.
-
-    Raises:
-        StudyError: If a cell has no such field.
-    """
-    given = dict(value)
-    if isinstance(given.get("options"), dict):
-        given["options"] = tuple(given["options"].items())
-    try:
-        return Cell(**given)
-    except TypeError as error:
-        raise StudyError(f"a cell: {str(error).partition('() ')[2]}") from None

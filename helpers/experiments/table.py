@@ -119,31 +119,24 @@ def trained_for(step: Select) -> int | None:
     return dict(step.options).get("after", 1 if first_only else None)
 
 
-def read_choice(step: Select) -> tuple[Result, list[Result]]:
-    """Return the results of a choice and of the runs it reads.
-
-    Raises:
-        StudyError: If one of them is neither stored nor published.
-    """
-    return results.get(step), [results.get(run) for run in step.of]
-
-
-def seconds_of_choice(chosen: Result, runs: Sequence[Result]) -> tuple[float, bool]:
-    """Return seconds of a choice with the runs it reads, earlier rounds left out.
+def seconds_of_choice(step: Select) -> tuple[float, list[Result]]:
+    """Return seconds of a choice with the runs it reads, earlier rounds left out, and all these.
 
     The runs are charged what is stored of them now: one measured again on a quiet machine
     corrects all choices that read it.
 
-    Returns:
-        Seconds; and whether the choice and all these runs had their machine alone.
+    Raises:
+        StudyError: If one of them is neither stored nor published.
     """
-    spent = sum(seconds_of(run, trained_for(chosen.spec)) for run in runs)
-    return chosen.metrics["seconds"] + spent, all(r.metrics["alone"] for r in (chosen, *runs))
+    chosen, *read = results.get(step), *(results.get(run) for run in step.of)
+    spent = sum(seconds_of(run, trained_for(step)) for run in read)
+    return chosen.metrics["seconds"] + spent, [chosen, *read]
 
 
 def _selecting(spec: Train) -> tuple[float, bool]:
     """Return the seconds spent on choosing rows, and whether all of it had the machine alone."""
-    chosen = [seconds_of_choice(*read_choice(step)) for step in rounds(spec.subset)]
-    embedded = [results.get(run).metrics for run in spec.sampler.of] if spec.sampler else []
-    parts = [*chosen, *((own["seconds"], own["alone"]) for own in embedded)]
-    return float(sum(seconds for seconds, _ in parts)), all(alone for _, alone in parts)
+    chosen = [seconds_of_choice(step) for step in rounds(spec.subset)]
+    embedded = [results.get(run) for run in spec.sampler.of] if spec.sampler else []
+    spent = [*(seconds for seconds, _ in chosen), *(run.metrics["seconds"] for run in embedded)]
+    used = [*(one for _, found in chosen for one in found), *embedded]
+    return float(sum(spent)), all(one.metrics["alone"] for one in used)

@@ -15,6 +15,7 @@ from helpers.claims.quantities import (
     array,
     error,
     history,
+    need,
     require_alone,
     results_of,
     seconds,
@@ -24,7 +25,7 @@ from helpers.config import Config
 from helpers.experiments import Cell, chosen, sampled
 from helpers.histograms import accepted_bins
 from helpers.ranking import t_interval
-from helpers.results import Missing, get, online
+from helpers.results import get, online
 from helpers.results.store import Result
 
 FULL = Cell(model="proxy")
@@ -82,20 +83,17 @@ def front(config: Config, theta: float, options: dict[str, float]) -> Evidence:
 
     Leads are points of accuracy and per cent of time; above 0 the other theta is better in both.
     """
-    if theta not in config.thetas:
-        raise Missing(f"no theta {theta:g}")
+    need(config.thetas, theta, at_least=2)
     others = [one for one in config.thetas if one != theta]
-    if not others:
-        raise Missing("no other theta")
 
     def of(one: float) -> tuple[np.ndarray, np.ndarray]:
         cell = sampled("adonis", eta=1, theta=one, **options)
         return accuracy(config, cell), seconds(config, cell)
 
     known, took = of(theta)
-    leads = []
-    for other in map(of, others):
-        leads.append(np.minimum(other[0] - known, 100 * (took / other[1] - 1)))
+    leads = [
+        np.minimum(other - known, 100 * (took / spent - 1)) for other, spent in map(of, others)
+    ]
     return Evidence(np.array(leads), [f"theta {one:g}" for one in others], "points or %")
 
 
@@ -157,8 +155,7 @@ def neighbours(config: Config) -> Evidence:
     Points of accuracy among the rows that the network of the last round of active learning did
     not train on, each row's neighbour being another of them.
     """
-    if not config.label_budgets:
-        raise Missing("the study has no label budgets")
+    need(config.label_budgets)
     cell = Cell("least-confidence", max(config.label_budgets), protocol="active")
     gains = []
     for seed in config.seeds:

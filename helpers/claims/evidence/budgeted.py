@@ -76,10 +76,8 @@ def _table_one(as_written: bool) -> tuple[Result, str]:
 def _seconds(found: Result, method: str, as_written: bool) -> np.ndarray:
     """Return seconds of whole selections (repeats, budgets).
 
-    Args:
-        found: The measurement.
-        method: `iqp`, `dpp` or `greedy`; at our best also `exact` and `map`, both for the DPP.
-        as_written: On the document's 3,000 points, as it describes them; else our fastest.
+    The method is `iqp`, `dpp` or `greedy`; at our best also `exact` and `map`, both for the DPP. As
+    written is on the document's 3,000 points, as it describes them; else our fastest.
     """
     arrays = found.arrays
     if not as_written:
@@ -112,12 +110,7 @@ def seconds_ratio(
 ) -> Evidence:
     """Seconds of each method over those of the slowest of others, (methods x budgets, repeats).
 
-    Args:
-        config: Unused.
-        of: Methods as in `_seconds`.
-        over: Likewise.
-        as_written: As there, of both sides.
-        at: Budgets, a key of `AT`.
+    `at` are budgets, a key of `AT`; the rest is as in `_seconds`.
     """
     found, note = _table_one(as_written)
     shares = found.arrays["ks"] / found.metrics["n"]

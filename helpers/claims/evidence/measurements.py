@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from helpers.claims.quantities import require_alone
+from helpers.claims.quantities import array, require_alone
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
-from helpers.results import Missing, get
+from helpers.results import get
 from helpers.results.store import Result
 from helpers.specs import Measure
 
@@ -29,34 +29,22 @@ def measured(
     value: str,
     options: dict[str, Any] | None = None,
     at: dict[str, float] | None = None,
-    timed: bool = False,
     note: str = "",
 ) -> Evidence:
-    """A metric of a measurement, exact, or an array of it whose entries are repeats.
+    """A metric of a measurement, exact, or an array `value` whose entries are repeats.
 
-    Args:
-        config: Unused.
-        name: Of the measurement.
-        value: Name of the array or, where there is none, metric; with `at`, of an array's row.
-        options: Of the measurement.
-        at: Name of another array -> its entry that tells the row; a single number is exact.
-        timed: Whether the measurement must have had the machine alone.
-        note: Filled with metrics: "N = {n}".
+    `at` names another array and its entry that tells the row; a single number is exact. `note` is
+    filled with metrics: "N = {n}".
     """
-    found = measure(name, options, timed)
+    found = measure(name, options)
     told = note.format(**found.metrics)
     if value in found.metrics and value not in found.arrays:
         return Evidence(np.array([found.metrics[value]], dtype=float), exact=True, note=told)
-    if value not in found.arrays:
-        raise Missing(f"{name} was measured without {value}")
-    values = found.arrays[value]
+    values = array(found, value)
     for axis, place in (at or {}).items():
-        row = np.flatnonzero(found.arrays[axis] == place)
-        if not len(row):
-            raise Missing(f"{name} was measured at no {axis} {place}")
-        values = values[row[0]]
-    return Evidence(np.atleast_1d(values) if np.ndim(values) == 0 else values[None],
-                    exact=np.ndim(values) == 0, note=told)  # fmt: skip
+        values = values[found.arrays[axis].tolist().index(place)]
+    exact = np.ndim(values) == 0
+    return Evidence(np.atleast_1d(values) if exact else values[None], exact=exact, note=told)
 
 
 def counted(

@@ -66,13 +66,8 @@ def metric_correlations(config: Config) -> Evidence:
 def depth_blocks(config: Config, score: str, coefficient: str = "spearman") -> Evidence:
     """Correlations within a depth less those between depths, as a share of the first, (seeds,).
 
-    Args:
-        config: The study's parameters.
-        score: A key of `SCORES`, or `k-centers`: by order of addition, own random starts.
-        coefficient: `spearman` or `pearson`.
-
-    Raises:
-        Unfit: If reruns of a depth agree no more than by chance.
+    A score is a key of `SCORES`, or `k-centers`: by order of addition, own random starts; the
+    coefficient `spearman` or `pearson`. Reruns that agree no more than by chance are `Unfit`.
     """
     runs = asked(config, "depths")
     if score == "k-centers":
@@ -113,25 +108,20 @@ def family_contrast(config: Config, other: str) -> Evidence:
     runs = asked(config, "families")
     results = [get(run) for run in runs]
     matrix = readings.similarity_matrix([readings.entropy_of(run) for run in results])
-    errors = {run.model: [] for run in runs}
-    for run, result in zip(runs, results, strict=True):
-        errors[run.model].append(100 * (1 - result.metrics["test_acc"]))
+    models, seeds = (np.array([getattr(run, name) for run in runs]) for name in ("model", "seed"))
+    family = {name: np.array([model.startswith(heads) for model in models])
+              for name, heads in FAMILIES.items()}  # fmt: skip
+    apart = np.not_equal.outer(models, models) & np.not_equal.outer(seeds, seeds)
 
-    def mean(seed: int, family: str) -> float:
-        found = [
-            matrix[i, j]
-            for i, one in enumerate(runs)
-            for j, two in enumerate(runs)
-            if one.seed == seed != two.seed
-            and one.model != two.model
-            and one.model.startswith(FAMILIES["residual"])
-            and two.model.startswith(FAMILIES[family])
-        ]
-        need(found, at_least=1)
-        return float(np.mean(found))
+    def mean(seed: int, name: str) -> float:
+        found = matrix[np.outer((seeds == seed) & family["residual"], family[name]) & apart]
+        need(found)
+        return float(found.mean())
 
     values = [mean(seed, "residual") - mean(seed, other) for seed in config.seeds]
-    note = ", ".join(f"{model} errs by {np.mean(found):.1f} %" for model, found in errors.items())
+    errors = np.array([100 * (1 - result.metrics["test_acc"]) for result in results])
+    note = ", ".join(f"{model} errs by {errors[models == model].mean():.1f} %"
+                     for model in dict.fromkeys(models))  # fmt: skip
     return Evidence(np.array(values), unit="rho", note=note)
 
 
