@@ -4,23 +4,22 @@ import numpy as np
 import pytest
 
 from helpers import experiments as ex
-from helpers.measurements import geda_checks, rivals
+from helpers.measurements import geda_theory, rivals
 
 
 def test_no_variant_is_closer_than_the_limit():
     options = {"n_classes": 6, "n_max": 80, "shares": (0.2, 0.5), "node_counts": (4, 5)}
-    metrics, arrays = geda_checks.geda_distance(1, **options)
+    metrics, arrays = geda_theory.geda_distance(1, **options)
     json.dumps(metrics, allow_nan=False)
     names = list(zip(metrics["variants"], metrics["within"], strict=True))
     assert len(set(names)) == len(names)
     area = dict(zip(names, arrays["area"], strict=True))
     assert arrays["area"].shape == (len(names), 2, 6)
     assert metrics["n_below_limit"] == metrics["n_simpson_apart"] == 0
-    assert metrics["n_simpson"] == 12  # one even N, two shares, six classes
     for values in area.values():
         assert (values >= area["limit", ""] - 1e-12).all()
     assert area["trapezoid-5", "spread"].mean() < area["random", ""].mean()
-    again = geda_checks.geda_distance(1, **options)[1]
+    again = geda_theory.geda_distance(1, **options)[1]
     np.testing.assert_array_equal(arrays["area"], again["area"])
 
 
@@ -32,7 +31,6 @@ def test_a_stopped_cbc_is_never_better():
     assert metrics["n_worse"] <= 2 - metrics["n_proven"]
     assert (arrays["objective_cbc"] >= arrays["objective_closed"] - 1e-9).all()
     assert arrays["n"].tolist() == [40, 600]
-    assert (arrays["seconds_cbc"] > 10 * arrays["seconds_closed"]).all()
 
 
 def test_a_solver_that_finds_nothing_gets_more_time_and_then_gives_up(monkeypatch):

@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from helpers.measurements import MEASUREMENTS, geda_theory, table_one
+from helpers.measurements import MEASUREMENTS, geda_theory, rivals
 
 
 def test_neighbour_values_are_shapley_s_by_all_subsets():
@@ -59,7 +59,7 @@ def test_matching_errors_are_relative_and_both_choose_as_many():
 
 def test_the_lp_as_written_grows_with_its_pairs():
     rng = np.random.default_rng(0)
-    seconds = [min(table_one._lp_seconds(n, 0.3, 4, rng) for _ in range(3)) for n in (10, 80)]
+    seconds = [min(rivals._lp_seconds(n, 0.3, 4, rng) for _ in range(3)) for n in (10, 80)]
     assert seconds[1] > seconds[0]
 
 
