@@ -96,7 +96,7 @@ def _row(name: str, row: Counter[str], size: float) -> str:
 
 def _work(spec: Spec) -> float | None:
     """Return a training's multiply-adds, a step as three passes forward; None where unknown."""
-    from helpers.models.work import PIXELS, multiply_adds
+    from helpers.models import PIXELS, multiply_adds
 
     if not isinstance(spec, specs.Train) or spec.sampler:
         return None

@@ -8,7 +8,6 @@ import pytest
 
 from helpers import StudyError, data, experiments as ex, models, results, specs
 from helpers.experiments import Cell, Config
-from helpers.models import work
 from helpers.results import steps
 from helpers.specs import Select
 
@@ -204,15 +203,15 @@ def test_multiply_adds_match_a_count_by_hand():
     stem = 9 * 3 * 8 * 32**2
     stages = 2 * 9 * 8 * 8 * 32**2
     stages += 9 * (8 * 16 + 16 * 16) * 16**2 + 9 * (16 * 32 + 32 * 32) * 8**2
-    shortcuts = work.multiply_adds("resnet8-w8") - stem - stages - 32 * 10
+    shortcuts = models.multiply_adds("resnet8-w8") - stem - stages - 32 * 10
     # two stages may widen by a 1x1 convolution or by zeros
     assert shortcuts in (0, 8 * 16 * 16**2 + 16 * 32 * 8**2)
-    assert 5 < work.multiply_adds("resnet164") / work.multiply_adds("resnet20") < 7
+    assert 5 < models.multiply_adds("resnet164") / models.multiply_adds("resnet20") < 7
 
 
 def test_work_on_texts_follows_the_bytes_that_are_read():
-    count = {t: work.multiply_adds(f"vdcnn9-w8-t{t}") for t in (128, 256, 512, 1024)}
-    assert work.multiply_adds("vdcnn9-w8") == count[1024]
+    count = {t: models.multiply_adds(f"vdcnn9-w8-t{t}") for t in (128, 256, 512, 1024)}
+    assert models.multiply_adds("vdcnn9-w8") == count[1024]
     # convolutions are in proportion to the bytes, the linear layers at the end are not
     assert count[512] - count[256] == 2 * (count[256] - count[128])
     assert count[1024] - count[512] == 2 * (count[512] - count[256])
@@ -221,11 +220,11 @@ def test_work_on_texts_follows_the_bytes_that_are_read():
 def test_asking_for_work_leaves_torchs_random_state():
     import torch
 
-    work.multiply_adds.cache_clear()
+    models.multiply_adds.cache_clear()
     torch.manual_seed(3)
     expected = torch.rand(2).tolist()
     torch.manual_seed(3)
-    work.multiply_adds("resnet8-w8")
+    models.multiply_adds("resnet8-w8")
     assert torch.rand(2).tolist() == expected
     assert models.build("resnet8-w8", 10, 1)
 
@@ -233,7 +232,7 @@ def test_asking_for_work_leaves_torchs_random_state():
 @pytest.mark.parametrize("budget", [0.1, 0.25, 0.5, 1.0])
 def test_longer_training_costs_what_selecting_would(budget):
     scale = Config()
-    ratio = work.multiply_adds(scale.proxy) / work.multiply_adds(scale.target)
+    ratio = models.multiply_adds(scale.proxy) / models.multiply_adds(scale.target)
     selecting = ratio * (scale.epochs + 1 / 3) + budget * scale.epochs  # passes over all rows
     longer = ex.longer_epochs(scale, budget) * budget
     assert abs(longer - selecting) <= budget / 2 + 1e-9 or longer == (scale.epochs + 1) * budget

@@ -77,19 +77,6 @@ def test_what_a_recipe_does_not_ask_for_draws_nothing():
     assert augmentation.augment(images(), draws, PLAIN).equal(images())
 
 
-def test_parts_of_joined_draws_are_the_draws():
-    asked, generator = recipe(pad=2, flip=True, rotate=5.0), torch.Generator().manual_seed(3)
-    parts = [augmentation.draw(b, asked, generator) for b in (4, 4, 3)]
-    whole = augmentation.joined(parts)
-    assert [values.shape[-1] for values in whole[:3]] == [11, 11, 11]
-    for part, start in zip(parts, (0, 4, 8), strict=True):
-        again = whole.part(start, start + part.turns.shape[0])
-        pairs = [pair for pair in zip(part, again, strict=True) if pair[0] is not None]
-        assert len(pairs) == 3
-        assert all(torch.equal(a, b) for a, b in pairs)
-    assert augmentation.joined([augmentation.Draws()] * 3) == augmentation.Draws()
-
-
 def test_texts_pass():
     texts = torch.arange(12, dtype=torch.uint8).view(3, 4)
     assert augmentation.augment(texts, augmentation.Draws(), PLAIN) is texts

@@ -42,11 +42,11 @@ def test_a_quick_run_measures_both_loops(bench, tmp_path, capsys):
 def test_arithmetic_is_counted_in_products(bench):
     import torch
 
-    from helpers.models import work
+    from helpers import models
 
     counted = bench.flops("resnet20", torch.device("cpu"))
     # backward takes twice the forward pass, but for the first layer's inputs
-    assert counted == pytest.approx(6 * work.multiply_adds("resnet20"), rel=0.02)
+    assert counted == pytest.approx(6 * models.multiply_adds("resnet20"), rel=0.02)
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(250.0, "2, met"), (150.0, "2, missed")])

@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from helpers import StudyError, device, models
-from helpers.models import dense, plain
-from helpers.models.work import multiply_adds
+from helpers.models import dense, multiply_adds, plain
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("resnet8-w8", "densenet10-k8", "vgg3-w8", "vgg11-w8", "vgg11-plain-w8", "alexnet-w8")

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from helpers import StudyError, data, models, recipes, training
-from helpers.models import efficient, pretrained
-from helpers.models.work import multiply_adds
+from helpers.models import efficient, multiply_adds, pretrained
 from helpers.training import inputs
 
 torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")

@@ -103,8 +103,6 @@ def test_a_crop_draws_last_and_leaves_the_other_numbers():
     assert torch.equal(one.turns, two.turns)
     assert one.views is None
     assert two.views.shape == (4, 6)
-    again = augmentation.joined([two, two]).part(6, 12)
-    assert torch.equal(again.views, two.views)
 
 
 def test_augmented_photographs_are_what_was_drawn():

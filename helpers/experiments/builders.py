@@ -175,7 +175,7 @@ def sampled_run(
 
 def weight(config: Config, model: str) -> float:
     """Return an example's multiply-adds in a network over those in the target."""
-    from helpers.models.work import multiply_adds
+    from helpers.models import multiply_adds
 
     return multiply_adds(model) / multiply_adds(config.target)
 
