@@ -212,8 +212,6 @@ def test_similarity_equals_scipy():
     spearman = readings.similarity_matrix(list(rows))
     np.testing.assert_allclose(spearman, stats.spearmanr(rows.T)[0])
     np.testing.assert_allclose(readings.similarity_matrix(rows, "pearson"), np.corrcoef(rows))
-    with pytest.raises(ValueError, match="kendall"):
-        readings.similarity_matrix(rows, "kendall")
 
 
 def test_infinite_scores_under_pearson():
@@ -232,10 +230,6 @@ def test_rows_initial_in_either_run_are_left_out():
     np.testing.assert_allclose(np.diag(matrix), 1)
     with pytest.raises(ValueError, match="leaves 0 rows"):
         readings.centre_order_matrix([first, second], 6)
-    with pytest.raises(ValueError, match="every row number"):
-        readings.centre_order_matrix([first, first[:3] + 1], 1)
-    with pytest.raises(ValueError, match="same rows"):
-        readings.centre_order_matrix([first, np.arange(3)], 1)
 
 
 def test_block_means_leave_self_pairs_out():
@@ -246,10 +240,6 @@ def test_block_means_leave_self_pairs_out():
     assert np.isnan(means[1, 1])
     apart = readings.block_means(matrix, ["b", "a", "b"], seeds=[0, 0, 1])
     assert apart[0].tolist() == pytest.approx([0.4, 0.6])
-    with pytest.raises(ValueError, match="one a run"):
-        readings.block_means(matrix, ["b", "a", "b"], seeds=[0])
-    with pytest.raises(ValueError, match=r"\(2, 2\)"):
-        readings.block_means(matrix, ["a", "b"])
 
 
 def test_agreement_and_the_epoch_it_settles():
@@ -257,13 +247,9 @@ def test_agreement_and_the_epoch_it_settles():
     found = readings.agreement([np.zeros(5), -up, up], [up, up**2])
     assert np.isnan(found[0])
     assert found[1:].tolist() == pytest.approx([-1, 1])
-    with pytest.raises(ValueError, match="at least one"):
-        readings.agreement([up], [])
     assert readings.settled_at([0, 1, 2, 4], [np.nan, 0.5, 0.78, 0.8]) == 2
     assert np.isnan(readings.settled_at([0, 1], [0.5, -0.1]))
     assert np.isnan(readings.settled_at([0, 1], [0.5, np.nan]))
-    with pytest.raises(ValueError, match="shape"):
-        readings.settled_at([0, 1], [0.5])
 
 
 def test_shared_choice():
@@ -273,11 +259,6 @@ def test_shared_choice():
     assert readings.shared_choice(up, np.r_[up[:-1], np.inf], 1.0) == 1
     ties = readings.shared_choice(np.zeros(1000), np.zeros(1000), 0.3)
     assert ties == pytest.approx(0.3, abs=0.08)  # chance, not row order
-    for share in (0, 1.1):
-        with pytest.raises(ValueError, match="share"):
-            readings.shared_choice(up, up, share)
-    with pytest.raises(ValueError, match="same length"):
-        readings.shared_choice(up, up[1:])
 
 
 @pytest.fixture
@@ -318,8 +299,6 @@ def test_masks_from_half_precision_ranks_are_those_of_ids(pool):
         mask = readings.ids_mask(rank, labels, keep, mode)
         selected = prototypes.ids(features, labels, keep, mode)
         assert np.array_equal(np.flatnonzero(mask), np.sort(selected))
-    with pytest.raises(ValueError, match="mode"):
-        readings.ids_mask(readings.class_rank(features, labels), labels, 0.5, "medium")
 
 
 def test_of_run_takes_what_is_there(pool):

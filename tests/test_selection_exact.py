@@ -116,10 +116,9 @@ def test_no_exchange_is_missed_when_rows_are_pruned(monkeypatch):
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from(["float16", "float32", "float64", "int64"]),
-    st.integers(0, 3),
 )
 @settings(max_examples=25, deadline=None)
-def test_any_dtype_and_layout_and_never_below_the_start(seed, dtype, max_swaps):
+def test_any_dtype_and_layout_and_never_below_the_start(seed, dtype):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 30))
     k = int(rng.integers(1, n + 1))
@@ -132,29 +131,17 @@ def test_any_dtype_and_layout_and_never_below_the_start(seed, dtype, max_swaps):
     picked = search.greedy(utility, similarity, k)
     assert picked.dtype == np.int64
     assert len(np.unique(picked)) == k
-    for limit in (max_swaps, 1000):
-        found = search.swap_search(utility, similarity, start, max_swaps=limit)
-        again = search.swap_search(utility, similarity, start, max_swaps=limit)
-        assert found.indices.tolist() == again.indices.tolist()
-        assert found.indices.dtype == np.int64
-        assert len(np.unique(found.indices)) == k
-        value = iqp.objective(utility.astype(float), similarity.astype(float), found.indices)
-        assert found.fun == found.objective == pytest.approx(value)
-        assert value >= iqp.objective(utility.astype(float), similarity.astype(float), start)
-        assert found.nit <= limit
-        assert found.success == (found.status != "feasible")
-        assert found.bound >= found.objective - 1e-9
-        assert found.gap == pytest.approx((found.bound - value) / max(value, 1e-12), abs=1e-9)
+    found = search.swap_search(utility, similarity, start)
+    again = search.swap_search(utility, similarity, start)
+    assert found.indices.tolist() == again.indices.tolist()
+    assert found.indices.dtype == np.int64
+    assert len(np.unique(found.indices)) == k
+    value = iqp.objective(utility.astype(float), similarity.astype(float), found.indices)
+    assert found.objective == pytest.approx(value)
+    assert value >= iqp.objective(utility.astype(float), similarity.astype(float), start)
+    assert found.bound >= found.objective - 1e-9
+    assert found.gap == pytest.approx((found.bound - value) / max(value, 1e-12), abs=1e-9)
     assert found.settled
-
-
-def test_max_swaps_stops_the_search():
-    utility, similarity = instance(60, 5)
-    found = search.swap_search(utility, similarity, np.arange(20), max_swaps=1)
-    assert (found.status, found.iterations, found.success) == ("feasible", 1, False)
-    assert found.message == "stopped at 1"
-    start = search.swap_search(utility, similarity, np.arange(20), max_swaps=0)
-    assert sorted(start.indices.tolist()) == list(range(20))
 
 
 def test_equal_rows_go_to_the_lowest():
@@ -170,9 +157,9 @@ def test_swap_search_moves_where_the_shifted_iteration_is_frozen():
     similarity = gaussian_similarity(features, "median", "distance")
     start = iqp.lp_relaxation(utility, similarity, 45)
     frozen = iqp.power_steps(utility, similarity, start, shift="auto")
-    assert frozen.nit == 0
+    assert frozen.iterations == 0
     found = search.swap_search(utility, similarity, start)
-    assert found.objective > frozen.fun * 1.001
+    assert found.objective > frozen.objective * 1.001
 
 
 def test_the_closed_form_solves_the_lp_as_written():
@@ -182,22 +169,17 @@ def test_the_closed_form_solves_the_lp_as_written():
         closed = iqp.lp_relaxation(utility, similarity, k)
         bound = exact.sums_bound(utility, similarity, k)
         assert (result.status, result.success, result.gap) == ("optimal", True, 0)
-        assert result.fun == pytest.approx(bound, rel=1e-7)
+        assert result.objective == pytest.approx(bound, rel=1e-7)
         assert set(result.indices.tolist()) == set(closed.tolist())
-        assert iqp.objective(utility, similarity, closed) <= result.fun * (1 + 1e-9)
-    utility, similarity = instance(90, 0, "kernel")  # at 40 rows CBC may end before it looks
-    for solver in exact.SOLVERS:
-        with pytest.raises(StudyError, match="found no answer within 1e-06 s"):
-            exact.solve_lp_as_written(utility, similarity, 9, 0.3, solver, time_limit=1e-6)
+        assert iqp.objective(utility, similarity, closed) <= result.objective * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("solver", exact.SOLVERS)
-def test_the_milp_finds_the_optimum(solver):
+def test_the_milp_finds_the_optimum():
     for kind, k in product(KINDS, (1, 4, 9)):
         utility, similarity = instance(9, 8, kind)
-        found = exact.exact_milp(utility, similarity, k, 0.3, solver)
+        found = exact.exact_milp(utility, similarity, k, 0.3)
         best = optimum(utility, similarity, k)
-        assert found.objective == found.fun == found.bound == pytest.approx(best, rel=1e-12)
+        assert found.objective == found.bound == pytest.approx(best, rel=1e-12)
         assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
         assert (found.status, found.success, found.gap) == ("optimal", True, 0)
         assert len(found.indices) == k
@@ -290,20 +272,19 @@ def test_wrong_arguments_are_named():
     for start in ([0, 0], [3], [-1], [], [0.5]):
         with pytest.raises(StudyError, match="start"):
             search.swap_search(u, d, start)
-    for limit in (-1, 0.5, True):
-        with pytest.raises(StudyError, match="max_swaps"):
-            search.swap_search(u, d, [0], max_swaps=limit)
     with pytest.raises(StudyError, match="solver must be one of highs, cbc"):
-        exact.exact_milp(u, d, 1, solver="gurobi")
+        exact.solve_lp_as_written(u, d, 1, solver="gurobi")
     for call in (exact.exact_milp, exact.sdp_bound):
         with pytest.raises(StudyError, match="utility must have at most"):
             call(np.ones(301), np.ones((301, 301)), 1)
 
 
+METHODS = ("lp", "power_shifted", "power", "greedy", "swap", "best")
+
+
 def test_the_table_of_gaps_against_enumeration():
     metrics, arrays = gaps.gap_table(1, n=8, share=0.4, n_instances=2)
     assert metrics["n_proven"] == 6
-    assert metrics["n_sdp"] in (0, 6)
     rng = np.random.default_rng(1)
     for i, kind in enumerate(("random", "kernel", "distance")):
         for j in range(2):
@@ -313,19 +294,18 @@ def test_the_table_of_gaps_against_enumeration():
             start = iqp.lp_relaxation(utility, similarity, 3)
             gap = 1 - iqp.objective(utility, similarity, start) / best
             assert arrays["gap_lp"][i, j] == pytest.approx(gap, abs=1e-9)
-    for name in gaps.METHODS:
+    for name in METHODS:
         assert (arrays[f"gap_{name}"] >= 0).all()
         assert (arrays["gap_best"] <= arrays[f"gap_{name}"] + 1e-12).all()
     for name in gaps.BOUNDS:
         assert (arrays[f"above_{name}"] >= -1e-9).all()
-    assert metrics["mean_gap_lp_random"] == pytest.approx(arrays["gap_lp"][0].mean())
 
 
 def test_an_optimum_not_proven_in_time_counts_nowhere(monkeypatch):
     monkeypatch.setattr(gaps, "find_spec", lambda name: None)  # as without cvxpy
     metrics, arrays = gaps.gap_table(2, n=25, n_instances=1, time_limit=1e-6)
-    assert (metrics["n_proven"], metrics["n_sdp"]) == (0, 0)
-    assert metrics["mean_gap_lp_kernel"] is None
+    assert metrics["n_proven"] == 0
+    assert np.isnan(arrays["above_sdp"]).all()
     assert np.isnan(arrays["gap_lp"]).all()
 
 
@@ -334,7 +314,7 @@ def test_swap_gain_reports_the_frozen_iteration():
     assert metrics["steps_power_shifted_distance"] == 0
     assert metrics["steps_swap_distance"] > 0
     assert metrics["mean_below_power_shifted_distance"] > metrics["mean_below_swap_distance"]
-    for name in gaps.METHODS:
+    for name in METHODS:
         assert (arrays[f"below_{name}"] >= 0).all()
     assert (arrays["below_best"] == 0).all()
     assert (arrays["above_spectral"] > 0).all()
@@ -357,5 +337,5 @@ def test_a_stopped_solver_bounds_from_the_right_side(sign):
         return problem, x
 
     result = exact.solve(exact.build(write), "highs", 0.6)
-    assert sign * result.bound >= sign * result.fun
+    assert sign * result.bound >= sign * result.objective
     assert result.gap < 0.5

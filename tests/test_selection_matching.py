@@ -189,7 +189,7 @@ def test_tolerance_stops_at_the_first_step_within_it():
     result = match(gradients, 500, tolerance=0.1)
     assert result.residuals[-1] <= 0.1 < result.residuals[-2]
     np.testing.assert_array_equal(
-        result.residuals, match(gradients, 500).residuals[: result.nit + 1]
+        result.residuals, match(gradients, 500).residuals[: result.iterations + 1]
     )
 
 

@@ -188,11 +188,11 @@ def power_start(
     difference, steps_lp, steps_random, gained = [], [], [], []
     for n, k in zip(size.astype(int), np.maximum(1, np.round(size * share)), strict=True):
         ends = _ends(int(n), int(k), n_starts, rng)
-        best = ends[0].fun
-        difference.append((best - np.mean([e.fun for e in ends[1:]])) / best)
+        best = ends[0].objective
+        difference.append((best - np.mean([e.objective for e in ends[1:]])) / best)
         gained.append(best > ends[0].objectives[0] * (1 + ROUNDING))
-        steps_lp.append(ends[0].nit)
-        steps_random.append([e.nit for e in ends[1:]])
+        steps_lp.append(ends[0].iterations)
+        steps_random.append([e.iterations for e in ends[1:]])
     mean, low, high = t_interval(np.array(difference))
     metrics = {
         "difference": mean,

@@ -83,7 +83,7 @@ def _subsets(utility: np.ndarray, similarity: np.ndarray, k: int) -> tuple[dict,
     }
     values["best"] = max(values.values())
     steps = {"power_shifted": shifted, "power": power, "swap": swap}
-    taken = {f"steps_{name}": found.nit for name, found in steps.items()}
+    taken = {f"steps_{name}": found.iterations for name, found in steps.items()}
     return values, taken | {"seconds_swap": swap.seconds}
 
 

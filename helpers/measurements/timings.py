@@ -80,7 +80,8 @@ def _written_lp(
     closed = iqp.lp_relaxation(utility, similarity, k, WEIGHT)
     best = (utility + WEIGHT * (similarity.sum(axis=1) - 1))[closed].sum()
     same = set(closed.tolist()) == set(result.indices.tolist())
-    return result.seconds, result.seconds_build, abs(result.fun - best) / best, same, result.success
+    apart = abs(result.objective - best) / best
+    return result.seconds, result.seconds_build, apart, same, result.success
 
 
 def _parts(

@@ -6,17 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from helpers.checks import check_number
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def thread_count(asked: int | None = None) -> int:
-    """Return the threads to use: as asked, >= 1, else $OMP_NUM_THREADS, else one a core."""
-    if asked is not None:
-        check_number(asked, "threads", 1, whole=True)
-        return int(asked)
+def thread_count() -> int:
+    """Return the threads to use: $OMP_NUM_THREADS, else one a core."""
     wished = os.environ.get("OMP_NUM_THREADS", "")
     if wished.isdigit() and int(wished) >= 1:
         return int(wished)

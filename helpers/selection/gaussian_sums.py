@@ -28,16 +28,12 @@ FAR = 100.0  # |x|^2 / 2 from which rounding may lift an exponent visibly above 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Features read by blocks: cast, projected and centred on the way, never copied whole.
+    """Features read by blocks: cast and centred on the way, never copied whole.
 
-    Attributes:
-        source: Shape (n, d), finite, as the user gave it.
-        projection: Shape (d, p), or None.
-        centre: Mean of the rows after projection, shape (p,), float64.
+    `source` (n, d) is finite, as the user gave it; `centre` (d,), float64, the mean of its rows.
     """
 
     source: np.ndarray
-    projection: np.ndarray | None
     centre: np.ndarray
 
     def __len__(self) -> int:
@@ -50,26 +46,19 @@ class Rows:
         return np.dtype(np.float32 if is_single else np.float64)
 
     def take(self, which: slice | np.ndarray) -> np.ndarray:
-        """Return some rows, projected, shape (m, p)."""
-        part = np.asarray(self.source[which], dtype=self.dtype)
-        return part if self.projection is None else part @ self.projection
+        """Return some rows, shape (m, d)."""
+        return np.asarray(self.source[which], dtype=self.dtype)
 
     def scaled(self, which: slice | np.ndarray, h: float) -> np.ndarray:
-        """Return some rows about the mean of all, in units of h, shape (m, p)."""
+        """Return some rows about the mean of all, in units of h, shape (m, d)."""
         part = self.take(which) - self.centre.astype(self.dtype)
         part /= self.dtype.type(h)
         return part
 
 
 @np.errstate(over="ignore", invalid="ignore")  # `check_squares` refuses what has overflowed
-def read(
-    features: np.ndarray, project: int | None = None, rng: np.random.Generator | None = None
-) -> Rows:
-    """Check features (n, d) by blocks and prepare to read them.
-
-    project = p, 1 <= p <= d, projects to p random directions (Johnson-Lindenstrauss, `budgeted`
-    eq. 5), entries N(0, 1 / p) drawn by rng, which is needed for that only.
-    """
+def read(features: np.ndarray) -> Rows:
+    """Check features (n, d) by blocks and prepare to read them."""
     source = np.asarray(features)
     if source.dtype.kind not in "fiub" or source.ndim != 2 or source.size == 0:
         source = check_features(source)
@@ -78,14 +67,7 @@ def read(
         total += source[start:stop].sum(axis=0, dtype=np.float64)
     if not np.isfinite(total).all():
         check_features(source)  # names the row, unless only the sum overflows
-    plain = Rows(source, None, total / len(source))
-    if project is None:
-        return plain
-    d = source.shape[1]
-    check_number(project, "project", 1, d, whole=True)
-    directions = rng.standard_normal((d, int(project))) / np.sqrt(project)
-    directions = directions.astype(plain.dtype)
-    return Rows(source, directions, plain.centre @ directions)
+    return Rows(source, total / len(source))
 
 
 def gaussian_similarity(
@@ -207,7 +189,7 @@ def _centred(features: np.ndarray) -> np.ndarray:
 
 
 def points_of(rows: Rows, which: np.ndarray, h: float) -> np.ndarray:
-    """Return rows as points of a tile, [x, 1, -|x|^2 / 2] in units of h, shape (m, p + 2).
+    """Return rows as points of a tile, [x, 1, -|x|^2 / 2] in units of h, shape (m, d + 2).
 
     The product of a point with another whose last two entries are swapped is the exponent
     -|a - b|^2 / 2 itself.
@@ -248,7 +230,7 @@ def pair_sums(points: np.ndarray) -> np.ndarray:
 def sums_over(points: np.ndarray, which: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Return, for every point i, the sum of signs_j kernel_ij over rows j other than i.
 
-    Points as from `points_of` (n, p + 2); row numbers `which` without repeats and signs, both
+    Points as from `points_of` (n, d + 2); row numbers `which` without repeats and signs, both
     (m,). Returns (n,), float64.
     """
     right, weights = points[which], signs.astype(points.dtype)
@@ -268,7 +250,7 @@ def sums_over(points: np.ndarray, which: np.ndarray, signs: np.ndarray) -> np.nd
 
 
 def sampled_sums(rows: Rows, sample: np.ndarray, h: float) -> np.ndarray:
-    """Return the kernel's row sums less the diagonal of a few rows (m,), in O(p) memory a row."""
+    """Return the kernel's row sums less the diagonal of a few rows (m,), in O(d) memory a row."""
     right = points_of(rows, sample, h)
 
     def stripe(span: tuple[int, int]) -> np.ndarray:
@@ -323,7 +305,7 @@ def fourier_sums_over(
     """Return an estimate of `sums_over` from z(x) = [cos, sin](W'x) / sqrt(n_frequencies).
 
     z(x) has length 1, so the term of a row with itself is known, and the estimated kernel is
-    positive semi-definite as the true one. W are waves (p, n_frequencies), from `frequencies`.
+    positive semi-definite as the true one. W are waves (d, n_frequencies), from `frequencies`.
     Features are made by blocks and never stored.
     """
     waves, threads = waves.astype(rows.dtype), thread_count()
