@@ -20,6 +20,10 @@ SMALL += ("mobilenetv2-w16", "sprint-w8", "sprint-w8-half")
 PHOTOGRAPHS = ("resnet18-imagenet-w8", "resnet50-imagenet-w8")
 
 
+def n_parameters(model):
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
 def layers_of(network, *kinds):
     return [module for module in network.modules() if isinstance(module, kinds)]
 
@@ -41,7 +45,7 @@ def test_parameters_are_as_many_as_the_papers_say():
     ):
         with torch.device("meta"):
             network = models.build(name, n_classes, 3)
-        assert models.n_parameters(network) / 1e6 == pytest.approx(millions, rel=tolerance), name
+        assert n_parameters(network) / 1e6 == pytest.approx(millions, rel=tolerance), name
 
 
 def test_multiply_adds_are_those_of_the_papers():

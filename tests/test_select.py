@@ -197,21 +197,21 @@ ERRORS = {
     f"{E1} nulls.parquet:x": "missing values",
     f"{E1} nulls.parquet:inner": "missing values",
     f"{E1} nulls.parquet:ragged": "one length",
-    f"{E1} labels.npy": "--probs must have shape (n, c)",
-    f"{E1} features.npy": "--probs must not be negative",
-    f"{E1} a.npz:short --features features.npy": "--features must have 5 rows as probs, got 30",
+    f"{E1} labels.npy": "probs must have shape (n, c)",
+    f"{E1} features.npy": "probs must not be negative",
+    f"{E1} a.npz:short --features features.npy": "features must have 5 rows as probs, got 30",
     f"{GEDA} --labels labels.npy --norms inf.npy": "--norms must be finite",
-    "--method top --k 1 --scores low.npy": "--scores must be numbers above -inf",
-    "--method k-centers --k 1 --features late.npy": "--features must be finite",
+    "--method top --k 1 --scores low.npy": "scores must be numbers above -inf",
+    "--method k-centers --k 1 --features late.npy": "features must be finite",
     f"{GEDA} --norms norms.npy --labels half.npy": "--labels must be whole",
-    f"{GEDA} --norms norms.npy --labels same.npy": "--labels must name at least 2 classes",
-    "--method forgetting --k 1 --correct labels.npy": "--correct must have shape (epochs, n)",
+    f"{GEDA} --norms norms.npy --labels same.npy": "labels must name at least 2 classes",
+    "--method forgetting --k 1 --correct labels.npy": "correct must have shape (epochs, n)",
     f"{E1} probs.npy --option x": "--option takes NAME=VALUE",
     f"{E1} probs.npy --option x=1": "correct_only",
-    f"{GEDA} --norms norms.npy --labels labels.npy --option n_nodes=x": "--option n_nodes",
-    f"{GEDA} --norms norms.npy --labels labels.npy --option within=far": "--option within",
-    f"{E1} probs.npy --labels many.npy --option correct_only=true": "--labels must lie in 0..2",
-    "--method iqp --k 2 --scores scores.npy --features huge.npy": "--features are too large",
+    f"{GEDA} --norms norms.npy --labels labels.npy --option n_nodes=x": "option n_nodes",
+    f"{GEDA} --norms norms.npy --labels labels.npy --option within=far": "within must be",
+    f"{E1} probs.npy --labels many.npy --option correct_only=true": "labels must lie in 0..2",
+    "--method iqp --k 2 --scores scores.npy --features huge.npy": "features are too large",
     f"{E1} probs.npy --out p.txt": "--out",
     f"{E1} probs.npy --out no/p.npy": "--out: no is no folder",
     f"{E1} probs.npy --out .npy": "--out",
@@ -328,9 +328,9 @@ def test_what_is_not_read_is_told_and_a_warning_is_recorded(folder, capsys):
 def test_help_tells_every_method_its_needs_and_options(capsys):
     assert main(["select", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    for key, method in registry.METHODS.items():
+    for key in registry.METHODS:
         assert f" {key}: " in text
-        assert all(f"--option {name}=" in text for name in select._taken(method))
+        assert all(f"--option {name}=" in text for name in registry.options_of(key))
     assert "gives weights" in text
     assert main(["select", "--list"]) == 0
     assert " ".join(capsys.readouterr().out.split()) in text

@@ -235,7 +235,7 @@ def test_a_long_run_of_equal_rows_is_covered_by_one_pick(memory):
 
 def test_classes_without_a_row_are_told():
     gradients, labels = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 4
-    with pytest.warns(UserWarning, match="k = 3 leaves 1 of 4 classes without a row: their 3 rows"):
+    with pytest.warns(UserWarning, match="k = 3 leaves classes without a row: .* 3 rows"):
         _, weights = per_class(gradients, labels, 3, craig)
     assert weights.sum() == 9
     with warnings.catch_warnings():

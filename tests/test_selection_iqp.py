@@ -467,11 +467,12 @@ def test_threads(monkeypatch):
     assert blocks.thread_count() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert blocks.thread_count() >= 1
-    for threads in (1, 3):
-        squares = list(blocks.in_order(lambda i: i * i, range(50), threads))
+    for threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        squares = list(blocks.in_order(lambda i: i * i, range(50)))
         assert squares == [i * i for i in range(50)]
     with threadpool_limits(1):  # no thread beside this one
-        names = set(blocks.in_order(lambda _: __import__("threading").get_ident(), range(9), 3))
+        names = set(blocks.in_order(lambda _: __import__("threading").get_ident(), range(9)))
     assert names == {__import__("threading").get_ident()}
 
 

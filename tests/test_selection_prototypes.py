@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 from helpers import StudyError
 from helpers.scores import el2n
 from helpers.selection import prototypes
-from helpers.selection.coverage_centric import coverage_centric, level_shares
+from helpers.selection.by_score import coverage_centric, level_shares
 from helpers.selection.prototypes import moderate, ssp
 
 

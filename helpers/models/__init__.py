@@ -50,11 +50,6 @@ def depth(name: str) -> int:
     return int(found[1])
 
 
-def n_parameters(model: nn.Module) -> int:
-    """Count the trainable numbers of a network."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
 @lru_cache
 def multiply_adds(name: str) -> int:
     """Return the multiply-adds of one forward pass of one example through a network.

@@ -133,8 +133,6 @@ def combined(
 
     Source: `svp-slides`, ensembles of small proxies.
     """
-    if combine not in (None, "rank"):
-        raise StudyError(f"combine must be rank, got {combine!r}")
     found = [score(method, run, n, after)[rows] for run in runs]
     if combine:
         return scores.combine_ranks(found)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import warnings
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -115,11 +115,12 @@ def frozen(dataset: Dataset, model: nn.Module, device: torch.device) -> tuple[Te
                 yield one.cpu().numpy()
 
     def decode(write: cache.Write) -> dict:
-        shape = next(encoded(splits["train"][:1])).shape[1:]
         for split, images in splits.items():
-            rows = (one.reshape(len(one), -1).view(np.uint8) for one in encoded(images))
-            write(split, (2 * math.prod(shape),), rows)
-        return {"shape": list(shape)}
+            rows = encoded(images)
+            first = next(rows)
+            every = (one.reshape(len(one), -1).view(np.uint8) for one in chain([first], rows))
+            write(split, (2 * first[0].size,), every)
+        return {"shape": first.shape[1:]}
 
     where = cache.place(f"{dataset.name} {model.frozen}", Path(dataset.name))
     stamp = hashlib.sha256(about).hexdigest()[:16]
