@@ -148,19 +148,19 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
     asked["only"] = tuple(asked.get("only", ()))
     asked = run.Options(**asked, offline=options.command != "study")
     if getattr(options, "decide", ""):
-        for flag in ("publish", "fresh", "only"):
+        for flag in ("publish", "fresh", "only", "dry_run"):
             if getattr(options, flag, None):
-                raise StudyError(f"--decide goes without --{flag}")
+                raise StudyError(f"--decide goes without --{flag.replace('_', '-')}")
         return _decide(run.plan(asked, folders), options.decide, options.hours)
     if getattr(options, "sweep", ""):
-        return _sweep(asked, options.sweep, folders)
+        return _sweep(asked, options.sweep, options.dry_run, folders)
     runs = options.command != "claims" and not getattr(options, "dry_run", False)
     what = (run.study if runs else run.plan)(asked, folders)
     with profiles.variables_set(run.environment(what)):
         if getattr(options, "dry_run", False):
             print(overview.missing_runs(what))
         elif rows := overview.judged(what, write=runs):
-            told = overview.claims(what.profile, rows, short=bool(asked.only))
+            told = overview.claims(what.profile, rows, short=runs and bool(asked.only))
             as_json = getattr(options, "json", False)
             print(json.dumps(pages.records(rows), indent=1) if as_json else told)
     if not runs:
@@ -171,8 +171,11 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
     return 0
 
 
-def _sweep(asked: Any, text: str, folders: Any) -> int:
-    """Run a study a value of `n_seeds=2,3,5`, each in its folder; print and store all claims."""
+def _sweep(asked: Any, text: str, dry_run: bool, folders: Any) -> int:
+    """Run a study a value of `n_seeds=2,3,5`, each in its folder; print and store all claims.
+
+    A dry run lists what each value lacks; what two of them share is listed with both.
+    """
     import pandas as pd
 
     from helpers import overview, profiles, run
@@ -193,6 +196,10 @@ def _sweep(asked: Any, text: str, folders: Any) -> int:
     path = (asked.out or folders.figures(own)) / "sweep.csv"
     for value, what in zip(values, plans):
         print(f"\n{name} = {value}", flush=True)
+        if dry_run:
+            with profiles.variables_set(run.environment(what)):
+                print(overview.missing_runs(what))
+            continue
         what = run.study(what.options, folders)  # its token, where --fresh
         with profiles.variables_set(run.environment(what)):
             lines = pages.records(overview.judged(what))
@@ -200,6 +207,8 @@ def _sweep(asked: Any, text: str, folders: Any) -> int:
             found += [{name: shown} | line for line in lines]
             table = pd.DataFrame(found)
             profiles.write_table(path, table, asked.parameters)
+    if dry_run:
+        return 0
     known = table[table["value"].notna()]
     known = known.assign(told=known["verdict"] + " " + known["ours"])
     wide = known.pivot(index="id", columns=name, values="told").fillna("-")
@@ -269,17 +278,17 @@ def _add_studies(study: Parser, figures: Parser, claims: Parser) -> None:
             metavar="NAME=VALUE",
             help="set a notebook parameter; the value is YAML; may be repeated",
         )
+        add("--only", action="append", default=[], metavar="03", help="number or part of a name")
     for command in (study, figures):
         add = command.add_argument
-        add("--only", action="append", default=[], metavar="03", help="number or part of a name")
         add("--out", type=Path, metavar="DIR", help="write DIR/notebooks and DIR/figures instead")
         add("--keep-going", action="store_true", help="where a notebook fails, run the others too")
         add("--device", default="auto", type=arguments.device, help="auto, cpu, cuda or mps")
         add("--workers", default=1, type=arguments.whole(1), metavar="N", help="runs at once (1)")
         add("--publish", action="store_true", help="refresh the committed notebooks and figures")
     claims.add_argument("--json", action="store_true", help="one JSON array of all claims")
+    study.add_argument("--dry-run", action="store_true", help="list what would run, run nothing")
     one = study.add_mutually_exclusive_group()
-    one.add_argument("--dry-run", action="store_true", help="list what would run, run nothing")
     one.add_argument("--decide", default="", metavar="ID", help="add seeds to one claim instead")
     one.add_argument("--sweep", default="", metavar="NAME=1,2", help="a study a value, one table")
     study.add_argument(

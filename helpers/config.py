@@ -83,6 +83,7 @@ class Config(BaseModel):
     keep: Share = 0.8  # IDS's alpha
     switch: Share = 0.9  # of training, after which IDS turns from EASY to HARD
     etas: Counts = (1, 2, 3)  # epochs for which ADONIS reuses a loss
+    warm_up: Count = 1  # epochs on all rows before ADONIS and Selective Backprop choose
     thetas: Thresholds = (0.05, 0.1, 0.12, 0.3, 0.7)  # acceptance thresholds tried
     alphas: Shares = (0.1, 0.3, 1.0)  # shares of accepted candidates tried
     # further sweeps of ADONIS and IDS: keys of `experiments.online.SWEEPS`; ("all",) takes them all

@@ -178,8 +178,8 @@ def _show(ax: Axes, found: Dataset, row: int) -> None:
 
 
 def _history(ax: Axes, runs: dict[str, Result], row: int, n: int) -> None:
-    """Draw a line of squares a network: blue where the row was right after that epoch."""
-    ax.set(title="right (blue) or wrong, by epoch", yticks=range(len(runs)))
+    """Draw a line of squares a network: blue where an epoch's training step found the row right."""
+    ax.set(title="right (blue) or wrong when trained on", yticks=range(len(runs)))
     ax.set_yticklabels(runs)
     ax.grid(visible=False)
     for place, run in enumerate(runs.values()):

@@ -55,7 +55,7 @@ def missing_runs(what: Plan) -> str:
     from helpers import device  # torch
 
     stored, here = Store(), device.describe(device.pick(what.options.device))
-    found, sizes = stored.list(), [stored.size(key) for key in stored.keys()]  # noqa: SIM118
+    found, sizes = partial.past(), [stored.size(key) for key in stored.keys()]  # noqa: SIM118
     found = [one for one in found if one.metrics.get("device", here) == here]
     past = partial.past_seconds(found)
     works = [(_work(one.spec) or 0.0, one.metrics.get("seconds", 0.0)) for one in found]
@@ -82,9 +82,12 @@ def missing_runs(what: Plan) -> str:
         lines.append(_row(notebook.stem, row, size))
         totals.update(row)
     lines.append(_row("in all", totals, size))
-    told = f"hours of this machine's {here}: {totals['known']} of the {totals['missing']} missing "
-    told += "runs as stored ones of the same network on the same data, "
-    told += f"{totals['counted']} by multiply-adds, at the largest stored training's rate of "
+    if not totals["missing"]:
+        return "\n".join([*lines, "nothing is missing: the study would draw what is stored"])
+    of = "this machine's" if sizes else "the published runs'"
+    told = f"hours of {of} {here}: {totals['known']} of the {totals['missing']} missing "
+    told += "runs as those of the same network on the same data, "
+    told += f"{totals['counted']} by multiply-adds, at the largest training's rate of "
     told += f"{rate / 1e9:.1f} billion/s; of the others nothing is known ({what.profile.about})"
     return "\n".join([*details, *([""] if details else []), *lines, told])
 
@@ -96,15 +99,13 @@ def _row(name: str, row: Counter[str], size: float) -> str:
 
 def _work(spec: Spec) -> float | None:
     """Return a training's multiply-adds, a step as three passes forward; None where unknown."""
-    from helpers.models import PIXELS, multiply_adds
-
     if not isinstance(spec, specs.Train) or spec.sampler:
         return None
     base = spec.dataset.partition("@")[0].partition("-")[0]
     with contextlib.suppress(StudyError, OSError):
-        side = recipes.get(spec.recipe).crop or {"digits": 8, "mnist": 28}.get(base, PIXELS)
+        side = recipes.get(spec.recipe).crop or {"digits": 8, "mnist": 28}.get(base, 32)
         rows = data.check(spec.dataset) * experiments.table.asked(spec)["share"]
-        work = 3 * multiply_adds(spec.model) * (side / PIXELS) ** 2 * spec.epochs * rows
+        work = 3 * experiments.multiply_adds(spec.model) * (side / 32) ** 2 * spec.epochs * rows
         return work if work > 0 else None  # a share is NaN where rows are counted
     return None
 
@@ -129,7 +130,7 @@ def claims(chosen: Profile, rows: list[ledger.Row], short: bool = False) -> str:
         return f"profile {chosen.name} judges none of the {len(rows)} claims (regime none)"
     given = [row.answer.verdict for row in rows]
     counts = ", ".join(f"{given.count(v)} {v}" for v in verdicts.VERDICTS if v in given)
-    lines = [ledger.format_line(row) for row in rows]
+    lines = [pages.format_line(row) for row in rows]
     if short:
         known = [one for one in pages.records(rows) if one["value"] is not None]
         lines = ["{id:<14}{verdict:<17} {ours}".format(**one) for one in known]
@@ -152,13 +153,18 @@ def verdict_rows(chosen: Profile, judged: list[ledger.Row]) -> list[str]:
     return [*rows, f"`{chosen.name}`: {tests} interval tests behind {len(judged)} claims."]
 
 
+def _told_least(cell: str) -> int:
+    """Rank a verdict by how much it tells: decided, undecided, not decidable, not asked."""
+    return next((i for i, w in enumerate(("undecided", "not", "-"), 1) if cell.startswith(w)), 0)
+
+
 def headline_table(folders: Folders, judged: Mapping[str, list[ledger.Row]]) -> str:
     """Write the headlines of several profiles in Markdown, linked to figures."""
     names = list(judged)
     lines = [_line(["headline", "the document", *(f"`{name}`" for name in names)])]
     lines.append("|---" * (len(names) + 2) + "|")
     for row in pages.beside(judged).to_dict("records"):
-        told = sorted(names, key=lambda n: row[n].startswith(("-", "not", "undecided")))
+        told = sorted(names, key=lambda n: _told_least(row[n]))
         shown = [folders.published("figures", n) / f"{row['figure']}.png" for n in told]
         link = next((p.relative_to(folders.root) for p in shown if p.exists()), None)
         title = f"[{row['headline']}]({link})" if link else row["headline"]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,13 +96,18 @@ def profiles(path: Path) -> dict[str, Profile]:
     Raises:
         StudyError: In one line, whatever the file holds.
     """
-    blocks = read_yaml(path.read_text(encoding="utf-8"), path.name)
+    return _profiles(path.read_text(encoding="utf-8"), path.name)
+
+
+@lru_cache(maxsize=4)
+def _profiles(text: str, file: str) -> dict[str, Profile]:
+    blocks = read_yaml(text, file)
     if not isinstance(blocks, dict):
-        raise StudyError(f"{path.name} must hold blocks, name: {{...}}")
+        raise StudyError(f"{file} must hold blocks, name: {{...}}")
     found = {}
     for name, block in blocks.items():
         if not isinstance(block, dict | None) or "name" in (block or {}):
-            raise StudyError(f"{path.name}, {name!r:.60} must be a block of a profile's keys")
+            raise StudyError(f"{file}, {name!r:.60} must be a block of a profile's keys")
         try:
             given = {str(key): value for key, value in (block or {}).items() if value is not None}
             found[str(name)] = Profile(**{**given, "name": str(name)})

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 from helpers import StudyError
 from helpers.profiles import Folders, profiles
 from helpers.runner import SAVED
@@ -79,5 +81,16 @@ def _prepare(folders: Folders, page: str, text: list[str]) -> None:
             if cell["cell_type"] == "markdown":
                 heading = (re.findall(r"^#+ +(.+)", source, re.MULTILINE) or [heading])[-1]
             saved = re.findall(SAVED, source)
-            cell["metadata"]["mystnb"] = {"image": {"alt": ": ".join([*saved, heading])}}
+            figures = folders.published("figures", here.name)
+            seen = [_seen(figures / f"{name}.png") for name in saved]
+            alt = ". ".join(filter(None, seen)) or ": ".join([*saved, heading])
+            cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
         text[0] = json.dumps(notebook)
+
+
+def _seen(figure: Path) -> str:
+    """Return what `plots.save` wrote into a published figure as its description, or nothing."""
+    if not figure.exists():
+        return ""
+    with Image.open(figure) as image:
+        return image.text.get("Description", "")

@@ -41,3 +41,13 @@ def only_own_data(monkeypatch):
     data._load.cache_clear()
     yield
     data._load.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Folder of the real Parquet copies, looked up before tests unset the variable."""
+    folder = os.environ.get("STUDY_DATA")
+    for name in ("cifar10", "imdb"):
+        if not folder or not os.path.isfile(f"{folder}/{name}/train.parquet"):
+            pytest.skip(f"STUDY_DATA does not name a folder with {name}/train.parquet")
+    return folder

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import experiments as ex, results
-from helpers.experiments import Cell, bills, partial
+from helpers.experiments import Cell, bills, cells, partial
 from helpers.experiments.table import COLUMNS
 from helpers.results.store import Store
 from helpers.specs import Train, rounds
@@ -35,7 +35,7 @@ def plant(spec, rows=N, seconds=4.0, alone=True):
 
 
 def plant_subset(chosen, rows, seconds=1.0, select_s=0.5):
-    run = ex.subset_run(SCALE, SCALE.target, chosen)
+    run = cells.subset_run(SCALE, SCALE.target, chosen)
     plant(run, rows, seconds)
     plant(chosen, seconds=select_s)
     for read in chosen.of:
@@ -55,11 +55,11 @@ def ex_key(spec):
 
 
 def test_a_bill_holds_proxy_choice_and_training():
-    chance = plant_subset(ex.choice(SCALE, "random", 0.1, 0), 30)
-    chosen = plant_subset(ex.choice(SCALE, "entropy", 0.1, 0), 30)
+    chance = plant_subset(ex.chosen(SCALE, Cell("random", 0.1), 0), 30)
+    chosen = plant_subset(ex.chosen(SCALE, Cell("entropy", 0.1), 0), 30)
     brief = plant_subset(ex.chosen(SCALE, Cell("entropy", 0.1, after=2), 0), 30)
     group = plant_subset(ex.chosen(SCALE, Cell("entropy", 0.1, together=2), 0), 30)
-    norms = plant_subset(ex.choice(SCALE, "geda", 0.1, 0), 30)
+    norms = plant_subset(ex.chosen(SCALE, Cell("geda", 0.1), 0), 30)
     frame, unit = charged(chance, chosen, brief, group, norms)
     assert unit == bills.SECONDS
     # GEDA reads the untrained network: one epoch of four stands for that
@@ -92,9 +92,9 @@ def test_a_forward_pass_counts_a_third():
 def plant_labelling(by):
     for seed in SCALE.seeds:
         for budget in SCALE.label_budgets:
-            plant(ex.active_run(SCALE, "k-centers", budget, seed, by), rows=60, seconds=2.0)
-        chosen = ex.active_choice(SCALE, "k-centers", SCALE.label_budgets[-1], seed, by)
-        for step in rounds(chosen):
+            cell = Cell("k-centers", budget, by, protocol="active")
+            plant(ex.run(SCALE, cell, seed), rows=60, seconds=2.0)
+        for step in rounds(ex.chosen(SCALE, cell, seed)):
             plant(step, seconds=0.25)
             for run in step.of:
                 plant(run, rows=60, seconds=2.0)

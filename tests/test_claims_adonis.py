@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from helpers import StudyError, data, experiments as ex, recipes
-from helpers.claims import evidence, ledger, papers, preconditions
+from helpers.claims import deciding, ledger, papers, preconditions, printed, quantities
+from helpers.claims.evidence import adonis as online
 from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, NOT_MEASURED, UNDECIDED
 from helpers.config import Config
 from helpers.data.dataset import flipped_rows
@@ -60,7 +61,7 @@ def plant_choice(cell, seconds, per_class=(24,) * 10, config=CONFIG):
 def answer(name, config=CONFIG, regime=""):
     """Return a claim's row under the made-up results, at digits where it may be judged there."""
     at = CLAIMS[name].at
-    return ledger.decide(CLAIMS[name], config, regime or ("digits" if "digits" in at else at[0]))
+    return deciding.decide(CLAIMS[name], config, regime or ("digits" if "digits" in at else at[0]))
 
 
 def adonis(eta=1, **options):
@@ -124,7 +125,7 @@ def test_a_short_warm_up_decides_nothing():
     plant(FULL)
     steps = -(-N // recipes.get(CONFIG.recipe, model=CONFIG.proxy).batch)
     assert preconditions.warm_up(asked) == told.format(steps)
-    long = dataclasses.replace(asked, cells=[adonis(1, warm_up=-(-196 // steps))])
+    long = dataclasses.replace(asked, config=CONFIG.replace(warm_up=-(-196 // steps)))
     assert preconditions.warm_up(long) == ""
 
 
@@ -153,7 +154,7 @@ def test_recounts_of_the_documents_tables():
     assert (counted.verdict, counted.part) == (FAILS, "ResNet18, ImageNet 2012")
     assert counted.value == pytest.approx(100 - 100 / (1 + 10019.81 / (55943 / 1.22)))
     # what the head of the file says of alpha
-    rows = papers.paper_table("adonis-table-a1").query("method == 'ADONIS'")
+    rows = printed.paper_table("adonis-table-a1").query("method == 'ADONIS'")
     allowed = (3 / rows["train_boost"] - 1 / rows["eta"]) / 3
     assert (round(100 * allowed.median()), (allowed > 0.3).sum(), len(rows)) == (46, 26, 27)
 
@@ -161,7 +162,7 @@ def test_recounts_of_the_documents_tables():
 def test_bounds_follow_the_printed_numbers():
     checked = 0
     for claim in CLAIMS.values():
-        for name, found in ledger.replicated(claim, CONFIG).items():
+        for name, found in deciding.replicated(claim, CONFIG).items():
             why, part = claim.parts[name].why, claim.parts[name]
             if why == "half of the printed gain":
                 assert part.above == pytest.approx(1 + (found.value - 1) / 2, abs=0.02), claim.id
@@ -174,18 +175,14 @@ def test_bounds_follow_the_printed_numbers():
 
 
 def test_readers_yield_the_printed_numbers():
-    table = papers.Printing("adonis-table-a1", "CIFAR-100 ResNet18")
-    full, fast = (table.find(cell, "seconds").value for cell in (FULL, adonis(3)))
-    assert full / fast == pytest.approx(1.27)
-    lost = table.find(adonis(3), "error").value - table.find(FULL, "error").value
-    assert lost == pytest.approx(2.66)
-    assert table.find(sampled("selective-backprop", eta=2), "error").value == pytest.approx(26.38)
-    appendix = papers.Printing("adonis-appendix", "history")
-    assert appendix.find(sampled("adonis", eta=1), "error").value == pytest.approx(23.57 + 1.96)
-    ssp = papers.Printing("adonis-preprocessing", "CIFAR-10").find(
-        Cell("ssp", 0.8, model="proxy"), "choosing"
-    )
-    assert ssp.value == 31.90
+    def read(cell, quantity, table="adonis-table-a1", data="CIFAR-100 ResNet18"):
+        return papers.find(table, data, cell, quantity).value
+
+    assert read(FULL, "seconds") / read(adonis(3), "seconds") == pytest.approx(1.27)
+    assert read(adonis(3), "error") - read(FULL, "error") == pytest.approx(2.66)
+    assert read(sampled("selective-backprop", eta=2), "error") == pytest.approx(26.38)
+    one = read(sampled("adonis", eta=1), "error", "adonis-appendix", "history")
+    assert one == pytest.approx(23.57 + 1.96)
 
 
 def test_rows_that_shrink_at_a_price_do_not_count():
@@ -218,7 +215,7 @@ def test_preparation_and_balance():
     plant_choice(ssp, 0.3)
     assert answer("adonis-35").answer.verdict == FAILS
     plant_choice(ssp, 0.3, per_class=(0, 48, *(24,) * 8))
-    assert np.isinf(evidence.adonis_balance(CONFIG, "ssp").values).all()
+    assert np.isinf(quantities.imbalance(CONFIG, ssp)).all()
 
 
 @pytest.mark.parametrize(("rival", "verdict"), [(2.5, FAILS), (9.0, HOLDS)])
@@ -309,7 +306,7 @@ def test_neighbours_in_an_embedding():
         Store().write(last.start, {"alone": True}, {"indices": np.arange(20)})
         features = labels[:, None] + np.zeros((1, 4), np.float32)
         Store().write(last.of[0], {"alone": True}, {"features": features, "labels": labels})
-    found = evidence.adonis_neighbours(CONFIG).values
+    found = online.neighbours(CONFIG).values
     assert found.shape == (3,)
     assert (found > 0).all()
     assert (found < 30).all()  # digits' pixels are good neighbours already

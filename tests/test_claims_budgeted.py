@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import experiments as ex
-from helpers.claims import ledger
+from helpers.claims import deciding, ledger
 from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, UNDECIDED
 from helpers.experiments import Cell
 from helpers.results.store import Store
@@ -28,7 +28,7 @@ def _no_pack(monkeypatch):
 def decided(name, regime="", study=STUDY):
     claim = CLAIMS[f"budgeted-{name}"]
     regime = regime or ("digits" if "digits" in claim.at else claim.at[0])
-    row = ledger.decide(claim, study, regime)
+    row = deciding.decide(claim, study, regime)
     return row.answer, row.parts
 
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from helpers import experiments as ex
-from helpers.claims import ledger
+from helpers.claims import deciding, ledger
 from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, UNDECIDED
-from helpers.experiments import PEERS, Cell
-from helpers.experiments.questions import geda_options
+from helpers.experiments import PEERS, Cell, geda_cell
 from helpers.results.store import Store
 from helpers.specs import Measure
 from tests.planting import plant
@@ -26,12 +25,12 @@ def _no_pack(monkeypatch):
 
 
 def decided(name, regime="digits"):
-    row = ledger.decide(CLAIMS[f"geda-{name}"], STUDY, regime)
+    row = deciding.decide(CLAIMS[f"geda-{name}"], STUDY, regime)
     return row.answer, row.parts
 
 
 def geda(share, **more):
-    return Cell("geda-random", share, model="proxy", options=geda_options(STUDY), **more)
+    return geda_cell(STUDY, share, **more)
 
 
 def peer(method, share):
@@ -137,8 +136,7 @@ def test_nodes_and_variants():
     nodes = {n: Cell("geda-random", 0.2, model="proxy", options=(("n_nodes", n),)) for n in (3, 10)}
     plant(STUDY, nodes[3], [4.5, 4.9, 4.2])
     plant(STUDY, nodes[10], 4.8)
-    smoothed = Cell("geda", 0.2, model="proxy", options=geda_options(STUDY, "smoothed"))
-    plant(STUDY, smoothed, 4.2)
+    plant(STUDY, geda(0.2, variant="smoothed"), 4.2)
     assert decided("18")[0].verdict == HOLDS
     answer, _ = decided("25")
     assert (answer.verdict, answer.value) == (FAILS, pytest.approx(-0.3, abs=0.03))

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from helpers import experiments as ex
-from helpers.claims import ledger
-from helpers.claims.evidence import svp
+from helpers.claims import deciding, ledger
 from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE
-from helpers.experiments import Cell
+from helpers.experiments import STEPPED, Cell
 from helpers.results.store import Store
 from helpers.specs import Measure
 from tests.planting import N, plant
@@ -112,7 +111,7 @@ def plant_active(config, reverse=False):
 
 def decided(config, regime, ids=None):
     """Return the row of each claim."""
-    return {i: ledger.decide(CLAIMS[i], config, regime) for i in ids or OF_CIFAR}
+    return {i: deciding.decide(CLAIMS[i], config, regime) for i in ids or OF_CIFAR}
 
 
 # On CIFAR-10 and its like; the others are of ImageNet, CIFAR-100 and Amazon's reviews.
@@ -125,7 +124,7 @@ def test_a_study_as_printed_holds():
     plant_active(STUDY)
     timed = {"exponent": 1.2, "exponent_loop": 1.6, "alone": False}
     Store().write(Measure("kcenters-time"), timed, {"sizes": np.array([2500, 5000, 10_000])})
-    plant(STUDY, svp.STEPPED, 7.6, 30.0, curve=np.linspace(9.0, 7.6, 30))
+    plant(STUDY, STEPPED, 7.6, 30.0, curve=np.linspace(9.0, 7.6, 30))
     rows = decided(STUDY, "cifar10")
     assert {i: row.parts for i, row in rows.items() if row.answer.verdict != HOLDS} == {}
     assert {one.verdict for one in rows["svp-07"].parts.values()} == {HOLDS}
@@ -139,7 +138,7 @@ def test_a_study_of_reversed_signs_does_not():
     plant_full(STUDY, alike=False)
     plant_core_sets(STUDY, reverse=True)
     plant_active(STUDY, reverse=True)
-    plant(STUDY, svp.STEPPED, 7.6, 30.0, curve=np.linspace(20.0, 7.6, 30))
+    plant(STUDY, STEPPED, 7.6, 30.0, curve=np.linspace(20.0, 7.6, 30))
     # these need another cost, or cannot be refuted by signs
     other = {"svp-01", "svp-04", "svp-06", "svp-17", "svp-19", "svp-32", "svp-14", "svp-31"}
     rows = decided(STUDY, "cifar10", [i for i in OF_CIFAR if i not in other])
@@ -152,7 +151,7 @@ def test_more_classes_settle_later_and_suffer_from_brief_proxies():
     plant_full(hundred.replace(dataset="cifar10@300+100"))
     plant_core_sets(hundred, classes=100)
     curve = np.linspace(33.9, 31.1, 30)
-    plant(hundred, svp.STEPPED, 31.1, 30.0, curve=curve, classes=100)
+    plant(hundred, STEPPED, 31.1, 30.0, curve=curve, classes=100)
     rows = decided(hundred, "cifar100", ["svp-02", "svp-21", "svp-31"])
     assert [rows[i].answer.verdict for i in ("svp-02", "svp-21")] == [HOLDS, HOLDS]
     assert rows["svp-31"].parts["classes"].verdict == HOLDS
@@ -169,6 +168,6 @@ def test_claims_of_other_data_are_not_judged_on_these():
     plant_active(STUDY)
     for claim, name in (("svp-23", "imagenet"), ("svp-11", "amazon-reviews"),
                         ("svp-13", "amazon-ratings")):  # fmt: skip
-        answer = ledger.decide(CLAIMS[claim], STUDY, name.partition("-")[0]).answer
+        answer = deciding.decide(CLAIMS[claim], STUDY, name.partition("-")[0]).answer
         assert answer.verdict == NOT_DECIDABLE
         assert f"about {name}, not digits" in answer.note

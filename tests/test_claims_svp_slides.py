@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from helpers import experiments as ex
-from helpers.claims import evidence, ledger, papers
+from helpers.claims import deciding, ledger, papers, printed
+from helpers.claims.evidence import slides
 from helpers.claims.quantities import Unfit
 from helpers.experiments import STEPPED, Cell, Config
 from helpers.results.store import Store
@@ -61,7 +62,7 @@ def plant_study(random=4.0, proxy=2.0, target=3.0, brief=2.1, three=1.9, two=2.0
 
 
 def verdicts(*numbers):
-    return [ledger.decide(CLAIMS[f"svp-slides-{n}"], CONFIG, "digits").answer for n in numbers]
+    return [deciding.decide(CLAIMS[f"svp-slides-{n}"], CONFIG, "digits").answer for n in numbers]
 
 
 TABLE = ("05", "06", "07", "08", "11", "12", "13", "17")
@@ -106,26 +107,26 @@ def test_what_cannot_be_judged_says_why():
 def test_depth_pays_less_and_less():
     for model, error, seconds in zip(CONFIG.models, (5.0, 1.9, 1.5), (60, 120, 180), strict=True):
         plant_cell(Cell(model=model), error, seconds)
-    found = evidence.slides_depth(CONFIG)
+    found = slides.depth(CONFIG)
     np.testing.assert_allclose(
         found.values, [[2.7] * CONFIG.n_seeds]
     )  # 3.1 points a minute, then 0.4
-    assert ledger.decide(CLAIMS["svp-slides-02"], CONFIG, "cifar10").answer.verdict == "holds"
+    assert deciding.decide(CLAIMS["svp-slides-02"], CONFIG, "cifar10").answer.verdict == "holds"
     plant_cell(Cell(model=CONFIG.models[2]), 1.0, 120)
     with pytest.raises(Unfit, match="no longer"):
-        evidence.slides_depth(CONFIG)
+        slides.depth(CONFIG)
 
 
 def test_halves_are_of_a_rate_that_falls_in_steps():
     for seed in CONFIG.seeds:
         plant(ex.run(CONFIG, STEPPED, seed))
-    found = evidence.slides_halves(CONFIG)
+    found = slides.halves(CONFIG)
     np.testing.assert_allclose(found.values, 0.0, atol=1e-9)
     stepped = CONFIG.replace(recipe="svp")
     for seed in CONFIG.seeds:
         plant(ex.run(stepped, Cell(model="proxy"), seed))
     with pytest.raises(Unfit, match="fewer than 20 epochs"):
-        evidence.slides_halves(stepped)
+        slides.halves(stepped)
 
 
 def test_two_noisy_proxies_agree_better_than_the_better_one():
@@ -136,7 +137,7 @@ def test_two_noisy_proxies_agree_better_than_the_better_one():
             entropy = np.exp(truth + noise * rng.normal(size=300))[None]
             record = {"entropy": entropy, "recorded_epochs": np.array([6])}
             plant(ex.run(CONFIG, Cell(model=model), seed), **record)
-    found = evidence.slides_combined(CONFIG)
+    found = slides.combined(CONFIG)
     assert found.values.shape == (1, CONFIG.n_seeds)
     assert (found.values > 0).all()
 
@@ -145,7 +146,7 @@ def test_cheapness_is_that_of_the_pair_with_the_largest():
     seconds = np.array([[0.01, 0.01, 0.01], [0.1, 0.1, 0.1]])
     Store().write(Measure("step-seconds"), {"alone": True},
                   {"seconds_proxy": seconds, "seconds_target": np.ones((2, 3))})  # fmt: skip
-    np.testing.assert_allclose(evidence.slides_cheapness(CONFIG).values, [[300.0] * 3])
+    np.testing.assert_allclose(slides.cheapness(CONFIG).values, [[300.0] * 3])
     assert verdicts("01")[0].verdict == "holds"
 
 
@@ -156,7 +157,7 @@ def test_printed_tables_are_read_whole():
         ("svp-slides-replicated", "SVHN", 10),
         ("svp-slides-runs", "CIFAR10", 2),
     ):
-        found = [one for one in papers.printed(table, data) if not np.isnan(one.value)]
+        found = [one for one in printed.printed(table, data) if not np.isnan(one.value)]
         assert len(found) == count, table
         assert len({one.cell for one in found}) == count
 
@@ -168,9 +169,9 @@ def test_printed_and_measured_stand_beside_each_other():
     assert random["paper"] == pytest.approx(8.93 - 5.52)
     assert random["ours"] == pytest.approx(4.0 - 1.5)
     assert set(rows["method"]) == {"random", "entropy"}
-    for table in papers.TABLES:  # every table gives rows on its own data
-        data = {one.data for one in papers.printed(table) if one.cell.method != "full"}
-        assert all(one.document in ledger.DOCUMENTS for one in papers.printed(table))
+    for table in printed.TABLES:  # every table gives rows on its own data
+        data = {one.data for one in printed.printed(table) if one.cell.method != "full"}
+        assert all(one.document in ledger.DOCUMENTS for one in printed.printed(table))
         assert all(len(papers.beside(CONFIG, table, name)) for name in data)
 
 

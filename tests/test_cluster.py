@@ -59,20 +59,6 @@ def test_a_task_sees_its_own_gpu_and_is_not_alone(monkeypatch):
     assert seen == [(RUN, "auto", False, "7"), (RUN, "cpu", False, "4")]
 
 
-@pytest.mark.slow
-def test_the_slots_of_a_local_cluster_are_numbered():
-    def own():
-        from dask.distributed import get_worker
-
-        return cluster.gpu_of(get_worker().name, ("4", "7"))
-
-    with cluster._scheduler(2) as address, distributed.Client(address) as client:
-        client.wait_for_workers(2, timeout=SLACK_S)
-        workers = list(client.scheduler_info()["workers"])
-        found = [client.submit(own, workers=[w], key=w) for w in workers]
-        assert sorted(client.gather(found)) == ["4", "7"]
-
-
 INTERRUPTED = """
     import signal
 

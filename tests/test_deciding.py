@@ -38,7 +38,7 @@ def plant(spread, monkeypatch):
 
 
 def test_errors_of_all_looks_sum_to_five_per_cent():
-    spent = np.array([1 - deciding.level(look) for look in range(1, 2000)])
+    spent = np.array([1 - deciding.look_level(look) for look in range(1, 2000)])
     assert spent[0] == pytest.approx(0.025)
     assert (np.diff(spent) < 0).all()
     assert spent.sum() == pytest.approx(0.05, rel=1e-3)

@@ -322,7 +322,7 @@ def test_frame_holds_one_tidy_row_a_run(tiny):
     settings = ex.online_settings(tiny)
     asked = [
         ex.depth_run(tiny, tiny.proxy, 4),
-        ex.subset_run(tiny, tiny.proxy, ex.choice(tiny, "entropy", 0.25, 4)),
+        ex.run(tiny, Cell("entropy", 0.25, model="proxy"), 4),
         ex.run(tiny, settings["ADONIS, eta 1"], 4),
     ]
     found = results.compute(asked, device="cpu")
@@ -376,7 +376,7 @@ def test_frame_counts_the_run_that_a_sampler_embeds_with(tiny):
 
 
 def test_frame_wants_what_a_run_was_chosen_by(tiny, tmp_path, monkeypatch):
-    asked = [ex.subset_run(tiny, tiny.proxy, ex.choice(tiny, "random", 0.25, 4))]
+    asked = [ex.run(tiny, Cell("random", 0.25, model="proxy"), 4)]
     found = results.compute(asked, device="cpu")
     monkeypatch.setenv("STUDY_STORE", str(tmp_path / "another"))
     with pytest.raises(StudyError, match="select random 0.25"):

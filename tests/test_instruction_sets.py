@@ -14,7 +14,7 @@ AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 STUDY = """
 import json
 from helpers import experiments as ex, results
-from helpers.claims import ledger
+from helpers.claims import deciding, ledger
 from helpers.config import Config
 from helpers.specs import Measure
 
@@ -25,7 +25,7 @@ config = Config(
 )
 deep = ex.asked(config, "depths")
 found = results.compute([*deep, *ex.asked(config, "slides"), Measure("rounding-gap")])
-rows = [ledger.decide(claim, config, "digits") for claim in ledger.load_ledger()]
+rows = [deciding.decide(claim, config, "digits") for claim in ledger.load_ledger()]
 values = {f"{row.claim.id} {name}": (answer.value, answer.verdict)
           for row in rows for name, answer in row.parts.items() if answer.n}
 losses = [r.metrics["history"]["loss"] for r in found[: len(deep)]]

@@ -9,7 +9,15 @@ import yaml
 from scipy import stats
 
 from helpers import StudyError, profiles
-from helpers.claims import correlations, ledger, papers, preconditions, quantities
+from helpers.claims import (
+    correlations,
+    deciding,
+    ledger,
+    pages,
+    papers,
+    preconditions,
+    quantities,
+)
 from helpers.claims.verdicts import (
     FAILS,
     HOLDS,
@@ -26,7 +34,6 @@ from helpers.claims.verdicts import (
     robustness,
 )
 from helpers.experiments import Cell, Config
-from helpers.ranking import t_interval
 from tests.planting import N, plant
 
 STUDY = Config(dataset="digits@300+100", epochs=20, budgets=(0.3, 0.5), stops=(6,))
@@ -75,7 +82,7 @@ def test_rows_are_complete_and_their_references_resolve(one):
         if part.rule() != Rule() and not (part.never or part.ever or part.rising):
             assert part.why, one.id
     assert one.parts or one.replication
-    assert "\n" not in ledger.format_line(ledger.decide(one, STUDY, "none"))
+    assert "\n" not in pages.format_line(deciding.decide(one, STUDY, "none"))
 
 
 @pytest.mark.parametrize("one", LEDGER, ids=lambda one: one.id)
@@ -85,7 +92,7 @@ def test_rules_confirm_the_documents_own_numbers_or_say_why_not(one):
         return
     profile = profiles.profile(PROFILES.get(one.printed["data"], "cifar10"))
     number = NOTEBOOKS.get(one.document, "")
-    found = ledger.replicated(one, profile.config(number=number))
+    found = deciding.replicated(one, profile.config(number=number))
     assert any(answer.verdict != NOT_MEASURED for answer in found.values())
     verdict = combine([answer.verdict for answer in found.values()])
     assert verdict == HOLDS or one.replication, found
@@ -110,7 +117,7 @@ def test_profiles_name_claims_of_the_ledger():
         (["text"], "text"),
         ([{**ROW, "parts": {"a": {"of": {}}}}], "a part needs a rule"),
         ([{**ROW, "parts": {"a": {"of": {"metod": "random"}, "below": 1}}}], "metod"),
-        ([{**ROW, "parts": {"a": {"evidence": "nothing", "below": 1}}}], "no function nothing"),
+        ([{**ROW, "parts": {"a": {"evidence": "svp.no", "below": 1}}}], "no function svp.no"),
         ([{**ROW, "parts": {"a": {"quantity": "luck", "below": 1}}}], "unknown quantity 'luck'"),
         ([{**ROW, "parts": {"a": {"of": {}, "below": 1, "needs": ["luck"]}}}], "precondition luck"),
     ],
@@ -152,21 +159,21 @@ def plant_half(lost, full=1.5, **more):
 )
 def test_a_difference_of_two_cells_is_judged(lost, verdict):
     plant_half(lost)
-    row = ledger.decide(claim(), STUDY, "digits")
+    row = deciding.decide(claim(), STUDY, "digits")
     assert row.answer.verdict == verdict
     assert row.answer.value == pytest.approx(np.mean(lost))
     assert ("seeds would decide" in row.answer.robust) == (verdict == UNDECIDED)
-    line = ledger.format_line(row)
+    line = pages.format_line(row)
     assert "paper: 5.1 %" in line
     assert verdict in line
 
 
 def test_what_is_not_there_is_told_apart():
-    assert ledger.decide(claim(), STUDY, "digits").answer.verdict == NOT_MEASURED
-    other = ledger.decide(claim(), STUDY, "cifar10").answer
+    assert deciding.decide(claim(), STUDY, "digits").answer.verdict == NOT_MEASURED
+    other = deciding.decide(claim(), STUDY, "cifar10").answer
     assert (other.verdict, other.note) == (NOT_DECIDABLE, "made at digits")
     bare = ledger.Claim(**{**ROW, "parts": {}, "replication": "no such data"})
-    assert ledger.decide(bare, STUDY, "digits").answer.verdict == NOT_BUILT
+    assert deciding.decide(bare, STUDY, "digits").answer.verdict == NOT_BUILT
 
 
 def test_ratios_pooled_cells_and_trends_of_cells():
@@ -175,14 +182,14 @@ def test_ratios_pooled_cells_and_trends_of_cells():
     plant(STUDY, Cell(), 1.0, 8.0)
     ratio = {"quantity": "seconds", "of": {}, "less": None, "over": {"method": "random"}}
     ratio |= {"each": {"share": "budgets"}, "below": math.inf}
-    apart = ledger.decide(claim(**ratio, above=2.5), STUDY, "digits").answer
+    apart = deciding.decide(claim(**ratio, above=2.5), STUDY, "digits").answer
     assert (apart.verdict, apart.part, apart.value) == (FAILS, "50%", pytest.approx(2.0))
-    pooled = ledger.decide(claim(**ratio, above=2.5, pooled=True), STUDY, "digits").answer
+    pooled = deciding.decide(claim(**ratio, above=2.5, pooled=True), STUDY, "digits").answer
     assert (pooled.verdict, pooled.value) == (HOLDS, pytest.approx(math.sqrt(8)))
     trend = ratio | {"each": {}, "along": {"share": [0.5, 0.3]}, "rising": -1}
-    assert ledger.decide(claim(**trend), STUDY, "digits").answer.verdict == NOT_DECIDABLE
+    assert deciding.decide(claim(**trend), STUDY, "digits").answer.verdict == NOT_DECIDABLE
     alone = ratio | {"each": {}, "along": {"share": [0.5]}, "rising": -1}
-    assert ledger.decide(claim(**alone), STUDY, "digits").answer.verdict == NOT_MEASURED
+    assert deciding.decide(claim(**alone), STUDY, "digits").answer.verdict == NOT_MEASURED
 
 
 def test_seconds_of_a_busy_machine_or_of_two_devices_are_not_compared():
@@ -190,7 +197,7 @@ def test_seconds_of_a_busy_machine_or_of_two_devices_are_not_compared():
     plant(STUDY, Cell(), 1.0)
     for changed, why in (({"alone": False}, "busy"), ({"device": "cuda"}, "different devices")):
         plant(STUDY, Cell("random", 0.5), 1.0, **changed)
-        answer = ledger.decide(claim(**time), STUDY, "digits").answer
+        answer = deciding.decide(claim(**time), STUDY, "digits").answer
         assert answer.verdict == NOT_DECIDABLE
         assert why in answer.note
 
@@ -201,7 +208,7 @@ def test_an_optional_part_without_an_answer_is_left_out():
     absent = {**part, "of": {"method": "random", "share": 0.3}, "optional": True}
     needy = {**part, "optional": True, "needs": ["cuda"]}
     parts = {"a": part, "b": absent, "c": needy}
-    row = ledger.decide(ledger.Claim(**{**ROW, "parts": parts}), STUDY, "digits")
+    row = deciding.decide(ledger.Claim(**{**ROW, "parts": parts}), STUDY, "digits")
     assert row.answer.verdict == HOLDS
     assert [one.verdict for one in row.parts.values()] == [HOLDS, NOT_MEASURED, NOT_DECIDABLE]
 
@@ -277,7 +284,7 @@ def test_a_core_set_of_fewer_rows_than_asked_is_not_compared(monkeypatch):
 
 def test_a_failed_precondition_shows_the_number_and_decides_nothing():
     plant_half(0.4, full=5.0)
-    answer = ledger.decide(claim(needs=["converged"]), STUDY, "digits").answer
+    answer = deciding.decide(claim(needs=["converged"]), STUDY, "digits").answer
     assert answer.verdict == NOT_DECIDABLE
     assert answer.value == pytest.approx(0.4)
     assert "2 % is the regime's" in answer.note
@@ -415,36 +422,20 @@ def test_intervals_are_shown_within_what_is_possible():
 # Correlations between runs
 
 
-def matrix(within, between, seeds, shared=None):
-    groups = np.repeat([0, 1], len(seeds) // 2)
-    found = np.where(groups[:, None] == groups, within, between).astype(float)
-    if shared is not None:
-        found[seeds[:, None] == seeds[None, :]] = shared
-    return found, groups
+def test_blocks_leave_out_pairs_of_a_run_with_itself_or_its_seed():
+    seeds, groups = np.tile(np.arange(4), 2), np.repeat([0, 1], 4)
+    matrix = np.where(groups[:, None] == groups, 0.6, 0.2)
+    matrix[seeds[:, None] == seeds[None, :]] = 0.99
+    within, between = correlations.blocks(matrix, groups, seeds)
+    assert np.allclose(within, 0.6)
+    assert np.allclose(between, 0.2)
+    two = seeds < 2  # without one of two seeds no pair is left
+    assert np.isnan(correlations.blocks(matrix[two][:, two], groups[two], seeds[two])).all()
 
 
-@pytest.mark.parametrize(
-    ("within", "between", "verdict"),
-    [(0.6, 0.6, HOLDS), (0.6, 0.58, HOLDS), (0.9, 0.2, FAILS), (-0.5, -0.5, FAILS)],
-)
-def test_blocks_agree_without_pairs_of_a_run_with_itself_or_its_seed(within, between, verdict):
-    seeds = np.tile(np.arange(4), 2)
-    found, groups = matrix(within, between, seeds, shared=0.99)
-    assert correlations.blocks_agree(found, groups, seeds, 0.05).verdict == verdict
-    few = correlations.blocks_agree(found[:3, :3], groups[:3], seeds[:3], 0.05)
-    assert few.verdict == NOT_DECIDABLE
-
-
-def test_matrices_agree():
-    seeds = np.arange(6)
-    same = matrix(0.6, 0.6, seeds)[0]
-    assert correlations.matrices_agree(same, same + 0.01, seeds, 0.05).verdict == HOLDS
-    assert correlations.matrices_agree(same, same - 0.2, seeds, 0.05).verdict == FAILS
-    assert correlations.matrices_agree(same * np.nan, same, seeds, 0.05).verdict == NOT_DECIDABLE
-
-
-def test_jackknife_of_a_mean_is_the_t_interval_over_seeds():
+def test_pseudo_values_of_a_mean_of_seeds_are_its_values():
     rng, seeds = np.random.default_rng(0), np.tile(np.arange(5), 2)
     values = rng.normal(size=5)
-    found = correlations.jackknife(lambda kept: values[seeds[kept]].mean(), seeds)
-    assert np.allclose(found, t_interval(values))
+    matrix = np.add.outer(values[seeds], values[seeds]) / 2
+    same = seeds[:, None] == seeds[None, :]
+    assert np.allclose(correlations.pair_means(matrix, same, seeds), values)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from helpers import StudyError, device, models
-from helpers.models import dense, multiply_adds, plain
+from helpers.models import dense, multiply_adds
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("resnet8-w8", "densenet10-k8", "vgg3-w8", "vgg11-w8", "vgg11-plain-w8", "alexnet-w8")
@@ -54,9 +54,8 @@ def test_multiply_adds_are_those_of_the_papers():
     assert multiply_adds("fasttext") == 10 * 10  # the classifier; embeddings count nothing
     names = ("resnet8-w8", "densenet10-k8", "mobilenetv2-w16", "vdcnn9-w8-t64", "resnet18")
     found = [3_236_160, 4_528_308, 25_333_248, 506_368, 555_422_720]
-    assert [multiply_adds(name) for name in names] == found
     state = torch.get_rng_state()
-    multiply_adds.__wrapped__("resnet8-w8")
+    assert [multiply_adds.__wrapped__(name) for name in names] == found
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -190,23 +189,9 @@ def test_state_goes_out_and_in_again():
     one, other = models.build("resnet8-w8", 4, 1), models.build("resnet8-w8", 4, 1)
     one(torch.randn(8, 1, 8, 8))  # moves the running statistics
     models.load_state(other, models.flat_state(one))
-    for name, value in one.state_dict().items():
-        assert torch.equal(value, other.state_dict()[name]), name
-        assert value.dtype == other.state_dict()[name].dtype
+    torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
     with pytest.raises(StudyError, match="another network"):
         models.load_state(models.build("resnet14-w8", 4, 1), models.flat_state(one))
-
-
-def test_stages_halve_the_image():
-    images = torch.randn(2, 3, 32, 32)
-    network = models.build("resnet14-w8", 2, 3)
-    assert network.blocks(network.stem(images)).shape == (2, 32, 8, 8)
-    photograph = torch.randn(1, 3, 64, 64)
-    for name, n_convs in (("resnet50-imagenet-w8", 3), ("resnet18-imagenet-w8", 2)):
-        network = models.build(name, 10, 3)
-        assert network.stem(photograph).shape == (1, 8, 16, 16)
-        assert network.blocks(network.stem(photograph)).shape[2:] == (2, 2)
-        assert {len(block.convs) for block in network.blocks} == {n_convs}
 
 
 def test_dense_layers_add_channels_and_transitions_halve_them():
@@ -234,27 +219,24 @@ def test_plain_networks_but_alexnet_have_batch_norm_and_only_alexnet_dropout():
     }  # fmt: skip
 
 
-def test_plain_networks_keep_the_scale_of_their_input_without_batch_norm():
-    torch.manual_seed(0)
-    network = plain.make("vgg11-plain-w16", 10, 3).eval()
-    assert 0.1 < network.features(torch.randn(64, 3, 32, 32)).std() < 10
-
-
 def test_names_widths_and_sizes_that_make_no_network_are_refused_in_one_line():
-    unknown = ("resnet", "resnet9", "resnet2", "resnet158", "ResNet20", "vgg16", "resnet20-w")
-    unknown += ("resnet20 ", "densenet40", "densenet41-k12", "densenet4-k12", "densenet256-k12")
-    unknown += ("alexnet-", "vgg13", "resnet20-imagenet", "mobilenetv3", "mobilenetv2-16")
-    unknown += ("sprinter", "vgg11-plain-")
-    for name in unknown:
-        with pytest.raises(StudyError, match=r"unknown model .*resnet8.*densenet.*vgg11") as caught:
+    unknown = "resnet resnet9 ResNet20 vgg16 resnet20-w densenet40 densenet41-k12 alexnet- "
+    unknown += "resnet20-imagenet mobilenetv2-16 sprinter vgg11-plain- fasttext2 vdcnn10 vdcnn9-w "
+    for name in (*unknown.split(), "resnet20 ", "fasttext-b10-d3", "vdcnn9-shortcut-w8"):
+        told = r"unknown model .*resnet8.*densenet.*vgg11.*fasttext.*vdcnn9"
+        with pytest.raises(StudyError, match=told) as caught:
             models.build(name, 10, 3)
         assert "\n" not in str(caught.value)
     # oneDNN's kernels for channels last crashed at such widths
-    for name in ("resnet8-w0", "resnet8-w4", "resnet8-w7", "resnet8-w12", "vgg11-w12", "alexnet-w0",
-                 "sprint-w4", "resnet18-imagenet-w4", "mobilenetv2-w8", "densenet40-k4",
-                 "densenet40-k10"):  # fmt: skip
+    for name in ("resnet8-w0", "resnet8-w7", "resnet8-w12", "vgg11-w12", "sprint-w4",
+                 "resnet18-imagenet-w4", "mobilenetv2-w8", "densenet40-k10",
+                 "vdcnn9-w12"):  # fmt: skip
         with pytest.raises(StudyError, match=f"'{name}' must be a multiple of"):
             models.build(name, 10, 3)
-    for n_classes, in_channels in ((1, 3), (0, 1), (10, 0)):
+    for name, words in (("fasttext-d0", "dimension"), ("fasttext-b40", "bits"),
+                        ("vdcnn9-w8-t32", "bytes read lie in 64..1024")):  # fmt: skip
+        with pytest.raises(StudyError, match=words):
+            models.build(name, 10, 3)
+    for n_classes, in_channels in ((1, 3), (10, 0)):
         with pytest.raises(StudyError, match="2 or more classes"):
             models.build("resnet8", n_classes, in_channels)

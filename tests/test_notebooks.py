@@ -5,6 +5,7 @@ import re
 import tempfile
 
 import pytest
+from PIL import Image
 
 from helpers import experiments, profiles, results, runner
 from helpers.__main__ import main
@@ -37,6 +38,9 @@ def test_smoke_study_runs_and_shows_the_same_from_its_pack_alone(tmp_path, monke
     assert len(list((written / "notebooks").iterdir())) == len(READY)
     drawn = {path.name for path in (written / "figures").glob("*.png")}
     assert {name[:2] for name in drawn} == {path.name[:2] for path in READY}
+    for path in (written / "figures").glob("*.png"):  # its alternative text
+        with Image.open(path) as image:
+            assert len(image.text["Description"]) > 20, path.name
     studied = shown(written)
     assert main(["claims", "--profile", "smoke"]) == 0
     n_claims = len(ledger.load_ledger())
@@ -52,6 +56,24 @@ def test_smoke_study_runs_and_shows_the_same_from_its_pack_alone(tmp_path, monke
 
 
 @pytest.mark.slow
+def test_other_parameters_run(tmp_path, monkeypatch, capfd):
+    """One seed, one value a list, and lists that lack what a sentence might take for granted."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    changed = {"n_seeds": 1, "models": ["vgg3-w8"], "families": ["vgg3-w8"], "methods": ["entropy"]}
+    changed |= {"panel_methods": ["iqp"], "dial_methods": ["forgetting"], "slide_shares": []}
+    for name in ("budgets", "label_budgets", "panel_budgets", "percentages", "weights", "thetas"):
+        changed[name] = [0.3]
+    changed |= {"etas": [2], "alphas": [1.0], "node_counts": [3], "keep": 0.4, "online_sweeps": []}
+    given = [word for n, value in changed.items() for word in ("-p", f"{n}={json.dumps(value)}")]
+    assert main(["study", "--profile", "smoke", *given]) == 0, capfd.readouterr().err
+
+
+def test_every_figure_says_what_is_seen():
+    saved = re.findall(r'save\(fig, \\"(\S+)\\"\)', "".join(path.read_text() for path in READY))
+    assert set(saved) == {"06-accuracy-against-budget", "06-claims"}  # their titles say it
+
+
+@pytest.mark.slow
 def test_what_was_not_run_keeps_its_place(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     depths = experiments.asked(profiles.profile("smoke").config(), "depths")
@@ -62,9 +84,7 @@ def test_what_was_not_run_keeps_its_place(tmp_path, monkeypatch, capfd):
     assert "02-ranking-correlations done" in said
     assert re.search(r"06-comparison-tables (\d+) of \1 results are neither stored", said)
     written = next(tmp_path.glob("study-smoke-*")) / "figures"
-    asked = {
-        name for path in READY for name in re.findall(r'save\(fig, \\"(\S+)\\"', path.read_text())
-    }
+    asked = {name for path in READY for name in runner.saved_figures(path)}
     drawn = {path.stem for path in written.glob("*.png")}
     assert drawn == {name for name in asked if name[:2] in ("01", "02", "06")}
 

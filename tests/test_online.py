@@ -3,9 +3,8 @@
 import inspect
 
 import numpy as np
-import pytest
 
-from helpers import plots, samplers
+from helpers import samplers
 from helpers.results import online
 from helpers.specs import Sampler, Train
 
@@ -58,12 +57,3 @@ def test_never_chosen_leaves_the_warm_up_out():
 def test_tenths_run_from_easy_to_hard():
     score = np.arange(20)[::-1]
     assert online.share_by_tenth(score >= 18, score).tolist() == [0] * 9 + [1]
-
-
-def test_figures_of_shares_draw(tmp_path):
-    shares = np.random.default_rng(0).random((2, 10))
-    fig = plots.share_by_difficulty({"adonis": shares, "ids": shares}, "left out (%)", "EL2N")
-    assert fig.axes[0].get_ylabel() == "left out (%)"
-    with pytest.raises(ValueError, match="expected 10"):
-        plots.share_by_difficulty({"adonis": shares[:, :4]}, "left out (%)", "EL2N")
-    assert plots.empty_place("no traces").axes[0].texts[0].get_text() == "no traces"

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import re
 import shlex
 from html.parser import HTMLParser
@@ -17,7 +16,7 @@ import pytest
 from PIL import Image
 from scipy.stats import hypergeom
 
-from helpers import data, results, scores, select
+from helpers import data, results, scores
 from helpers.__main__ import main
 from helpers.data import names
 from helpers.data.text import as_rows
@@ -46,7 +45,9 @@ def write_digits(folder, n=300, name="{}", classes=None):
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     """A folder of 300 digits, one class and all files with odd names."""
-    return write_digits(tmp_path_factory.mktemp("data") / "photos", name="#{}", classes={3: NASTY})
+    return write_digits(
+        tmp_path_factory.mktemp("data") / "photos", name="#{}", classes={3: NASTY, 4: "#4"}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,9 @@ def test_a_folder_becomes_rows_files_record_and_page(here, digits, capsys, monke
     pool = steps.pool_of([run], dataset.train_labels, np.arange(dataset.n))
     assert rows.tolist() == registry.pick("forgetting", pool, 120, 0)[0].tolist()
     files = (out / "files.txt").read_text().splitlines()
-    assert pd.read_csv(out / "rows.csv")["file"].tolist() == files
+    named = [file.removeprefix("./") for file in files]
+    assert pd.read_csv(out / "rows.csv")["file"].tolist() == named
+    assert any(file.startswith("./#4/") for file in files)  # rsync takes # for a comment
     for row, file in zip(rows[:20], files, strict=False):
         assert (np.asarray(Image.open(digits / file)) == dataset.train_inputs[row, 0]).all()
     check_page((out / "page.html").read_text(encoding="utf-8"), found)
@@ -183,9 +186,7 @@ def test_several_proxies_are_combined_by_rank(digits, capsys):
 @pytest.mark.usefixtures("here", "no_page")
 def test_a_random_choice_trains_nothing(digits, capsys):
     line = f"--data folder:{digits} --method random --keep 0.1 --seed 5 --out p"
-    code, out, _ = call(capsys, line)
-    assert code == 0
-    assert "proxy: none" in out
+    assert call(capsys, line)[0] == 0
     assert record("p")["proxies"] == []
     assert Path("p/page.html").exists()
     assert call(capsys, line)[0] == 0
@@ -247,16 +248,12 @@ def test_faults_are_one_line_and_leave_nothing_behind(tmp_path, digits, capsys):
     el2n = "--method el2n --k 5"
     for asked, named in {
         f"folder:nowhere {el2n}": "--data: folder:",
-        f"nothing {el2n}": "--data: unknown data set 'nothing'",
         f"folder:{line} {el2n}": "without line breaks",
         f"folder:{digits} --method top --k 5": "top needs --scores",
         f"folder:{digits} --method el2n --k 241": "--k must lie in 1..240, got 241",
         f"folder:{digits} {el2n} --out no/p": "--out: no is no folder",
         f"folder:{digits} {el2n} --proxy resnet9": "--proxy: unknown model 'resnet9'",
-        f"folder:{digits} {el2n} --recipe none": "unknown recipe 'none'",
         f"folder:{digits} {el2n} --recipe text-b64": "--recipe: text-b64 is for texts",
-        f"folder:{digits} {el2n} --epochs 0": "--epochs",
-        f"folder:{digits} {el2n} --device tpu": "--device",
         f"folder:{digits} --method k-centers --k 5 --proxies 2": "--proxies",
         f"folder:{digits} --method geda --k 5 --option n_nodes=1 {QUICK}": "n_nodes",
     }.items():
@@ -282,15 +279,6 @@ def test_broken_images_are_left_out_where_that_is_asked(tmp_path, capsys):
     files = Path("torn-random-9/files.txt").read_text().splitlines()
     assert all((folder / name).is_file() and "torn.png" not in name for name in files)
     assert main(shlex.split(found["command"])[1:]) == 0
-
-
-@pytest.mark.usefixtures("here", "no_page")
-def test_rsync_takes_no_name_for_a_comment(tmp_path, capsys):
-    write_digits(tmp_path / "photos", 60, classes={i: f"#{i}" for i in range(10)})
-    assert call(capsys, f"--data folder:{tmp_path / 'photos'} --method random --k 9")[0] == 0
-    lines = Path("photos-random-9/files.txt").read_text().splitlines()
-    assert len(lines) == 9
-    assert all(name.startswith("./#") and (tmp_path / "photos" / name).is_file() for name in lines)
 
 
 @pytest.mark.usefixtures("here", "no_page")
@@ -324,17 +312,14 @@ def some(n, size, channels=3):
 
 def test_the_proxy_fits_the_images_and_their_number():
     found = {(n, size): own_data.model_for(some(n, size)) for n, size in (
-        (300, 8), (300, 32), (50_000, 32), (300, 224), (50_000, 224))}  # fmt: skip
-    assert found == {(300, 8): "resnet8", (300, 32): "resnet8", (50_000, 32): "resnet20",
+        (300, 32), (50_000, 32), (300, 224), (50_000, 224))}  # fmt: skip
+    assert found == {(300, 32): "resnet8", (50_000, 32): "resnet20",
                      (300, 224): "resnet18-imagenet-w16",
                      (50_000, 224): "resnet18-imagenet-w32"}  # fmt: skip
-    sides = [own_data.recipe_for(some(10, side)) for side in (8, 32, 100, 101)]
-    assert sides == ["digits", "small", "small", "imagenet-small"]
-    assert own_data.recipe_for(some(10, 224, 1)) == "digits"
+    sides = [own_data.recipe_for(some(10, side)) for side in (8, 100, 101)]
+    assert sides == ["digits", "small", "imagenet-small"]
     assert own_data.recipe_for(some(10, 224), "pretrained:efficientnet-lite0/0") == "budgeted"
     assert [own_data.epochs_for(some(n, 32), "small") for n in (100, 8_000, 10**5)] == [50, 25, 10]
-    assert own_data.epochs_for(some(2_000, 224), "small") == 30  # whole images cost more
-    assert own_data.epochs_for(some(8_000, 224), "imagenet-small") == 25
 
 
 def test_chance_is_that_of_drawing_without_putting_back():
@@ -356,34 +341,16 @@ def test_a_gallery_escapes_and_marks_what_was_kept():
     for text in (NASTY, f"taken for {NASTY}", "dropped, never learned", "kept, score 0"):
         assert text in found.text
     assert shown.index("#c4cad1") < shown.index("#0072b2")
-    for side, kind in {8: "png", 100: "jpeg"}.items():
-        pixels = np.random.default_rng(0).integers(0, 256, (2, 3, side, side), dtype=np.uint8)
-        labels = np.arange(2)
-        photos = data.Dataset("x", pixels, labels, pixels, labels, ("a", "b"))
-        ((_, found),) = [tag for tag in Outline(own_data.gallery(photos, [1], [0])).tags
-                         if tag[0] == "img"]  # fmt: skip
-        head, encoded = found["src"].split(",")
-        assert head == f"data:image/{kind};base64"
-        if kind == "png":
-            image = Image.open(io.BytesIO(base64.b64decode(encoded)))
-            assert (np.asarray(image).transpose(2, 0, 1) == pixels[1]).all()
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8), dtype=np.uint8)
+    labels = np.arange(2)
+    noise = data.Dataset("x", pixels, labels, pixels, labels, ("a", "b"))
+    tags = Outline(own_data.gallery(noise, [1], [0])).tags
+    (source,) = [attrs["src"] for tag, attrs in tags if tag == "img"]
+    image = Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))
+    assert (np.asarray(image).transpose(2, 0, 1) == pixels[1]).all()
     rows = as_rows(["<b>short</b>", "é" * 300, "", "plain"])
     labels = np.arange(4, dtype=np.int64) % 2
     texts = data.Dataset("text:t", rows, labels, rows, labels, ("bad\udce9", "good"))
     shown = own_data.gallery(texts, range(4), np.array([0]))
-    assert "&lt;b&gt;short" in shown
-    assert "é" * own_data.LETTERS + "…" in shown
-    assert "(empty)" in shown
-    assert "bad?" in shown
-
-
-def test_names_of_folders_and_data(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    assert own_data.absolute("folder:a/../b@3+2") == f"folder:{os.getcwd()}/b@3+2"
-    assert own_data.absolute("cifar10@3+2") == "cifar10@3+2"
-    for name, stem in {
-        "/a/Mu\u0308ller & Co": "M\u00fcller-Co",
-        "/a/写真": "写真",
-        "/&": "data",
-    }.items():
-        assert select._default_out(f"folder:{name}", "el2n", 5) == f"{stem}-el2n-5"
+    for text in ("&lt;b&gt;short", "é" * own_data.LETTERS + "…", "(empty)", "bad?"):
+        assert text in shown

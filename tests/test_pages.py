@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.claims import ledger, pages, papers
+from helpers.claims import ledger, pages, papers, printed
 from helpers.claims.verdicts import FAILS, HOLDS, NOT_BUILT, NOT_DECIDABLE, Verdict
 from helpers.config import Config
 from helpers.profiles import Profile
@@ -74,10 +74,10 @@ def test_a_document_is_judged_on_its_notebooks_parameters():
 def test_a_printed_table_stands_beside_data_like_its_own(monkeypatch):
     cell = papers.Cell("random", 0.5)
     lines = [
-        papers.Printed("svp", "g", "n", data, of, "error", 5.0)
+        papers.Printed("svp g", "n", data, of, "error", 5.0)
         for data, of in (("CIFAR10", cell), ("CIFAR10", papers.Cell()), ("SVHN", cell))
     ]
-    monkeypatch.setattr(papers, "TABLES", {"t": lambda: iter(lines)})
+    monkeypatch.setattr(printed, "TABLES", {"t": lambda: iter(lines)})
     assert len(pages.printed_beside(Config())) == 1
     assert len(pages.printed_beside(Config(dataset="svhn"))) == 0  # its full set is not printed
     assert list(pages.printed_beside(Config(dataset="svhn")).columns) == papers.COLUMNS

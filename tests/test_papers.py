@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from helpers import StudyError
-from helpers.claims import papers
-from helpers.claims.papers import PAPERS, paper_table
+from helpers.claims import papers, printed
+from helpers.claims.printed import PAPERS, paper_table
 from helpers.experiments import Cell, Config
 from tests.planting import plant
 
@@ -25,10 +25,10 @@ def test_tables_are_described_and_readers_read_what_is_there():
     for path in PAPERS.glob("*.csv"):
         assert f"| {path.stem} |" in page
         assert len(paper_table(path.stem))
-    for name in papers.TABLES:
-        assert papers.printed(name), name
+    for name in printed.TABLES:
+        assert printed.printed(name), name
     for name in [f"svp-table-{i}" for i in (1, 2, 3, 4)]:
-        found = papers.printed(name)
+        found = printed.printed(name)
         assert len({(one.data, one.cell, one.quantity) for one in found}) == len(found)
 
 
@@ -55,7 +55,7 @@ def test_references_are_printed_cells():
 
 
 def test_runs_like_have_the_printed_mean_and_spread():
-    one = papers.Printed("svp", "", "", "", Cell(), "error", 5.0, 0.3, 4)
+    one = papers.Printed("", "", "", Cell(), "error", 5.0, 0.3, 4)
     other = replace(one, value=4.0, sd=0.4, n=5)
     alone, gap = papers.runs_like(one), papers.runs_like(one, other)
     assert (alone.mean(), alone.std(ddof=1)) == (pytest.approx(5.0), pytest.approx(0.3))
@@ -70,14 +70,13 @@ def test_runs_like_have_the_printed_mean_and_spread():
 
 
 def test_speed_ups_stand_for_seconds_of_choosing():
-    printing = papers.Printing("svp-table-1", "CIFAR10")
-    by = {
-        name: Cell("least-confidence", 0.5, name, protocol="active") for name in ("proxy", "target")
-    }
-    target, proxy = (printing.find(by[name], "choosing").value for name in ("target", "proxy"))
-    assert target / proxy == pytest.approx(7.2)
+    def read(by):
+        cell = Cell("least-confidence", 0.5, by, protocol="active")
+        return papers.find("svp-table-1", "CIFAR10", cell, "choosing").value
+
+    assert read("target") / read("proxy") == pytest.approx(7.2)
     with pytest.raises(papers.NotPrinted):
-        printing.find(Cell("dpp", 0.5), "error")
+        papers.find("svp-table-1", "CIFAR10", Cell("dpp", 0.5), "error")
 
 
 def test_ours_stand_beside_the_printed_numbers():

@@ -3,8 +3,6 @@
 import functools
 import itertools
 import os
-import subprocess
-import sys
 
 import matplotlib as mpl
 
@@ -15,12 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
-from scipy.stats import wasserstein_distance
 
 from helpers import StudyError, plots
 from helpers.claims import selection_times as table_1
 from helpers.plots import base, budgets, panels
-from helpers.plots.settings import WITHIN, variant_name
 from helpers.ranking import t_interval
 from helpers.selection import registry
 
@@ -269,21 +265,50 @@ def test_no_text_overlaps_or_leaves_the_figure(name):
         assert texts_in_the_way(fig) == [], seeds
 
 
-@pytest.mark.parametrize("longest", [1, 30, 150])
-def test_a_legend_over_the_panels_is_never_cut(longest):
-    names = [f"{place} " + "m" * longest for place in range(5)]
-    frame = pd.concat([runs([m], [0.1, 0.2], 3).assign(label=m) for m in names])
-    fig = plots.accuracy_panels(frame, frame)
-    fig.draw_without_rendering()
-    (legend,), panel = fig.legends, fig.axes[0].get_window_extent()
-    box = legend.get_window_extent(fig.canvas.get_renderer())
-    assert box.x0 >= 0
-    assert box.y0 >= panel.y1
-    assert box.x1 <= fig.bbox.x1
-    assert box.y1 <= fig.bbox.y1
-    assert panel.height > 1.8 * fig.dpi  # the rows of a long legend do not eat the panel
-    rows = {round(text.get_window_extent().y0) for text in legend.get_texts()}
-    assert len(rows) == (1 if longest == 1 else 5)
+def test_nothing_to_draw_and_data_that_do_not_fit_are_one_line():
+    some = runs(["random", "geda"], [0.5], 2)
+    empty = pd.DataFrame(columns=[*some, *labelled(1), "panel", "name", "area", "difference"])
+    for draw, named in (
+        (lambda: plots.error_against_depth(empty), "is empty"),
+        (lambda: plots.error_during_training({"resnet8": []}), "is empty"),
+        (lambda: plots.correlation_during_training([0, 1], {"a": [np.nan, np.nan]}), "is empty"),
+        (lambda: plots.spearman_heatmaps({}, ["a"]), "is empty"),
+        (lambda: plots.gap_heatmap(gaps([]), gaps(["LP"])), "is empty"),
+        (lambda: plots.accuracy_against_budget(some, empty), "is empty"),
+        (lambda: plots.error_by_family(some, some, {"a": ["entropy"]}), "is empty"),
+        (lambda: plots.accuracy_panels(empty), "is empty"),
+        (lambda: plots.difference_to_random(empty), "is empty"),
+        (lambda: plots.paired_differences(empty, "x"), "is empty"),
+        (lambda: plots.ladder(some, ["entropy"]), "is empty"),
+        (lambda: plots.ecdf_panels(np.ones(3), {"geda": []}), "is empty"),
+        (lambda: plots.selection_times_beside({}), "is empty"),
+        (lambda: plots.worth_of_choosing(empty, FAMILIES, "x"), "is empty"),
+        (lambda: plots.headline_intervals(headlines().head(0), "digits"), "is empty"),
+        (lambda: plots.ours_against_paper(against_paper().head(0)), "is empty"),
+        (lambda: plots.error_against_depth(pd.DataFrame({"model": ["a"]})), "seed, test_error"),
+        (lambda: plots.worth_of_choosing(some.drop(columns="cost"), FAMILIES, "x"), "cost"),
+        (lambda: plots.error_during_training({"a": [[1, 2]]}, {"b": [[1, 2]]}), "'a'"),
+        (lambda: plots.spearman_heatmaps({"entropy": np.eye(2)}, ["a"]), "'entropy'"),
+        (lambda: plots.difference_to_random(runs(["geda"], [0.5], 1)), "random"),
+    ):
+        with pytest.raises(StudyError, match=named) as caught:
+            draw()
+        assert "\n" not in str(caught.value)
+        assert plt.get_fignums() == []
+
+
+def test_a_legend_over_the_panels_is_never_cut():
+    for longest, n_rows in ((1, 1), (30, 5), (150, 5)):
+        names = [f"{place} " + "m" * longest for place in range(5)]
+        frame = pd.concat([runs([m], [0.1, 0.2], 3).assign(label=m) for m in names])
+        fig = plots.accuracy_panels(frame, frame)
+        fig.draw_without_rendering()
+        (legend,), panel = fig.legends, fig.axes[0].get_window_extent()
+        box = legend.get_window_extent(fig.canvas.get_renderer())
+        assert 0 <= box.x0 <= box.x1 <= fig.bbox.x1
+        assert panel.y1 <= box.y0 <= box.y1 <= fig.bbox.y1
+        assert panel.height > 1.8 * fig.dpi  # the rows of a long legend do not eat the panel
+        assert len({round(text.get_window_extent().y0) for text in legend.get_texts()}) == n_rows
 
 
 def test_labels_keep_order_distance_and_bounds_and_move_no_further_than_needed():
@@ -301,13 +326,11 @@ def test_labels_keep_order_distance_and_bounds_and_move_no_further_than_needed()
         np.testing.assert_allclose(panels.apart(wanted, gap, 0, 1), placed)
 
 
-@pytest.mark.parametrize("name", ["budgets", "one heatmap"])
-def test_a_figure_is_byte_identical_at_each_save(name, tmp_path, monkeypatch):
+def test_a_figure_is_byte_identical_at_each_save(tmp_path, monkeypatch):
     monkeypatch.setenv(base.FIGURES_ENV, str(tmp_path / "deep" / "folder"))
-    first = examples(3)[name]()
-    plots.save(first, "one")
-    plots.save(first, "two")
-    plots.save(examples(3)[name](), "three")
+    first = examples(3)["one heatmap"]()
+    for fig, name in ((first, "one"), (first, "two"), (examples(3)["one heatmap"](), "three")):
+        plots.save(fig, name)
     bytes_of = [plots.figure_path(n).read_bytes() for n in ("one", "two", "three")]
     assert bytes_of[0] == bytes_of[1] == bytes_of[2]
     assert b"Software" not in bytes_of[0]
@@ -315,15 +338,14 @@ def test_a_figure_is_byte_identical_at_each_save(name, tmp_path, monkeypatch):
     assert plt.fignum_exists(first.number)
 
 
-def test_figures_have_plain_names_and_go_to_the_folder_of_their_parameters(monkeypatch):
+def test_figures_go_to_the_folder_of_their_parameters(monkeypatch):
     monkeypatch.delenv(base.FIGURES_ENV, raising=False)
-    assert plots.figure_path("02-heat").parts[-3:] == ("figures", "digits", "02-heat.png")
-    for name in ("", "a/b", "..", "."):
+    for name in ("", "a/b", ".."):
         with pytest.raises(StudyError, match="name"):
             plots.figure_path(name)
     monkeypatch.setattr(base, "_given", {})
     plots.style({"n_seeds": 3, "models": ("vgg3-w8", "vgg5-w16", "vgg7-w16"), "mine": 7})
-    assert plots.figure_path("02-x").parent.name == "digits"
+    assert plots.figure_path("02-x").parts[-3:] == ("figures", "digits", "02-x.png")
     plots.style({"n_seeds": 2, "epochs": 24})
     assert plots.figure_path("02-x").parent.name == "digits+epochs=24+n_seeds=2"
     monkeypatch.setenv("STUDY_PROFILE", "digits-ten")  # 05 has 24 epochs there
@@ -342,93 +364,6 @@ def test_what_was_not_drawn_gets_a_labelled_placeholder(tmp_path, monkeypatch):
     assert (tmp_path / "never.png").exists()
 
 
-EMPTY = pd.DataFrame(columns=[*runs(["random"], [0.5], 1), *labelled(1), "panel", "name", "area"])
-SOME = runs(["random", "geda"], [0.5], 2)
-NOTHING = [
-    lambda: plots.error_against_depth(EMPTY),
-    lambda: plots.error_during_training({}),
-    lambda: plots.error_during_training({"resnet8": []}),
-    lambda: plots.accuracy_against_seconds({}),
-    lambda: plots.adonis_mechanism([], [0, 1], [1], 0.1, [True], (0, 1)),
-    lambda: plots.acceptance_over_training([0, 1], {}),
-    lambda: plots.share_by_difficulty({}, "x", "y"),
-    lambda: plots.correlation_during_training([0, 1], {}),
-    lambda: plots.correlation_during_training([0, 1], {"entropy": [np.nan, np.nan]}),
-    lambda: plots.sweep(EMPTY, "seed", EMPTY),
-    lambda: plots.spearman_heatmaps({}, ["a"]),
-    lambda: plots.gap_heatmap(gaps([]), gaps(["LP"])),
-    lambda: plots.accuracy_against_budget(EMPTY, SOME),
-    lambda: plots.accuracy_against_budget(SOME, EMPTY),
-    lambda: plots.error_by_family(SOME, SOME, {"a": ["entropy"]}),
-    lambda: plots.accuracy_panels(EMPTY),
-    lambda: plots.label_curves(labelled(1), SOME, (), "large"),
-    lambda: plots.difference_to_random(EMPTY),
-    lambda: plots.paired_differences(EMPTY.assign(difference=[]), "x"),
-    lambda: plots.accuracy_by_setting(EMPTY, "budget", "method"),
-    lambda: plots.ladder(SOME, ["entropy"]),
-    lambda: plots.setting_beside(EMPTY, "budget", {}, 5),
-    lambda: plots.variant_distances(distances().head(0), ["limit"]),
-    lambda: plots.distance_and_accuracy(choices(1).head(0), "", ""),
-    lambda: plots.ecdf_panels(np.array([]), {"geda": [0]}),
-    lambda: plots.ecdf_panels(np.ones(3), {"geda": []}),
-    lambda: plots.latent_space(np.empty((0, 2)), [], {"EASY": []}, {}, []),
-    lambda: plots.toy_selection(np.empty((0, 2)), {"random": [0]}),
-    lambda: plots.gallery(np.ones((2, 2)), [0, 1], {}, {}),
-    lambda: plots.solver_times(pd.DataFrame(columns=["n", "solver", "seconds"])),
-    lambda: plots.selection_time_against_budget([1], {}),
-    lambda: plots.selection_times_beside({}),
-    lambda: plots.worth_of_choosing(EMPTY, FAMILIES, "x"),
-    lambda: plots.claims_overview(EMPTY),
-    lambda: plots.headline_intervals(headlines().head(0), "digits"),
-    lambda: plots.ours_against_paper(against_paper().head(0)),
-]  # fmt: skip
-
-
-def test_nothing_to_draw_is_one_clear_line():
-    for draw in NOTHING:
-        with pytest.raises(StudyError, match="is empty") as caught:
-            draw()
-        assert "\n" not in str(caught.value)
-        assert plt.get_fignums() == []
-
-
-MISFITS = [
-    (lambda: plots.error_against_depth(pd.DataFrame({"model": ["a"]})), "seed, test_error"),
-    (lambda: plots.accuracy_against_budget(SOME.drop(columns="kept"), SOME), "kept"),
-    (lambda: plots.label_curves(labelled(1).drop(columns="share"), SOME, "a", "b"), "share"),
-    (lambda: plots.paired_differences(SOME, "x"), "panel, name, difference"),
-    (lambda: plots.worth_of_choosing(SOME.drop(columns="cost"), FAMILIES, "x"), "cost"),
-    (lambda: plots.variant_distances(SOME, []), "variant"),
-    (lambda: plots.distance_and_accuracy(SOME, "a", "b"), "gain"),
-    (lambda: plots.selection_times_beside({"ours": SOME}), "'ours'"),
-    (lambda: plots.error_during_training({"a": [[1, 2], [1]]}), "'a'"),
-    (lambda: plots.error_during_training({"a": [[1, 2]]}, {"b": [[1, 2]]}), "'a'"),
-    (lambda: plots.spearman_heatmaps({"entropy": np.eye(2)}, ["a"]), "'entropy'"),
-    (lambda: plots.correlation_during_training([0], {"entropy": [1, 1]}), "'entropy'"),
-    (lambda: plots.acceptance_over_training([0], [1, 1]), "'adonis'"),
-    (lambda: plots.selection_time_against_budget([1], {"iqp": [1, 1]}), "'iqp'"),
-    (lambda: plots.headline_intervals(SOME, "digits"), "headline, verdict"),
-    (lambda: plots.claims_overview(pd.DataFrame({"maybe": [1]})), "maybe"),
-    (lambda: plots.adonis_mechanism([1], [0, 1], [1, 0], 0.1, [True], (0, 1)), "edges"),
-    (lambda: plots.latent_space(np.ones((2, 2)), [0, 1], {"EASY": [True]}, {}, []), "EASY"),
-    (lambda: plots.solver_times(pd.DataFrame({"n": [1], "solver": "a", "seconds": 0})), "pos"),
-    (lambda: plots.difference_to_random(runs(["geda"], [0.5], 1)), "random"),
-    (lambda: plots.sweep(SOME, "label", SOME, default="x"), "'x'"),
-    (lambda: plots.gap_heatmap(gaps(["LP"]), gaps(["LP"])[["a"]]), "columns"),
-    (lambda: plots.best_connected(np.zeros((3, 3)), np.zeros(3), 1), "points"),
-    (lambda: plots.best_connected(np.zeros((3, 2)), np.zeros(2), 1), "points"),
-    (lambda: plots.best_connected(np.zeros((3, 2)), np.zeros(3), 4), "k must"),
-]  # fmt: skip
-
-
-def test_data_that_do_not_fit_are_named_in_one_line():
-    for draw, named in MISFITS:
-        with pytest.raises(StudyError, match=named) as caught:
-            draw()
-        assert "\n" not in str(caught.value)
-        assert plt.get_fignums() == []
-
-
 def test_method_looks_are_distinct_fixed_and_legible():
     methods = [key for key in plots.COLOURS if key not in ("highs", "cbc", "closed-form")]
     assert len({plots.COLOURS[key] for key in methods}) == len(methods)
@@ -437,13 +372,12 @@ def test_method_looks_are_distinct_fixed_and_legible():
     assert set(plots.COLOURS) <= set(plots.LABELS)
     labels = {key: plots.LABELS[key] for key in registry.METHODS}
     assert labels == {key: method.label for key, method in registry.METHODS.items()}
-    assert plots.colour_of("some-new-method") != plots.colour_of("another-method")
+    # in every process, whatever Python's own hash of text
+    assert plots.colour_of("some-new-method") == "#3354cc" != plots.colour_of("another-method")
     assert plots.label_of("some-new-method") == "some-new-method"
     for colour in plots.COLOURS.values():
         assert mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(base.ink(colour)))[2] <= 0.95
-    colours = base.colours_for(MODELS)  # none is a method: along one scale
-    assert len(set(colours.values())) == len(MODELS)
-    assert base.colours_for(["random", "x"])["random"] == plots.COLOURS["random"]
+    assert len(set(base.colours_for(MODELS).values())) == len(MODELS)
     keys = sorted({key for key, _ in table_1.CONTENDERS.values()} | {"highs"})
     for one, other in itertools.combinations(keys, 2):  # drawn together: by colour or by marker
         rgb = [np.array(mpl.colors.to_rgb(plots.colour_of(key))) for key in (one, other)]
@@ -451,49 +385,22 @@ def test_method_looks_are_distinct_fixed_and_legible():
         assert not (alike and base.marker_of(one) == base.marker_of(other)), (one, other)
 
 
-@pytest.mark.parametrize("key", ["geda", "some-new-method"])
-def test_a_method_has_one_colour_in_every_figure(key):
-    frame = runs(["random", key], [0.2, 0.5], 3)
-    pairs = frame.assign(panel="a", name="b", difference=1.0)[frame["method"] == key]
-    errors = {key: [[3.0, 2.0]], "full": [[2.0, 1.0]]}
-    figures = [
-        plots.accuracy_against_budget(frame, frame),
-        plots.accuracy_panels(frame),
-        plots.difference_to_random(frame),
-        plots.paired_differences(pairs, "x"),
-        plots.error_during_training(errors),
-        plots.setting_beside(frame[frame["method"] == key], "budget", {}, 0.2),
-        plots.selection_times_beside({"a": selection_times().assign(method=key)}),
-        plots.worth_of_choosing(frame, {"a": [key]}, "x"),
-    ]
-    for fig in figures:
-        assert plots.colour_of(key) in {line.get_color() for ax in fig.axes for line in ax.lines}
-
-
-def test_another_process_has_the_same_colours_no_torch_and_no_style_set():
-    # Python's own hash of text differs from process to process; the colour of a method must not
-    code = (
-        "import matplotlib as m; before = dict(m.rcParams); import sys; from helpers import plots;"
-        "print(plots.colour_of('x'), 'torch' in sys.modules, dict(m.rcParams) == before)"
-    )
-    env = os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=env | {"MPLBACKEND": "Agg"},
-    )
-    assert run.stdout.split() == [plots.colour_of("x"), "False", "True"]
-
-
-@pytest.mark.parametrize(
-    ("counts", "text"),
-    [([3, 3], "mean of 3 seeds"), ([1, 3], "mean of 1 to 3 seeds"), ([1], "1 seed"),
-     ([], "no seeds")],
-)  # fmt: skip
-def test_seeds_are_counted(counts, text):
-    assert base.seeds_text(counts, "mean of {}") == text
+def test_a_method_has_one_colour_in_every_figure():
+    for key in ("geda", "some-new-method"):
+        frame = runs(["random", key], [0.2, 0.5], 3)
+        own = frame[frame["method"] == key]
+        for fig in (
+            plots.accuracy_against_budget(frame, frame),
+            plots.accuracy_panels(frame),
+            plots.difference_to_random(frame),
+            plots.paired_differences(own.assign(panel="a", name="b", difference=1.0), "x"),
+            plots.error_during_training({key: [[3.0, 2.0]], "full": [[2.0, 1.0]]}),
+            plots.setting_beside(own, "budget", {}, 0.2),
+            plots.selection_times_beside({"a": selection_times().assign(method=key)}),
+            plots.worth_of_choosing(frame, {"a": [key]}, "x"),
+        ):
+            drawn = {line.get_color() for ax in fig.axes for line in ax.lines}
+            assert plots.colour_of(key) in drawn
 
 
 def ends_at(ax):
@@ -523,16 +430,11 @@ def test_curves_draw_means_and_name_labels_apart():
 def test_label_curves():
     full = pd.DataFrame({"test_error": [4.0, 5.0]})
     methods = ("least-confidence", "k-centers", "entropy")
-    fig = plots.label_curves(labelled(3), full, methods, "large")
-    left, _, empty = fig.axes
+    left, _, empty = plots.label_curves(labelled(3), full, methods, "large").axes
     assert set(names_in(left)) == {"Random", "by large, the target", "by small", "all labels"}
-    assert left.get_yscale() == "log"
     assert [[10, 20.1], [30, 16.1]] in ends_at(left)  # the target's own choice
     assert [4.5, 4.5] in [list(line.get_ydata()) for line in left.lines]
     assert any("not run yet" in text for text in names_in(empty))
-    assert "3 seeds (dots)" in fig.get_supxlabel()
-    seeds = [len(points.get_offsets()) for points in left.collections]
-    assert seeds == [6, 6, 6]  # two shares of three seeds for random and two selectors
 
 
 def test_networks_are_ordered_by_the_depth_that_their_names_state():
@@ -544,6 +446,16 @@ def test_networks_are_ordered_by_the_depth_that_their_names_state():
         assert [tick.get_text() for tick in ax.get_xticklabels()] == shown
 
 
+def test_a_setting_is_compared_with_its_usual_value_by_seed():
+    frame = pd.DataFrame({"method": "geda-random", "n": [3, 3, 5, 5], "seed": [0, 1, 0, 1],
+                          "test_error": [9.0, 12.0, 10.0, 12.0]})  # fmt: skip
+    beside = {"evenly-spaced": frame[frame["n"] == 3].assign(test_error=[11.0, 14.0])}
+    for usual, means in ((5, [0.5, -1.5]), (20, [-0.5, -2.0])):
+        ax = plots.setting_beside(frame, "n", beside, usual).axes[0]
+        found = [line.get_ydata()[0] for line in ax.lines if line.get_marker() in "o"]
+        np.testing.assert_allclose(found, means)
+
+
 def test_differences_are_paired_by_seed():
     frame = pd.DataFrame({"method": ["random", "random", "geda", "geda", "geda"], "budget": 0.5,
                           "seed": [0, 1, 0, 1, 2],
@@ -553,26 +465,22 @@ def test_differences_are_paired_by_seed():
     assert geda["difference"].tolist() == [1.0, 2.0]  # seed 2 has no partner
 
 
-@pytest.mark.parametrize("n", [5, 3])
-def test_differences_show_their_interval(n):
-    gains = np.array([1.0, 4.0, 2.0, 0.5, 3.0])[:n]
+def test_differences_show_their_interval():
+    gains = np.array([1.0, 4.0, 2.0])
     frame = pd.DataFrame([
         {"method": name, "budget": 0.5, "seed": seed, "kept": 50, "test_error": 20 - gain}
         for seed, gained in enumerate(gains)
         for name, gain in {"random": 0, "entropy": gained}.items()
     ])  # fmt: skip
-    pairs = pd.DataFrame({"panel": "10 %", "name": "Entropy", "method": "entropy"}, range(n))
+    pairs = pd.DataFrame({"panel": "10 %", "name": "Entropy", "method": "entropy"}, range(3))
     pairs = pairs.assign(difference=gains)
     missing = pairs.iloc[:1].assign(name="Margin", method="margin", difference=np.nan)
-    by_seed, paired = (
-        plots.difference_to_random(frame),
-        plots.paired_differences(pd.concat([pairs, missing]), "points"),
-    )
-    for fig in (by_seed, paired):
+    paired = plots.paired_differences(pd.concat([pairs, missing]), "points")
+    for fig in (plots.difference_to_random(frame), paired):
         ends, mean = (line.get_xdata() for line in fig.axes[0].lines[1:])
         np.testing.assert_allclose(ends, t_interval(gains)[1:])
         np.testing.assert_allclose(mean, gains.mean())
-        assert f"95 % interval, {n} seeds" in fig.get_supxlabel()
+        assert "95 % interval, 3 seeds" in fig.get_supxlabel()
     assert names_in(paired.axes[0]) == ["not run"]
     lone = plots.paired_differences(pairs.head(1), "points").axes[0].lines
     assert len(lone) == 2  # zero, and a hollow mean
@@ -594,22 +502,16 @@ def test_a_method_that_fails_does_not_flatten_a_panel():
     assert names_in(some) == []
 
 
-@pytest.mark.parametrize(
-    ("sizes", "longest", "told"),
-    [
+def test_an_exponent_needs_three_sizes_and_work_to_time():
+    for sizes, longest, told in (
         ((10, 20), 1.0, False),
         ((10, 20, 40), 1.0, True),
-        ((10, 20, 40), 4e-3, False),
         ((1, 2, 3, 4, 10, 20), 0.1, False),  # two of them take 5 ms
-        ((1, 2, 3, 10, 15, 20), 0.1, True),
-    ],
-)
-def test_an_exponent_needs_three_sizes_and_work_to_time(sizes, longest, told):
-    seconds = longest * (np.array(sizes) / max(sizes)) ** 2
-    seconds[seconds < 4e-3] = 4e-3  # a call takes as long whatever it is called with
-    fig = plots.solver_times(pd.DataFrame({"n": sizes, "solver": "cbc", "seconds": seconds}))
-    fitted = plots.label_of("cbc") + (", $n^{2.0}$" if told else "")
-    assert names_in(fig.axes[0]) == [fitted, "$n^2$, for comparison"]
+    ):
+        seconds = np.maximum(longest * (np.array(sizes) / max(sizes)) ** 2, 4e-3)
+        fig = plots.solver_times(pd.DataFrame({"n": sizes, "solver": "cbc", "seconds": seconds}))
+        fitted = plots.label_of("cbc") + (", $n^{2.0}$" if told else "")
+        assert names_in(fig.axes[0]) == [fitted, "$n^2$, for comparison"]
 
 
 def test_a_headline_shows_its_interval_on_its_side_or_why_there_is_none():
@@ -620,14 +522,6 @@ def test_a_headline_shows_its_interval_on_its_side_or_why_there_is_none():
     (claimed,) = [one.get_paths()[0].vertices[:, 0] for one in points.collections]
     assert (claimed.min(), claimed.max()) == (points.get_xlim()[0], 0.5)
     assert fig.axes[0].get_yticklabels()[1].get_text() == "b"
-
-
-def test_times_beside_the_paper():
-    panels_ = {"paper": table_1.printed(), "ours": selection_times()}
-    left, right = plots.selection_times_beside(panels_).axes
-    assert left.get_yscale() == right.get_yscale() == "log"
-    assert [[0.2, 1.0], [0.5, 7.0]] in ends_at(right)  # medians
-    assert set(names_in(left)) == {"DPP", "Submodular", "Proposed"}
 
 
 def test_the_front_holds_what_nothing_beats():
@@ -663,14 +557,10 @@ def test_worth_of_choosing_names_opponents_front_and_what_is_missing():
     frame["test_error"] = 12 - 10 * frame["budget"] - (frame["method"] == "repeated-random")
     frame["cost"] = frame["method"].map(dict(zip(methods, (1, 1, 2, 2.5)))) + 3 * frame["budget"]
     frame = pd.concat([frame, runs(["full"], [1.0], 2).assign(cost=6.0, test_error=2.0)])
-    fig = plots.worth_of_choosing(frame, FAMILIES, "total seconds", ["own-batch"])
-    *below, top = fig.axes
-    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in fig.axes}) == 1
-    assert all(ax.get_xscale() == ax.get_yscale() == "log" for ax in fig.axes)
+    *below, top = plots.worth_of_choosing(frame, FAMILIES, "seconds", ["own-batch"]).axes
     again = label("repeated-random")
     assert names_in(top) == [f"{again} 10%", f"{again} 50%", label("full")]
     assert "not run yet" in names_in(below[2])[0]
-    assert [text.get_text() for text in below[0].get_legend().get_texts()] == ["Entropy"]
     named = [text.get_text() for text in top.get_legend().get_texts()]
     longer, own = (label(key) + ": not run yet" for key in ("random-longer", "own-batch"))
     assert named == [label("random"), longer, again, label("full"), own]
@@ -685,62 +575,7 @@ def test_heatmaps_show_their_numbers():
     below, bounds = plots.gap_heatmap(gaps(["LP", "swaps"]), above).axes
     assert names_in(below) == ["1.00", "50", "1.00", "50"]
     assert names_in(bounds) == ["1.00", "50", "1.00", "–"]
-    assert [one.get_text() for one in bounds.get_yticklabels()] == ["LP", "SDP"]
     arrays = {"kinds": np.array(["random", "kernel"]), "gap_lp": np.array([[0.1, 0.3], [0, 0.2]])}
     table = plots.means_by_kind(arrays, "gap", {"lp": "LP", "sdp": "SDP"}, 1000)
-    assert table.columns.tolist() == ["random\nN = 1,000", "kernel\nN = 1,000"]
     np.testing.assert_allclose(table.loc["LP"], [0.2, 0.1])
     assert table.loc["SDP"].isna().all()
-
-
-def test_planes_show_the_picks():
-    points, sums = np.array([[0, 0], [0, 1], [1, 0], [5, 5]]), np.array([2.0, 3.0, 1.0, 0.0])
-    plane, ranks = plots.best_connected(points, sums, 2).axes
-    np.testing.assert_allclose(plane.collections[1].get_offsets(), [[0, 1], [0, 0]])
-    assert [bar.get_height() for bar in ranks.patches] == [3, 2, 1, 0]
-    toy = plots.toy_selection(points, {"geda": [3, 1]}).axes[0]
-    np.testing.assert_allclose(toy.collections[1].get_offsets(), points[[3, 1]])
-    assert names_in(toy) == ["1", "2"]
-    norms = np.random.default_rng(0).gamma(2, 1, 50)
-    title = plots.ecdf_panels(norms, {"geda": range(9)}).axes[0].get_title()
-    assert title.endswith(f"{wasserstein_distance(norms, norms[:9]):.2g}")
-
-
-def test_variants_are_drawn_at_their_ratio_to_the_least():
-    order = ["random", "trapezoid-5", "smoothed", "limit"]
-    both = pd.concat([distances(), distances().query("within == 'random'").assign(within="first")])
-    fig = plots.variant_distances(both, order)
-    assert [ax.get_title() for ax in fig.axes] == ["20% kept", "60% kept"]
-    for ax in fig.axes:
-        marks = {(float(x), int(y)) for line in ax.lines for x, y in line.get_xydata() if x > 1}
-        assert marks == {(4.0, 0), (2.0, 1), (1.5, 1), (3.0, 2)}
-    names = [label.get_text() for label in fig.axes[0].get_yticklabels()]
-    assert names == ["Random", "Trapezoid, N = 5", "Smoothed ECDF", "Exact optimum"]
-    assert variant_name("random-per-quartile") == plots.label_of("random-per-quartile")
-    over = {marker: [line.get_zorder() for line in fig.axes[0].lines if line.get_marker() == marker
-                     and len(line.get_xdata())] for marker in "xs"}  # fmt: skip
-    assert min(over["x"]) > max(over["s"])
-    assert WITHIN[""][0] not in plots.COLOURS.values()
-
-
-def test_the_closest_choice_is_at_the_top():
-    left, right = plots.distance_and_accuracy(choices(3), "Random per class", "gain").axes
-    names = [label.get_text() for label in left.get_yticklabels()]
-    assert names == ["Evenly spaced", "GEDA, N = 5", "Random per class"]
-    assert left.get_ylim()[0] > left.get_ylim()[1]
-    means = [line.get_xydata()[0] for line in right.lines if line.get_marker() == "o"]
-    np.testing.assert_allclose(means, [[1.1, 0], [-1.1, 1], [0, 2]])
-    assert "3 seeds" in right.get_xlabel()
-
-
-def test_a_setting_is_compared_with_its_usual_value_by_seed():
-    frame = pd.DataFrame({"method": "geda-random", "n": [3, 3, 5, 5], "seed": [0, 1, 0, 1],
-                          "test_error": [9.0, 12.0, 10.0, 12.0]})  # fmt: skip
-    beside = {"evenly-spaced": frame[frame["n"] == 3].assign(test_error=[11.0, 14.0])}
-    for usual, means in ((5, [0.5, -1.5]), (20, [-0.5, -2.0])):
-        ax = plots.setting_beside(frame, "n", beside, usual).axes[0]
-        found = [line.get_ydata()[0] for line in ax.lines if line.get_marker() in "o"]
-        np.testing.assert_allclose(found, means)
-        names = [tick.get_text() for tick in ax.get_xticklabels()]
-        assert names == ["3", "5", "Evenly\nspaced"]
-        assert ax.get_ylabel() == f"gain over that at {usual if usual == 5 else 3} (points)"

@@ -7,7 +7,8 @@ import pytest
 
 from helpers.profiles import ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("0[0-6]-*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+GUIDES = [ROOT / "README.md", ROOT / "notebooks" / "README.md"]
 # A number with the unit of a result: per cent, points, times, or seconds to a decimal.
 RESULT = re.compile(r"(?<![\w.$-])\d+(?:[.,]\d+)*\s*(?:\\?%|points?\b|pp\b|x\b(?!\d)|times\b)")
 # Shares, levels and margins that are defined, not measured.
@@ -28,7 +29,7 @@ def prose(path):
     return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
 
 
-@pytest.mark.parametrize("path", [*NOTEBOOKS, ROOT / "README.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *GUIDES], ids=lambda path: path.name)
 def test_no_result_is_typed_into_prose(path):
     found = set(typed(prose(path))) - DEFINED
     assert not found, f"{path.name}: print it from results, or from data/papers by reference"

@@ -37,11 +37,6 @@ def test_t_interval_is_students():
     assert ranking.t_interval([2.0, 2.0]) == (2, 2, 2)
 
 
-def test_a_mean_is_told_with_its_interval():
-    assert ranking.told([1.0, 2.0, 3.0]) == "+2.00 [-0.48, +4.48]"
-    assert ranking.told([-1.5]) == "-1.50 (one run)"
-
-
 def test_intervals_of_one_value_and_of_none():
     assert ranking.t_interval([5.0]) == (5.0, -np.inf, np.inf)
     for bad in ([], [np.nan, 1]):

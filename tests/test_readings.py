@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers import StudyError, data, experiments, recipes, results, scores, specs, training
+from helpers import StudyError, experiments, results, scores, specs
 from helpers.experiments import Cell, Config
 from helpers.results import readings, steps
 from helpers.results.store import Result
@@ -43,40 +43,20 @@ def test_the_end_is_scored_from_logits_and_nearly_as_recorded(proxies):
         np.testing.assert_allclose(recorded, of_probs, atol=3e-3)  # float16
 
 
-WHOLE = recipes.get(SCALE.recipe, SCALE.epochs)
-
-
-class BrokenOff(recipes.Recipe):
-    """Two epochs on the way through the schedule of the whole run."""
-
-    def rate_at(self, epoch):
-        return WHOLE.rate_at(epoch)
-
-
-def test_the_start_of_a_trace_is_what_a_run_broken_off_there_leaves(proxies):
-    recipe = BrokenOff(**dataclasses.asdict(WHOLE) | {"epochs": 2})
-    dataset = data.load(SCALE.data_name)
-    run = training.fit(dataset, SCALE.proxy, recipe, None, 0, "cpu", record_at=(0, 1, 2))
-    short = dataclasses.replace(proxies[0], arrays=run.trace)
+def test_scores_after_some_epochs_are_those_of_the_trace_up_to_there(proxies):
+    run = proxies[0]
+    shorter = {name: run.arrays[name][:2] for name in ("correct", "visited")}
     np.testing.assert_array_equal(
-        readings.score("forgetting", proxies[0], N, after=2), readings.score("forgetting", short, N)
+        readings.score("forgetting", run, N, after=2),
+        readings.score("forgetting", dataclasses.replace(run, arrays=shorter), N),
     )
-    for method in ("entropy", "margin"):
-        np.testing.assert_array_equal(
-            readings.score(method, proxies[0], N, after=2),
-            readings.OF_RECORD[method][1](run.trace[method][-1].astype(float)),
-        )
-
-
-def test_an_epoch_or_method_without_scores_is_refused(proxies):
     for method, after, message in (
         ("entropy", 3, r"epochs must be among \[0, 1, 2, 4\]"),
         ("forgetting", 5, r"among 1\.\.4 "),
-        ("forgetting", 0, r"among 1\.\.4 "),
         ("k-centers", 2, "not k-centers"),
     ):
         with pytest.raises(StudyError, match=message):
-            readings.score(method, proxies[0], N, after)
+            readings.score(method, run, N, after)
 
 
 def test_a_brief_choice_takes_the_first_rows_by_the_score_at_that_epoch(proxies):
@@ -99,13 +79,6 @@ def test_an_ensemble_ranks_by_the_mean_rank_of_its_proxies(proxies, method, size
     values = scores.combine_ranks([readings.score(method, run, N) for run in runs])
     expected = registry.pick("top", registry.Pool(np.zeros(N, int), scores=values), 60, 2)[0]
     assert indices.tolist() == expected.tolist()
-
-
-def test_an_ensemble_of_one_chooses_as_the_proxy_alone(proxies):
-    for method in ("entropy", "forgetting", "least-confidence", "margin"):
-        alone = experiments.choice(SCALE, method, 0.3, 1)
-        ranked = dataclasses.replace(alone, options=(("combine", "rank"),))
-        assert chosen_by(ranked, proxies)[1].tolist() == chosen_by(alone, proxies)[1].tolist()
 
 
 def test_several_runs_are_not_ranked_together_unasked(proxies):
@@ -154,12 +127,6 @@ def test_centres_outside_the_pool_cover_what_is_near_them():
         registry.pick("k-centers", there, 3, 0, n_initial=2)
 
 
-@pytest.mark.parametrize("features", [None, np.zeros((10, 2))])
-def test_centres_of_another_width_are_refused(features):
-    with pytest.raises(StudyError, match="centres must be as wide as features"):
-        registry.Pool(np.zeros(10, int), features=features, centres=np.zeros((2, 3)))
-
-
 def a_run(correct, entropy=None, recorded=None):
     """A stored run: correct (epochs, n) bool, always visited."""
     correct = np.asarray(correct, dtype=bool)
@@ -180,16 +147,11 @@ RUN = a_run([[1, 0, 0], [0, 1, 0], [1, 0, 0]], [[2, 2, 2], [0.5, 0.25, 1]], [0, 
 
 def test_scores_of_a_run():
     assert readings.entropy_of(RUN).tolist() == [0.5, 0.25, 1]
-    assert readings.entropy_of(RUN, 3).tolist() == [0.5, 0.25, 1]
     assert readings.entropy_of(RUN, 0).tolist() == [2, 2, 2]
     assert readings.forgetting(RUN).tolist() == [1, 1, np.inf]
     assert readings.forgetting(RUN, 1).tolist() == [0, np.inf, np.inf]
-
-
-def test_scores_that_were_not_recorded():
-    for ask in (readings.entropy_of, readings.forgetting):
-        with pytest.raises(ValueError, match="record_at"):
-            ask(a_run([[1, 0]]))
+    with pytest.raises(ValueError, match="record_at"):
+        readings.entropy_of(a_run([[1, 0]]))
 
 
 def test_similarity_equals_scipy():
@@ -197,9 +159,6 @@ def test_similarity_equals_scipy():
     spearman = readings.similarity_matrix(list(rows))
     np.testing.assert_allclose(spearman, stats.spearmanr(rows.T)[0])
     np.testing.assert_allclose(readings.similarity_matrix(rows, "pearson"), np.corrcoef(rows))
-
-
-def test_infinite_scores_under_pearson():
     rows = [np.array([0, 1, np.inf]), np.array([0.0, 1, 8])]
     assert readings.similarity_matrix(rows, "pearson", 8)[0, 1] == pytest.approx(1)
     with pytest.raises(ValueError, match="infinite"):
@@ -241,7 +200,6 @@ def test_shared_choice():
     up = np.arange(1000.0)
     assert readings.shared_choice(up, up**2, 0.3) == 1
     assert readings.shared_choice(up, -up) == 0
-    assert readings.shared_choice(up, np.r_[up[:-1], np.inf], 1.0) == 1
     ties = readings.shared_choice(np.zeros(1000), np.zeros(1000), 0.3)
     assert ties == pytest.approx(0.3, abs=0.08)  # chance, not row order
 
@@ -258,8 +216,6 @@ def test_components_are_those_of_the_singular_value_decomposition(pool):
     found = readings.principal_components(features)
     u, s, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
     assert np.allclose(np.abs(found), np.abs(u * s)[:, :2])
-    assert found[:, 0].var() > found[:, 1].var()
-
     turned = readings.principal_components(features[::-1])
     assert np.allclose(turned[::-1], found)  # signs do not depend on the order of rows
     found = readings.principal_components(np.arange(4.0)[:, None])
@@ -284,12 +240,3 @@ def test_masks_from_half_precision_ranks_are_those_of_ids(pool):
         mask = readings.ids_mask(rank, labels, keep, mode)
         selected = prototypes.ids(features, labels, keep, mode)
         assert np.array_equal(np.flatnonzero(mask), np.sort(selected))
-
-
-def test_of_run_takes_what_is_there(pool):
-    features, labels = pool
-    stored = readings.summary(features, labels)
-    assert readings.summary_of(stored) == stored
-    again = readings.summary_of({"features": features, "labels": labels.astype(np.int16)})
-    assert np.array_equal(again["class_rank"], stored["class_rank"])
-    assert readings.summary_of({"labels": labels}) is None

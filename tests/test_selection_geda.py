@@ -1,4 +1,4 @@
-from itertools import combinations, pairwise, product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -25,16 +25,16 @@ def some_class(rng, n):
     return kinds[rng.choice(4, p=[0.4, 0.3, 0.25, 0.05])].astype(rng.choice(["f8", "f4", "f2"]))
 
 
-@pytest.mark.parametrize("solver", exact.SOLVERS)
-def test_the_program_as_written_agrees(solver):
-    for n, k in ((22, 11), (60, 13), (60, 48)):
+def test_the_program_as_written_agrees():
+    for solver, (n, k) in product(exact.SOLVERS, ((22, 11), (60, 48))):
         norms = np.random.default_rng(n + k).gamma(2, 1, n)
         result = exact.solve_milp_as_written(norms, k, 5, solver)
-        closed = geda.objective(norms, geda.geda(norms, k))
         assert result.success
         assert len(result.indices) == k
+        closed = geda.objective(norms, geda.geda(norms, k))
         assert result.objective == pytest.approx(closed, abs=1e-9)
         assert result.sum_z * np.ptp(norms) / 5 == pytest.approx(result.objective, abs=1e-6)
+    assert exact.solve_milp_as_written(np.ones(6), 2).objective == 0
 
 
 def test_exact_halves_are_rounded_in_whole_numbers():
@@ -44,13 +44,6 @@ def test_exact_halves_are_rounded_in_whole_numbers():
     assert (norms[chosen] <= 0.5).sum() == 8
 
 
-def test_equal_norms_and_everything_kept():
-    assert sorted(geda.geda(np.ones(10), 4)) == [1, 3, 6, 8]
-    assert geda.objective(np.ones(10), [0, 1]) == 0
-    assert sorted(geda.geda(np.arange(7.0), 7)) == list(range(7))
-    assert exact.solve_milp_as_written(np.ones(6), 2).objective == 0
-
-
 def test_within_a_bin():
     norms = np.concatenate([np.linspace(0, 1, 9)[::-1], [100]])
     assert sorted(geda.geda(norms, 3, within="first"))[:2] == [0, 1]
@@ -58,20 +51,6 @@ def test_within_a_bin():
     np.testing.assert_array_equal(np.sort(norms[spread]), np.sort(norms)[[1, 4, 7]])
     with pytest.raises(ValueError, match="needs rng"):
         geda.geda(norms, 3, within="random")
-
-
-def test_spread_is_closest_at_every_scale():
-    rng = np.random.default_rng(0)
-    norms = rng.gamma(2, 1, 1000)
-    within = geda.w1(norms, geda.geda(norms, 200, within="random", rng=rng))
-    assert geda.w1(norms, geda.geda(norms, 200)) < within / 2
-    assert geda.w1(norms, geda.evenly_spaced(norms, 200)) < within / 2
-
-
-def test_evenly_spaced_keeps_the_ranks():
-    norms = np.array([5.0, 1, 4, 2, 3, 0])
-    assert norms[geda.evenly_spaced(norms, 3)].tolist() == [1, 3, 5]
-    assert norms[geda.evenly_spaced(norms, 6)].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_random_per_quartile_shares_out():
@@ -102,7 +81,7 @@ def bin_by_bin(norms, k, n_nodes, within, rng):
 
 
 @given(SEEDS, st.sampled_from(geda.WITHIN))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_all_bins_at_once_keep_what_the_loop_keeps(seed, within):
     rng = np.random.default_rng(seed)
     n, n_nodes = int(rng.integers(1, 60)), int(rng.integers(2, 20))
@@ -112,10 +91,9 @@ def test_all_bins_at_once_keep_what_the_loop_keeps(seed, within):
     assert kept.tolist() == bin_by_bin(norms, k, n_nodes, within, np.random.default_rng(7))
 
 
-@pytest.mark.parametrize("options", [*WITHINS, *VARIANTS], ids=str)
-def test_each_variant_is_optimal_by_enumeration(options):
-    rules = {name: value for name, value in options.items() if name not in ("within", "rng")}
-    for seed in range(12):
+def test_each_variant_is_optimal_by_enumeration():
+    for options, seed in product([*WITHINS, *VARIANTS], range(8)):
+        rules = {name: value for name, value in options.items() if name not in ("within", "rng")}
         rng = np.random.default_rng(seed)
         n, n_nodes = int(rng.integers(2, 10)), 2 * int(rng.integers(1, 4))
         k, norms = int(rng.integers(1, n + 1)), some_class(rng, n)
@@ -136,7 +114,7 @@ def chains(capacity, k):
 
 
 @given(SEEDS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_counts_in_capacity_are_the_best_of_all(seed):
     rng = np.random.default_rng(seed)
     capacity = rng.integers(0, 4, rng.integers(2, 6))
@@ -155,28 +133,6 @@ def test_counts_in_capacity_are_the_best_of_all(seed):
     assert weights @ np.abs(targets - kept) == pytest.approx(best, abs=1e-12)
 
 
-def test_a_smoothed_target_can_empty_a_bin(monkeypatch):
-    # Two clumps: the smoothed curve wants points between them, where there is none.
-    norms = np.concatenate([np.linspace(0, 0.1, 10), np.linspace(0.9, 1, 10)])
-    monkeypatch.setattr(geda, "silverman", lambda ordered: 0.5)
-    result = geda.solve(norms, 10, 5, ecdf="smoothed")
-    shares = geda.smoothed_shares(np.sort(norms), np.linspace(0, 1, 6)[1:-1], 0.5)
-    wanted = np.diff(np.floor(10 * shares + 0.5), prepend=0, append=10)
-    assert wanted[1:4].min() >= 1  # rounding alone would ask the empty bins
-    assert result.status == "optimal"
-    assert (norms[result.indices] < 0.2).sum() == 5
-
-
-def test_a_narrow_kernel_leaves_the_step_function(monkeypatch):
-    norms = np.random.default_rng(3).gamma(2, 1, 60)
-    equal = geda.solve(np.ones(9), 4, 6, ecdf="smoothed")  # Silverman's bandwidth is 0
-    np.testing.assert_array_equal(equal.indices, geda.geda(np.ones(9), 4, 6))
-    plain = geda.solve(norms, 17, 6)
-    monkeypatch.setattr(geda, "silverman", lambda ordered: 1e-12)
-    narrow = geda.solve(norms, 17, 6, ecdf="smoothed")
-    np.testing.assert_array_equal(plain.indices, narrow.indices)
-
-
 def test_smoothed_shares_are_the_mean_of_all_kernels():
     from scipy.stats import norm
 
@@ -191,7 +147,7 @@ def test_smoothed_shares_are_the_mean_of_all_kernels():
 
 
 @given(SEEDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_simpson_keeps_what_the_trapezoid_keeps(seed):
     rng = np.random.default_rng(seed)
     n, n_nodes = int(rng.integers(1, 200)), 2 * int(rng.integers(1, 20))
@@ -210,15 +166,8 @@ def test_simpson_integrates_cubics_exactly():
     assert weights @ inner + weights[-1] * 0 + 8 * (8 - 7) / 2 == pytest.approx(8**2 / 2)
 
 
-def test_quantile_nodes_share_out_equally():
-    norms = np.random.default_rng(1).lognormal(0, 2, 100)
-    chosen = geda.solve(norms, 20, 4, nodes="quantile").indices
-    ranks = np.argsort(np.argsort(norms))[chosen]
-    assert np.bincount(ranks // 25).tolist() == [5, 5, 5, 5]
-
-
 @given(SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_w1_is_the_area_between_the_curves(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 50))
@@ -245,60 +194,13 @@ def test_no_subset_is_closer_than_the_evenly_spaced_one(seed):
     np.testing.assert_array_equal(result.indices, geda.evenly_spaced(norms, k))
 
 
-@given(SEEDS)
-@settings(max_examples=30, deadline=None)
-def test_enough_nodes_reach_the_limit_from_above(seed):
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(2, 60))
-    k, norms = int(rng.integers(1, n + 1)), rng.permutation(n) ** 1.5
-    limit = geda.wasserstein(norms, k).objective
-    for n_nodes in (2, 5, 20):
-        assert geda.w1(norms, geda.geda(norms, k, n_nodes)) >= limit - 1e-12
-    alone = 60 * n  # every norm has an interval to itself
-    assert geda.w1(norms, geda.geda(norms, k, alone)) == pytest.approx(limit, abs=1e-12)
-
-
-def test_degenerate_classes():
-    classes = (np.ones(1), np.full(7, 2.5), np.eye(1, 9, 4)[0], np.arange(12) // 4)
-    for options, norms in product(({}, *VARIANTS), classes):
-        n = len(norms)
-        for k in {1, (n + 1) // 2, n}:
-            kept = geda.solve(norms, k, 6, **options).indices
-            assert len(set(kept.tolist())) == k
-            assert set(kept.tolist()) <= set(range(n))
-
-
-def test_row_order_plays_no_part_without_ties():
-    rng = np.random.default_rng(5)
-    norms, shuffle = rng.gamma(2, 1, 90), rng.permutation(90)
-    for options in ({}, *VARIANTS):
-        kept = norms[geda.solve(norms, 22, 8, **options).indices]
-        np.testing.assert_array_equal(
-            kept, norms[shuffle][geda.solve(norms[shuffle], 22, 8, **options).indices]
-        )
-
-
-def test_a_node_more_below_never_asks_for_two_more():
-    for n in range(2, 25):
-        for k in range(1, n + 1):
-            kept = geda.nearest_counts(np.arange(n + 1), n, k)
-            assert {int(b - a) for a, b in pairwise(kept)} <= {0, 1}
-            assert (kept[0], kept[-1]) == (0, k)
-
-
 def test_a_stopped_program_says_so_in_our_units():
     norms = np.random.default_rng(0).gamma(2, 0.5, 600)
     stopped = exact.solve_milp_as_written(norms, 120, 40, "cbc", time_limit=0.3)
-    best = geda.solve(norms, 120, 40).objective
-    assert stopped.objective >= best - 1e-9
+    assert stopped.objective >= geda.solve(norms, 120, 40).objective - 1e-9
     assert stopped.success == (stopped.status == "optimal")
     assert stopped.claimed == "Optimal"  # whatever happened
-    if not stopped.success:
-        assert stopped.bound is None
-        assert stopped.gap is None
-    proven = exact.solve_milp_as_written(norms[:60], 12, 5, "highs")
-    assert proven.bound == pytest.approx(proven.objective, abs=1e-9)
-    assert proven.sum_z * np.ptp(norms[:60]) / 5 == pytest.approx(proven.objective, abs=1e-9)
+    assert stopped.success or stopped.bound is stopped.gap is None
 
 
 def test_wrong_arguments_are_named():

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.spatial.distance import cdist, pdist
-from threadpoolctl import threadpool_limits
 
 from helpers import StudyError
-from helpers.selection import blocks, gaussian_sums, iqp
+from helpers.selection import gaussian_sums, iqp
 
 BOTH = pytest.mark.parametrize("diversity", ["kernel", "distance"])
 WAYS = ({}, {"memory": 0}, {"method": "fourier"})
@@ -74,13 +73,6 @@ def test_the_kernel_by_its_formula():
         np.testing.assert_allclose(iqp.row_sums(x, 2.0, kind), expected)
 
 
-def test_the_objective_is_the_quadratic_form():
-    utility, similarity = instance(8, 2)
-    x = np.array([1, 0, 1, 1, 0, 0, 1, 0])
-    expected = x @ matrix_of(utility, similarity) @ x
-    assert iqp.objective(utility, similarity, np.flatnonzero(x)) == pytest.approx(expected)
-
-
 def test_a_planted_clique_is_found():
     similarity, utility = np.eye(10), np.full(10, 0.5)
     clique = np.array([2, 5, 6, 9])
@@ -92,7 +84,7 @@ def test_a_planted_clique_is_found():
 
 @pytest.mark.parametrize("shift", ["auto", None])
 def test_truncated_power_equals_its_slow_twin(shift):
-    for seed in range(12):
+    for seed in range(6):
         utility, similarity = instance(40, seed, d=2)
         matrix, start = matrix_of(utility, similarity), np.random.default_rng(seed).permutation(40)
         value = 0.0 if shift is None else max(0.0, 0.3 - utility.min())
@@ -155,7 +147,7 @@ def test_solve_equals_its_slow_twin(diversity):
 
 @BOTH
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 60), memory=st.sampled_from([0, 1e9]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_properties_of_every_answer(diversity, seed, n, memory):
     utility, x = pool(n, seed)
     k = int(np.random.default_rng(seed).integers(1, n + 1))
@@ -178,7 +170,7 @@ def test_properties_of_every_answer(diversity, seed, n, memory):
 
 
 def test_the_bound_holds_and_optimal_means_optimal():
-    for seed in range(5):
+    for seed in range(3):
         utility, x = pool(9, seed)
         matrix = slow_matrix(utility, x)
         for k in (1, 4, 9):
@@ -187,8 +179,7 @@ def test_the_bound_holds_and_optimal_means_optimal():
             assert found.bound >= best - 1e-9
             if found.status == "optimal":
                 assert found.objective == pytest.approx(best)
-        assert found.status == "optimal"
-        assert found.gap == pytest.approx(0, abs=1e-9)
+        assert (found.status, round(found.gap, 9)) == ("optimal", 0)
 
 
 def test_budgeted_is_solve():
@@ -208,7 +199,7 @@ def test_budgeted_is_solve():
     spread=st.sampled_from([0.3, 1.0, 30.0]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_sums_by_tiles_equal_those_of_the_matrix(n, step, threads, spread, seed):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 2)) * spread + 5
@@ -259,69 +250,21 @@ def test_every_form_multiplies_with_the_same_q(diversity, monkeypatch):
             np.testing.assert_allclose(moved, q[:, new].sum(axis=1), atol=1e-10)
 
 
-def test_products_cost_by_the_rows_that_changed(monkeypatch):
-    utility, x = pool(400, 3)
-    counts, sums_over = [], gaussian_sums.sums_over
-
-    def counted(points, some, signs):
-        counts.append(len(some))
-        return sums_over(points, some, signs)
-
-    monkeypatch.setattr(gaussian_sums, "sums_over", counted)
-    found = iqp.solve(utility, x, 90, bandwidth=2.0, memory=0)
-    assert counts[0] == 90
-    assert len(counts) == found.iterations + 1 > 2
-    assert max(counts[1:]) < 60
-    counts.clear()
-    iqp.solve(utility, x, 380, bandwidth=2.0, memory=0, max_steps=0)
-    assert counts == [20]  # most rows: all less the others
-
-
-def test_rounding_lifts_no_entry_above_one():
-    x = np.repeat(np.random.default_rng(0).normal(size=(200, 8)) * 500, 2, axis=0)
-    x = x.astype(np.float32)
-    points = gaussian_sums.points_of(gaussian_sums.read(x), np.arange(400), 1.0)
-    assert gaussian_sums.pair_sums(points).max() <= 1
-    pairs = iqp.gaussian_similarity(x)
-    assert pairs.max() == np.diagonal(pairs).min() == 1
-
-
-def test_a_float32_matrix_is_multiplied_in_float64():
-    rng = np.random.default_rng(3)
-    half = rng.random((60, 60), dtype=np.float32)
-    similarity, rows, utility = half + half.T, rng.permutation(60)[:25], rng.random(60)
-    steps = iqp.power_steps(utility, similarity, rows, max_steps=0)
-    expected = value_of(matrix_of(utility, similarity), rows)
-    assert steps.objective == pytest.approx(expected, rel=1e-14)
-    assert iqp.objective(utility, similarity, rows) == pytest.approx(expected, rel=1e-14)
-
-
 @BOTH
 def test_without_the_matrix_and_on_threads_the_same_rows_are_chosen(diversity, monkeypatch):
-    cases = product(((0, 150), (1, 600)), (np.float32, np.float64))  # more rows than a tile has
-    for (seed, k), dtype in cases:
-        utility, x = pool(900, seed, d=8, dtype=dtype)
+    for k, dtype in ((150, np.float32), (600, np.float64)):  # more rows than a tile has
+        utility, x = pool(900, k, d=8, dtype=dtype)
         options = {"bandwidth": "median", "diversity": diversity}
         whole = iqp.solve(utility, x, k, **options)
-        monkeypatch.setenv("OMP_NUM_THREADS", "1")
-        parts = iqp.solve(utility, x, k, memory=0, **options)
-        monkeypatch.setenv("OMP_NUM_THREADS", "2")
-        shared = iqp.solve(utility, x, k, memory=0, **options)
-        assert (whole.method, parts.method) == ("matrix", "blocks")
-        assert set(whole.indices) == set(parts.indices)
-        assert parts.objective == pytest.approx(whole.objective, rel=1e-6)
-        assert parts.indices.tolist() == shared.indices.tolist()
-        assert parts.objective == shared.objective
-
-
-def test_the_order_of_rows_does_not_matter():
-    utility, x = pool(200, 4)
-    shuffled = np.random.default_rng(1).permutation(200)
-    for diversity, how in product(("kernel", "distance"), WAYS):
-        options = {"diversity": diversity, "bandwidth": 2.0, **how}
-        found = iqp.solve(utility, x, 60, **options)
-        other = iqp.solve(utility[shuffled], x[shuffled], 60, **options)
-        assert shuffled[other.indices].tolist() == found.indices.tolist()
+        found = []
+        for threads in ("1", "2"):
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+            found.append(iqp.solve(utility, x, k, memory=0, **options))
+        assert (whole.method, found[0].method) == ("matrix", "blocks")
+        assert set(whole.indices) == set(found[0].indices)
+        assert found[0].objective == pytest.approx(whole.objective, rel=1e-6)
+        assert found[0].indices.tolist() == found[1].indices.tolist()
+        assert found[0].objective == found[1].objective
 
 
 def test_the_form_of_q_follows_memory_and_size(monkeypatch):
@@ -338,7 +281,6 @@ def test_the_form_of_q_follows_memory_and_size(monkeypatch):
     assert iqp.solve(utility, x, 9, memory=8 * 900**2 - 1).method == "blocks"
     monkeypatch.setattr(iqp, "N_MANY", 900)
     assert iqp.solve(utility, x, 9, memory=0).method == "fourier"
-    assert iqp.solve(utility, x, 9, memory=0, method="exact").method == "blocks"
     assert iqp.solve(utility[1:], x[1:], 9, memory=0).method == "blocks"
 
 
@@ -356,15 +298,6 @@ def test_the_fourier_error_falls_with_the_number_of_frequencies():
         errors.append(np.sqrt(np.mean(squares)))
     assert errors[2] < 0.05
     assert errors[0] > 2 * errors[1] > 4 * errors[2]  # in the mean by 4 a step
-
-
-def test_frequencies_are_gaussian_and_orthogonal_in_groups():
-    waves = gaussian_sums.frequencies(5, 20_003, np.random.default_rng(0))
-    assert waves.shape == (5, 20_003)
-    gram = waves[:, :5].T @ waves[:, :5]
-    np.testing.assert_allclose(gram, np.diag(np.diagonal(gram)), atol=1e-12)
-    np.testing.assert_allclose(np.cov(waves), np.eye(5), atol=0.05)
-    assert np.mean(waves**4) == pytest.approx(3, rel=0.1)
 
 
 @BOTH
@@ -419,108 +352,39 @@ def test_a_vanished_kernel_leaves_the_ranking_to_the_utility(diversity):
         iqp.solve(utility, x, 7, diversity=diversity)
 
 
-def test_any_kind_of_array_is_read_and_none_is_written(tmp_path):
+def test_any_kind_of_array_is_read_and_none_is_copied(tmp_path):
     utility, x = pool(700, 17, d=4)
     x = np.round(x * 8)  # the same values in every type
-    for dtype in (np.float16, np.float32, np.float64, np.int16):
+    expected = set(iqp.solve(utility, x, 70, bandwidth=9.0).indices)
+    for dtype in (np.float16, np.float32, np.int16):
         np.save(tmp_path / "x.npy", x.astype(dtype))
         mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-        wide = np.zeros((700, 8), dtype)
-        wide[:, ::2] = x
-        frozen = wide[:, ::2]
-        frozen.flags.writeable = False
-        for some, how in product((mapped, frozen, x.astype(dtype)), WAYS):
-            found = iqp.solve(utility, some, 70, bandwidth=9.0, **how).indices
-            if how.get("method") != "fourier":
-                assert set(found) == set(iqp.solve(utility, x, 70, bandwidth=9.0).indices)
-        assert (frozen == x).all()
-        assert np.shares_memory(gaussian_sums.read(mapped).source, mapped)  # no copy
+        for some, memory in product((mapped, x.astype(dtype)[:, ::-1]), (0, 1e9)):
+            found = iqp.solve(utility, some, 70, bandwidth=9.0, memory=memory)
+            assert set(found.indices) == expected
+        assert np.shares_memory(gaussian_sums.read(mapped).source, mapped)
 
 
-def test_degenerate_features():
-    one_hot = np.eye(4)[np.arange(12) % 4]
-    pools = (np.ones((12, 3)), one_hot, np.zeros((12, 1)), np.repeat([[0.0], [3]], 6, axis=0))
-    utility = np.full(12, 0.5)
-    for x, k, memory, diversity in product(pools, (1, 9, 12), (0, 1e9), ("kernel", "distance")):
-        found = iqp.solve(utility, x, k, diversity=diversity, memory=memory)
-        assert len(set(found.indices.tolist())) == k
-        value = value_of(slow_matrix(utility, x, 1.0, diversity), found.indices)
-        assert found.objective == pytest.approx(value)
-        if (x == x[0]).all():
-            assert sorted(found.indices) == list(range(k))  # all tied: the lowest rows
-    for how in WAYS:
-        found = iqp.solve([0.7], [[1.0, 2.0]], 1, **how)
-        assert found.indices.tolist() == [0]
-        assert found.objective == pytest.approx(0.7)
-
-
-def test_top_keeps_the_lowest_of_tied_rows():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        values, k = rng.integers(0, 4, 12).astype(float), int(rng.integers(1, 13))
-        expected = np.sort(np.argsort(-values, kind="stable")[:k])
-        assert iqp.top(values, k).tolist() == expected.tolist()
-
-
-def test_threads(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert blocks.thread_count() == 3
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert blocks.thread_count() >= 1
-    for threads in ("1", "3"):
-        monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        squares = list(blocks.in_order(lambda i: i * i, range(50)))
-        assert squares == [i * i for i in range(50)]
-    with threadpool_limits(1):  # no thread beside this one
-        names = set(blocks.in_order(lambda _: __import__("threading").get_ident(), range(9)))
-    assert names == {__import__("threading").get_ident()}
-
-
-def test_wrong_arguments_of_solve_are_named():
+def test_wrong_arguments_are_named():
     x, u = np.arange(12.0).reshape(6, 2), np.ones(6)
     cases = {
-        "k": (0, 7, 1.5),
-        "utility": (-u, u[:5]),
-        "scores": (u * np.nan, u * np.inf),
-        "features": (np.where(x == 7, np.nan, x), x[0], x[:0], x.astype(str)[:, :1] + "a"),
-        "weight": (-1, None, np.nan),
-        "bandwidth": (0, "mean", 1e-200, 1e-25, True, None, [1, 2], -1.0, np.nan),
-        "diversity": ("other",),
-        "shift": ("large", -1, np.inf),
-        "memory": (-1, "1 GB"),
-        "max_steps": (-1, 1.5, True),
-        "method": ("fast",),
-        "rng": ("seed", None),
-    }
+        "k": (0, 7, 1.5), "utility": (-u, u[:5]), "scores": (u * np.nan,), "weight": (-1, np.nan),
+        "features": (np.where(x == 7, np.nan, x), x[0], x[:0]),
+        "bandwidth": (0, "mean", 1e-200, True, [1, 2], np.nan), "diversity": ("other",),
+        "shift": ("large", -1, np.inf), "memory": (-1, "1 GB"), "max_steps": (-1, 1.5),
+        "method": ("fast",), "rng": ("seed",),
+    }  # fmt: skip
     for name, values in cases.items():
         for value in values:
             change = {"utility" if name == "scores" else name: value}
             with pytest.raises(StudyError, match=name):
                 iqp.solve(**{"utility": u, "features": x, "k": 3} | change)
-    with pytest.raises(StudyError, match="n_frequencies"):
-        iqp.solve(u, x, 3, method="fourier", n_frequencies=0)
     with pytest.raises(StudyError, match="features have no median distance"):
         iqp.solve(u, np.ones((6, 2)), 3, bandwidth="median")
-    far = np.float32(1e25) * np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
-    with pytest.raises(StudyError, match="features are too large"):
-        iqp.solve(u, far, 2, bandwidth="median")
-
-
-def test_wrong_arguments_of_matrices_are_named():
-    cases = {
-        "similarity": (
-            np.eye(2), -np.eye(3), np.triu(np.ones((3, 3))), np.eye(3) * np.nan,
-            np.roll(np.eye(3), 1, axis=1), np.triu(np.full((3, 3), 1e-7), 1),
-        ),
-        "start": ([0, 0], [3], [-1], [], [0.5], [[0]]),
-        "shift": ("large", -1),
-        "weight": (-1,),
-    }  # fmt: skip
-    for name, values in cases.items():
-        for value in values:
-            arguments = {"utility": np.ones(3), "similarity": np.eye(3), "start": [0]}
-            with pytest.raises(StudyError, match=name):
-                iqp.power_steps(**arguments | {name: value})
-            if name == "similarity":
-                with pytest.raises(StudyError, match=name):
-                    iqp.lp_relaxation(np.ones(3), value, 1)
+    skew = np.triu(np.ones((3, 3)))
+    cases = {"similarity": (np.eye(2), -np.eye(3), skew, np.eye(3) * np.nan),
+             "start": ([0, 0], [3], [-1], [], [0.5], [[0]]), "shift": ("large", -1)}  # fmt: skip
+    for name, value in ((name, value) for name, values in cases.items() for value in values):
+        arguments = {"utility": np.ones(3), "similarity": np.eye(3), "start": [0]}
+        with pytest.raises(StudyError, match=name):
+            iqp.power_steps(**arguments | {name: value})

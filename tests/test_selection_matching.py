@@ -64,18 +64,9 @@ def test_by_hand():
     np.testing.assert_allclose(weights, [1, 1])
 
 
-def test_ridge_by_hand():
-    # One row g, target g: w = g'g / (g'g + ridge) = 4 / (4 + 1).
-    result = match(np.array([[2.0]]), 1, ridge=1.0)
-    np.testing.assert_allclose(result.weights, [0.8])
-    np.testing.assert_allclose(result.objective, (2 - 1.6) ** 2 + 0.8**2)
-    np.testing.assert_allclose(result.residuals, [1, 0.2])
-
-
-@pytest.mark.parametrize("ridge", [0.0, 0.7])
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
-def test_equals_the_slow_twin(ridge, seed):
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.7]))
+@settings(max_examples=50, deadline=None)
+def test_equals_the_slow_twin(seed, ridge):
     rng = np.random.default_rng(seed)
     n, d = int(rng.integers(1, 60)), int(rng.integers(1, 30))
     k = int(rng.integers(1, n + 1))
@@ -88,19 +79,19 @@ def test_equals_the_slow_twin(ridge, seed):
     assert (result.weights > 0).all()
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_equals_the_slow_twin_where_rows_leave(dtype):
-    gradients = blobs(400, 40, 0).astype(dtype)
-    result = match(gradients, 38)
-    assert result.n_removed > 0
-    assert result.iterations == 38 + result.n_removed
-    expected, weights = one_at_a_time(gradients, 38)
-    np.testing.assert_array_equal(result.indices, expected)
-    np.testing.assert_allclose(result.weights, weights, rtol=1e-6)
+def test_equals_the_slow_twin_where_rows_leave():
+    for dtype in (np.float64, np.float32):
+        gradients = blobs(400, 40, 0).astype(dtype)
+        result = match(gradients, 38)
+        assert result.n_removed > 0
+        assert result.iterations == 38 + result.n_removed
+        expected, weights = one_at_a_time(gradients, 38)
+        np.testing.assert_array_equal(result.indices, expected)
+        np.testing.assert_allclose(result.weights, weights, rtol=1e-6)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 1e-20, 1e20]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_reaches_the_best_weights_of_all_rows(seed, scale):
     rng = np.random.default_rng(seed)
     n, d = int(rng.integers(1, 15)), int(rng.integers(10, 30))
@@ -125,7 +116,7 @@ def test_reaches_the_best_weights_of_all_rows(seed, scale):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_answer_is_the_best_on_its_own_rows_and_steps_only_help(seed):
     rng = np.random.default_rng(seed)
     gradients = blobs(int(rng.integers(20, 200)), int(rng.integers(5, 40)), seed)
@@ -153,19 +144,6 @@ def test_a_planted_combination_is_found():
     np.testing.assert_allclose(weights, 1, rtol=1e-9)
 
 
-def test_signs_inside_the_loop_beat_signs_afterwards():
-    gradients = blobs(1000, 100, 2).astype(np.float64)
-    target, chosen = gradients.sum(axis=0), []
-    weights = np.zeros(0)
-    for _ in range(95):  # plain pursuit; negative weights are cut off at the end
-        values = np.abs(gradients @ (target - weights @ gradients[chosen]))
-        values[chosen] = -np.inf
-        chosen.append(int(values.argmax()))
-        weights = np.linalg.lstsq(gradients[chosen].T, target, rcond=None)[0]
-    clipped = relative_residual(gradients, chosen, np.maximum(weights, 0))
-    assert match(gradients, 95).relative_residual < clipped / 10
-
-
 def test_ends_early_beyond_the_dimension():
     result = match(blobs(300, 12, 3), 100)
     assert len(result.indices) <= 12
@@ -173,31 +151,8 @@ def test_ends_early_beyond_the_dimension():
     assert (result.status, result.gap, result.success) == ("optimal", 0.0, True)
     early = match(blobs(300, 12, 3), 5)
     assert (early.status, early.gap, early.bound) == ("feasible", None, None)
-    exact = match(blobs(300, 12, 3), 100, tolerance=0)
-    assert exact.relative_residual < 1e-12
-
-
-def test_a_ridge_lets_more_rows_in_than_dimensions_and_shrinks_the_weights():
-    gradients = blobs(300, 12, 4)
-    result = match(gradients, 60, ridge=50.0)
-    assert len(result.indices) == 60
-    assert np.linalg.norm(result.weights) < np.linalg.norm(match(gradients, 60).weights)
-
-
-def test_tolerance_stops_at_the_first_step_within_it():
-    gradients = blobs(500, 50, 5)
-    result = match(gradients, 500, tolerance=0.1)
-    assert result.residuals[-1] <= 0.1 < result.residuals[-2]
-    np.testing.assert_array_equal(
-        result.residuals, match(gradients, 500).residuals[: result.iterations + 1]
-    )
-
-
-def test_a_beginning_without_removals_is_the_answer_for_a_smaller_k():
-    gradients = blobs(500, 50, 6)
-    longer = match(gradients, 6)
-    assert longer.n_removed == 0
-    np.testing.assert_array_equal(longer.indices[:4], grad_match(gradients, 4)[0])
+    stopped = match(blobs(500, 50, 5), 500, tolerance=0.1)
+    assert stopped.residuals[-1] <= 0.1 < stopped.residuals[-2]
 
 
 def test_copies_are_taken_once_and_the_lowest_first():
@@ -210,19 +165,14 @@ def test_copies_are_taken_once_and_the_lowest_first():
     assert grad_match(np.eye(4)[[2, 1, 1, 3, 2]], 3)[0].tolist() == [0, 1, 3]
 
 
-@pytest.mark.parametrize(
-    "gradients",
-    [np.zeros((5, 3)), np.array([[0.1, 0.3], [-0.1, -0.3]]), np.array([[1e9], [-1e9]])],
-    ids=["zeros", "opposite", "long"],
-)
-def test_a_sum_of_zero_needs_no_rows(gradients):
-    result = match(gradients, 2)
-    assert len(result.indices) == len(result.weights) == 0
-    assert result.message == "the gradients sum to zero"
-    assert result.relative_residual == result.objective == 0
-    indices, weights = grad_match(gradients, 2, fill=True)
-    assert indices.tolist() == [0, 1]
-    assert weights.tolist() == [0, 0]
+def test_a_sum_of_zero_needs_no_rows():
+    for gradients in (np.zeros((5, 3)), np.array([[0.1, 0.3], [-0.1, -0.3]]), [[1e9], [-1e9]]):
+        result = match(gradients, 2)
+        assert len(result.indices) == len(result.weights) == 0
+        assert result.relative_residual == result.objective == 0
+        with pytest.warns(UserWarning, match="leave nothing to match"):
+            indices, weights = grad_match(gradients, 2, fill=True)
+        assert (indices.tolist(), weights.tolist()) == ([0, 1], [0, 0])
 
 
 def test_rows_that_point_away_are_never_taken():
@@ -248,28 +198,20 @@ def test_fill_puts_the_best_correlated_rows_first():
     assert indices[len(chosen)] == 3
 
 
-@pytest.mark.parametrize("spread", [1e-2, 1e-4, 1e-5, 1e-6, 1e-8, 1e-12])
-def test_nearly_equal_rows_end_with_a_small_residual(spread):
-    rng = np.random.default_rng(10)
-    gradients = np.repeat(rng.normal(size=(20, 30)) + 1, 10, axis=0)
-    gradients += spread * rng.normal(size=gradients.shape)
-    result = match(gradients, 200)
-    assert result.relative_residual <= 1e-7
-    assert (np.diff(result.residuals) < 0).all()
-    measured = relative_residual(gradients, result.indices, result.weights)
-    np.testing.assert_allclose(result.relative_residual, measured, atol=1e-12)
+def test_nearly_equal_rows_end_with_a_small_residual():
+    for spread in (1e-2, 1e-5, 1e-8, 1e-12):
+        rng = np.random.default_rng(10)
+        gradients = np.repeat(rng.normal(size=(20, 30)) + 1, 10, axis=0)
+        gradients += spread * rng.normal(size=gradients.shape)
+        result = match(gradients, 200)
+        assert result.relative_residual <= 1e-7
+        assert (np.diff(result.residuals) < 0).all()
+        measured = relative_residual(gradients, result.indices, result.weights)
+        np.testing.assert_allclose(result.relative_residual, measured, atol=1e-12)
 
 
-def test_long_and_short_rows_together():
-    rng = np.random.default_rng(11)
-    gradients = rng.normal(size=(100, 20)) * 10.0 ** rng.uniform(-6, 6, (100, 1))
-    result = match(gradients, 100)
-    assert result.relative_residual <= 1e-7
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_rows_that_float32_cannot_tell_apart_are_compared_in_float64(seed):
-    rng = np.random.default_rng(seed)
+def test_rows_that_float32_cannot_tell_apart_are_compared_in_float64():
+    rng = np.random.default_rng(0)
     # Large numbers that cancel inside a row, and a first entry that decides by 2^-13 at a time.
     large = rng.integers(-1000, 1000, (50, 11)) * (np.arange(11) > 0)
     gradients = np.concatenate([large, -large], axis=1) + 1.0
@@ -281,54 +223,12 @@ def test_rows_that_float32_cannot_tell_apart_are_compared_in_float64(seed):
     assert grad_match(narrow, 1)[0].tolist() == [expected]
 
 
-def test_a_copy_of_a_chosen_row_does_no_harm():
-    row = np.array([0.1, 0.7, 0.3])
-    chosen = matching._Weighted(np.ones(3), 0.0)
-    chosen.add(0, row)
-    alone = chosen.objective
-    chosen.add(1, row)
-    np.testing.assert_allclose(chosen.objective, alone, rtol=1e-9)
-    np.testing.assert_allclose(chosen.weights.sum(), row.sum() / (row @ row), rtol=1e-6)
-
-
-def test_rows_that_never_help_end_the_pursuit(monkeypatch):
-    monkeypatch.setattr(matching._Weighted, "add", lambda self, row, point: 1)
-    result = match(blobs(50, 20, 14), 15)
-    assert result.message == "rounding hides what further rows would add"
-    assert (result.status, result.success) == ("feasible", False)
-    assert result.iterations < 15
-
-
-@pytest.mark.parametrize(
-    ("gradients", "k", "options", "message"),
-    [
+def test_bad_input():
+    for gradients, k, options, message in (
         (np.eye(3), 0, {}, "k must lie in 1..3"),
         (np.eye(3), 1, {"ridge": -1}, "ridge"),
-        (np.eye(3), 1, {"ridge": "a"}, "ridge"),
         (np.eye(3), 1, {"tolerance": np.nan}, "tolerance"),
         (np.full((3, 2), 1e200), 1, {}, "gradients are too large"),
-    ],
-)
-def test_bad_input(gradients, k, options, message):
-    with pytest.raises(ValueError, match=message):
-        grad_match(gradients, k, **options)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("power", [-100, -14, 12, 100])
-def test_the_size_of_gradients_does_not_matter(dtype, power):
-    gradients = np.random.default_rng(3).normal(size=(40, 6)).astype(dtype)
-    plain = match(gradients, 4)
-    scaled = match(np.ldexp(gradients, power), 4)
-    assert scaled.indices.tolist() == plain.indices.tolist()
-    np.testing.assert_allclose(scaled.weights, plain.weights, rtol=1e-6)
-    assert scaled.relative_residual == pytest.approx(plain.relative_residual)
-    assert scaled.objective == pytest.approx(float(np.ldexp(plain.objective, 2 * power)))
-
-
-def test_gradients_of_zero_say_that_nothing_can_be_matched():
-    with pytest.warns(UserWarning, match="leave nothing to match"):
-        rows, weights = grad_match(np.zeros((5, 2)), 3, fill=True)
-    assert (rows.tolist(), weights.tolist()) == ([0, 1, 2], [0, 0, 0])
-    with pytest.warns(UserWarning, match="leave nothing to match"):
-        assert len(grad_match(np.array([[1.0], [-1.0]]), 1)[0]) == 0
+    ):
+        with pytest.raises(ValueError, match=message):
+            grad_match(gradients, k, **options)

@@ -1,39 +1,27 @@
-"""The ledger: claims as rows of data, and the verdict that stored results give each of them."""
+"""The ledger: claims as rows of data, and the cells that a row names."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from helpers import StudyError
-from helpers.claims import evidence, papers, preconditions
-from helpers.claims.quantities import QUANTITIES, UNITS, Unfit, require_comparable
-from helpers.claims.verdicts import (
-    NOT_BUILT,
-    NOT_DECIDABLE,
-    NOT_MEASURED,
-    Evidence,
-    Rule,
-    Verdict,
-    combine,
-    format_number,
-    judge,
-    robustness,
-)
+from helpers.claims import evidence, preconditions
+from helpers.claims.quantities import QUANTITIES
+from helpers.claims.verdicts import Rule, Verdict, format_number  # noqa: F401 - 06 shows it
 from helpers.config import Config, refusal
 from helpers.experiments import Cell, brief_stop, from_plain, own_batch, selectors, stops
 from helpers.results import Missing
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where PyYAML has it, is fast
 LEDGER = Path(__file__).resolve().parents[2] / "data" / "claims"  # a file a document
-ELSEWHERE = "made at"  # how the note of a claim begins that is not about such data
 # What the documents are called; papers and years are told in the README.
 DOCUMENTS = {
     "svp": "Selection via Proxy",
@@ -75,12 +63,12 @@ class Part(BaseModel):
             `options.eta` is an option.
         along: Field -> values that the trend runs over.
         pooled: Whether the cells of `each` are averaged within a seed rather than judged apart.
-        evidence, given: A function of `helpers.claims.evidence` and its arguments, in place of
-            cells. Preconditions then look at the cells of `of` and `each`; without them at the
-            proxy and the target on everything.
+        evidence, given: A function, "module.name" of `helpers.claims.evidence`, and its arguments,
+            in place of cells. Preconditions then look at the cells of `of` and `each`; without
+            them at the proxy and the target on everything.
         above, below, within, rising, never, ever: The rule, as in `verdicts.Rule`; within m is
-            above -m and below m. alike: correlations agree within this margin.
-        unit: Of the quantity; points, or "x" for a ratio, by default.
+            above -m and below m.
+        unit: Of the quantity, in place of its own; a ratio has "x".
         needs: Preconditions -> limit.
         why: Why these bounds.
         optional: Whether the claim is judged without this part where it has no answer.
@@ -101,7 +89,6 @@ class Part(BaseModel):
     above: float = -math.inf
     below: float = math.inf
     within: float | None = None
-    alike: float | None = None
     rising: Literal[-1, 0, 1] = 0
     never: int = 0
     ever: bool = False
@@ -115,21 +102,15 @@ class Part(BaseModel):
     def _known(self) -> Part:
         if self.quantity not in QUANTITIES:
             raise ValueError(f"unknown quantity {self.quantity!r}")
-        if self.evidence and not hasattr(evidence, self.evidence):
-            raise ValueError(f"no function {self.evidence} in helpers.claims.evidence")
+        if self.evidence:
+            evidence.function(self.evidence)
         if unknown := set(self.needs) - set(preconditions.CHECKS):
             raise ValueError(f"unknown precondition {', '.join(map(str, unknown))}")
-        rule = self.rule()
-        if rule == Rule() and self.alike is None:
+        if self.rule() == Rule():
             raise ValueError("a part needs a rule: above, below, within, rising, never or ever")
         for cell in (self.of, self.less, self.over):
             from_plain({k: v for k, v in (cell or {}).items() if k not in self.each})
         return self
-
-    @property
-    def other(self) -> dict[str, Any] | None:
-        """The cell that `of` is less or over."""
-        return self.over if self.over is not None else self.less
 
     def rule(self) -> Rule:
         """Return where the quantity must lie."""
@@ -207,9 +188,7 @@ def load_ledger(path: Path = LEDGER) -> list[Claim]:
     """
     files = [path / f"{name}.yml" for name in DOCUMENTS] if path.is_dir() else [path]
     try:
-        texts = [
-            yaml.safe_load(file.read_text(encoding="utf-8")) for file in files if file.exists()
-        ]
+        texts = [yaml.load(file.read_bytes(), LOADER) for file in files if file.exists()]
     except yaml.YAMLError as problem:
         raise StudyError(f"claims ledger: {' '.join(str(problem).split())}") from None
     claims = [_claim(row) for rows in texts for row in rows or []]
@@ -267,170 +246,3 @@ def cell(config: Config, plain: dict[str, Any], setting: dict[str, Any]) -> Cell
     options = {k.partition(".")[2]: merged.pop(k) for k in list(merged) if k.startswith("options.")}
     options = {k: v for k, v in {**options, **merged.get("options", {})}.items() if v is not None}
     return from_plain(merged | {"options": options if "method" in merged else {}})
-
-
-def compared(config: Config, part: Part) -> tuple[Evidence, list[Cell]]:
-    """Return a part's numbers, (cells, seeds) or (cells, seeds, settings), and its cells.
-
-    Raises:
-        Missing: If a run is not stored, or the study has too few settings.
-        Unfit: If seconds do not compare.
-    """
-    read, used = QUANTITIES[part.quantity], []
-
-    def values(setting: dict[str, Any]) -> np.ndarray:
-        used.append(cell(config, part.of, setting))
-        found = read(config, used[-1])
-        if part.other is None:
-            return found
-        used.append(cell(config, part.other, setting))
-        beside = read(config, used[-1])
-        return found / beside if part.over is not None else found - beside
-
-    found = _gathered(config, part, values, UNITS.get(part.quantity, "s"))
-    require_comparable(config, used, part.quantity)
-    return found, used
-
-
-def _gathered(
-    config: Config, part: Part, values: Callable[[dict[str, Any]], np.ndarray], unit: str
-) -> Evidence:
-    """Return the numbers (seeds,) of all of a part's settings together."""
-    apart, along = settings(config, part.each), settings(config, part.along)
-    if not apart:
-        raise Missing(f"the study has none of {', '.join(map(str, part.each.values()))}")
-    if part.along and len(along) < 2:
-        raise Missing("one setting shows no trend")
-    found = np.array([[values(one | x) for x in along] for one in apart])
-    found = found.transpose(0, 2, 1) if part.along else found[:, 0]
-    if part.pooled and part.over is not None and (found > 0).all():
-        found = np.exp(np.log(found).mean(axis=0, keepdims=True))
-    elif part.pooled:
-        found = found.mean(axis=0, keepdims=True)
-    labels = [
-        ", ".join(f"{v:.0%}" if isinstance(v, float) and v <= 1 else str(v) for v in one.values())
-        for one in apart
-    ]
-    unit = part.unit or ("x" if part.over is not None else unit)
-    x = [next(iter(one.values()), 0) for one in along]
-    if any(isinstance(one, str) for one in x):  # networks, in the order they are listed in
-        x = list(range(len(x)))
-    return Evidence(found, labels, unit, settings=x if part.along else ())
-
-
-def _answer(config: Config, regime: str, part: Part, level: float, among: int) -> Verdict:
-    """Judge one of so many parts, its preconditions first."""
-    try:
-        if part.evidence:
-            given = part.given if part.alike is None else {**part.given, "margin": part.alike}
-            found = getattr(evidence, part.evidence)(config, **given)
-            cells = [cell(config, part.of, setting) for setting in settings(config, part.each)]
-            cells = cells if part.of or part.each else [Cell(model="proxy"), Cell()]
-        else:
-            found, cells = compared(config, part)
-        is_error = part.quantity in ("error", "accuracy") and not part.evidence
-        asked = preconditions.Asked(config, regime, tuple(dict.fromkeys(cells)), part.above)
-        reason = preconditions.failed(asked, part.needs, is_error)
-    except Missing:
-        return Verdict(NOT_MEASURED, unit=part.unit)
-    except Unfit as problem:
-        return Verdict(NOT_DECIDABLE, unit=part.unit, note=str(problem))
-    if isinstance(found, Verdict):
-        answer = found
-    else:
-        found = replace(found, unit=part.unit) if part.unit else found
-        rule = replace(part.rule(), level=level, among=among)
-        answer = judge(found, rule)
-        answer = replace(answer, robust=robustness(found, rule, answer))
-    if reason:
-        note = "; ".join(filter(None, (reason, answer.note)))
-        return replace(answer, verdict=NOT_DECIDABLE, note=note, robust="")
-    return answer
-
-
-def decide(claim: Claim, config: Config, regime: str, level: float = 0.95) -> Row:
-    """Judge a claim on stored results.
-
-    Args:
-        claim: The row of the ledger.
-        config: Parameters of the study.
-        regime: Of its runs, a key of `preconditions.REGIMES`, or "none".
-        level: Coverage of the intervals.
-
-    Returns:
-        The row; the answer shows the number of the part that decides.
-    """
-    if not claim.parts:
-        return Row(claim, Verdict(NOT_BUILT, note=claim.replication), {})
-    if regime not in claim.at:
-        told = f"{ELSEWHERE} {', '.join(claim.at) or 'data that we do not hold'}"
-        return Row(claim, Verdict(NOT_DECIDABLE, note=told), {})
-    judged = [n for n, p in claim.parts.items() if not p.aside]
-    among = max(len(judged), 1)
-    answers = {n: _answer(config, regime, p, level, among) for n, p in claim.parts.items()}
-    counted = [n for n in judged if answers[n].verdict not in (NOT_MEASURED, NOT_DECIDABLE)]
-    counted += [n for n in judged if n not in counted and not claim.parts[n].optional]
-    verdict = combine([answers[n].verdict for n in counted or judged])
-    same = [n for n in counted or judged if answers[n].verdict == verdict]
-    name = min(same, key=lambda n: answers[n].robust.startswith("none of"))  # the weakest shows
-    deciding, aside = answers[name], (n for n, p in claim.parts.items() if p.aside)
-    note = "; ".join(filter(None, (deciding.note, *(f"{n}: {answers[n].verdict}" for n in aside))))
-    label = ", ".join(filter(None, (name if len(claim.parts) > 1 else "", deciding.part)))
-    tests = sum(answer.tests for answer in answers.values())
-    return Row(claim, replace(deciding, part=label, tests=tests, note=note), answers)
-
-
-def replicated(claim: Claim, config: Config) -> dict[str, Verdict]:
-    """Judge a claim on the document's own printed means, spreads and numbers of runs.
-
-    Args:
-        claim: The row of the ledger; without `printed` nothing is judged.
-        config: The document's parameters: its budgets, epochs and stops.
-
-    Returns:
-        Part -> answer, "not measured yet" for a part that the table does not print. Both sides,
-        and pooled cells, count as independent, since the documents pair no seeds. Preconditions
-        are not asked.
-    """
-    if not claim.printed:
-        return {}
-    between = ("between", "between 2")[: len(config.more_proxies)]
-    roles = config.replace(proxy="proxy", target="target", more_proxies=between)
-    numbers = papers.Printing(**claim.printed)
-    return {name: _printed(roles, part, numbers) for name, part in claim.parts.items()}
-
-
-def _printed(config: Config, part: Part, numbers: papers.Printing) -> Verdict:
-    pooled = len(settings(config, part.each)) if part.pooled else 1
-
-    def values(setting: dict[str, Any]) -> np.ndarray:
-        one = numbers.find(cell(config, part.of, setting), part.quantity)
-        if part.other is None:
-            return papers.runs_like(one, pooled=pooled)
-        beside = numbers.find(cell(config, part.other, setting), part.quantity)
-        return papers.runs_like(one, beside, part.over is not None, pooled)
-
-    try:
-        if part.evidence:
-            raise Missing("a function reads runs, no printed cells")
-        found = _gathered(config, part, values, "points")
-    except (Missing, papers.NotPrinted) as problem:
-        return Verdict(NOT_MEASURED, note=str(problem))
-    if found.values.shape[1] == 1 and not part.along:
-        found = replace(found, values=found.values[:, 0], exact=True)
-    return judge(found, part.rule())
-
-
-def format_line(row: Row) -> str:
-    """A claim on one line: key, verdict, our number, the paper's, its words, note, robustness."""
-    claim, answer = row.claim, row.answer
-    more = "".join(
-        f"  |  {word}: {text}"
-        for word, text in (("note", answer.note), ("robust", answer.robust))
-        if text
-    )
-    return (
-        f"{claim.document:<10}  {claim.id:<13}  {answer.verdict:<16}  "
-        f"ours: {format_number(answer)}  |  paper: {papers.filled(claim.paper)}  |  "
-        f"{claim.statement}  |  measured: {claim.measure}{more}"
-    )

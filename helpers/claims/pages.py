@@ -10,9 +10,16 @@ from typing import Any
 import pandas as pd
 
 from helpers import StudyError
-from helpers.claims import ledger, papers
+from helpers.claims import deciding, ledger, papers, printed
 from helpers.claims.preconditions import REGIMES
-from helpers.claims.verdicts import NOT_BUILT, NOT_DECIDABLE, NOT_MEASURED, VERDICTS, Rule
+from helpers.claims.verdicts import (
+    NOT_BUILT,
+    NOT_DECIDABLE,
+    NOT_MEASURED,
+    VERDICTS,
+    Rule,
+    format_number,
+)
 from helpers.config import Config
 from helpers.profiles import Profile, here, profile, variables_set
 from helpers.results import packs
@@ -81,7 +88,7 @@ def decided(
         if (document and claim.document != document) or (headlines and not claim.headline):
             continue
         regime = chosen.regime if not chosen.claims or claim.id in chosen.claims else "none"
-        rows.append(ledger.decide(claim, config_of(chosen, claim.document, config), regime))
+        rows.append(deciding.decide(claim, config_of(chosen, claim.document, config), regime))
     return rows
 
 
@@ -96,11 +103,26 @@ def readable(rows: list[ledger.Row]) -> pd.DataFrame:
             "claim": [row.claim.id for row in rows],
             "statement": [row.claim.statement for row in rows],
             "verdict": [row.answer.verdict for row in rows],
-            "ours": [ledger.format_number(row.answer) for row in rows],
+            "ours": [format_number(row.answer) for row in rows],
             "the document": [papers.filled(row.claim.paper) for row in rows],
             "note": [row.answer.note for row in rows],
             "what turns it": [row.answer.robust for row in rows],
         }
+    )
+
+
+def format_line(row: ledger.Row) -> str:
+    """A claim on one line: key, verdict, our number, the paper's, its words, note, robustness."""
+    claim, answer = row.claim, row.answer
+    more = "".join(
+        f"  |  {word}: {text}"
+        for word, text in (("note", answer.note), ("robust", answer.robust))
+        if text
+    )
+    return (
+        f"{claim.document:<10}  {claim.id:<13}  {answer.verdict:<16}  "
+        f"ours: {format_number(answer)}  |  paper: {papers.filled(claim.paper)}  |  "
+        f"{claim.statement}  |  measured: {claim.measure}{more}"
     )
 
 
@@ -111,7 +133,7 @@ def records(rows: list[ledger.Row]) -> list[dict[str, Any]]:
         {"id": one.claim.id, "statement": one.claim.statement, "document": one.claim.document}
         | {n: getattr(one.answer, n) for n in ("verdict", "unit", "n", "note", "robust")}
         | {n: float(v) if math.isfinite(v := getattr(one.answer, n)) else None for n in numbers}
-        | {"ours": ledger.format_number(one.answer), "paper": papers.filled(one.claim.paper)}
+        | {"ours": format_number(one.answer), "paper": papers.filled(one.claim.paper)}
         for one in rows
     ]
 
@@ -154,12 +176,12 @@ def printed_beside(config: Config) -> pd.DataFrame:
     wanted = next((kind for start, kind in NEAREST.items() if config.dataset.startswith(start)),
                   "CIFAR10")  # fmt: skip
     found = [pd.DataFrame(columns=papers.COLUMNS)]
-    for name in papers.TABLES:
-        for data in dict.fromkeys(one.data for one in papers.printed(name)):
-            errs = [one for one in papers.printed(name, data) if one.quantity == "error"]
+    for name in printed.TABLES:
+        for data in dict.fromkeys(one.data for one in printed.printed(name)):
+            errs = [one for one in printed.printed(name, data) if one.quantity == "error"]
             counted = not errs or any(one.cell.method == "full" for one in errs)
             if counted and data.replace("-", "") in (wanted, f"{wanted} ResNet18"):
-                own = config_of(here(), papers.printed(name, data)[0].document, config)
+                own = config_of(here(), printed.printed(name, data)[0].document, config)
                 found.append(papers.beside(own, name, data))
     every = pd.concat([one for one in found if len(one)] or found)
     every = every.drop_duplicates(ignore_index=True)  # a reader may join two tables
@@ -234,7 +256,7 @@ def headlines(rows: list[ledger.Row]) -> pd.DataFrame:
                 "claim": row.claim.id,
                 "headline": f"{title(row.claim)} ({row.claim.id})",
                 "the document": papers.filled(row.claim.paper),
-                "ours": ledger.format_number(row.answer),
+                "ours": format_number(row.answer),
                 "precondition": precondition(row),
                 "verdict": row.answer.verdict,
                 "kind": row.claim.kind,
@@ -261,8 +283,6 @@ def intervals(rows: list[ledger.Row]) -> pd.DataFrame:
         told = {name: one for name, one in row.parts.items() if not parts[name].aside}
         same = [parts[name] for name, one in told.items() if one.verdict == answer.verdict]
         rule = same[0].rule() if same else Rule()
-        if same and same[0].alike is not None:
-            rule = Rule(-same[0].alike, same[0].alike)
         lines.append(
             {"headline": f"{title(row.claim)} ({row.claim.id})", "verdict": answer.verdict,
              "value": answer.value, "low": answer.low, "high": answer.high, "unit": answer.unit,
@@ -306,7 +326,7 @@ def beside(found: Mapping[str, list[ledger.Row]]) -> pd.DataFrame:
 
 
 def _cell(line: dict[str, str]) -> str:
-    if line["precondition"].startswith(f"failed: {ledger.ELSEWHERE}"):
+    if line["precondition"].startswith(f"failed: {deciding.ELSEWHERE}"):
         return "-"
     if line["verdict"] == NOT_DECIDABLE:
         return f"{NOT_DECIDABLE}: {line['precondition'].removeprefix('failed: ')}"

@@ -238,9 +238,8 @@ def warm_up(asked: Asked, limit: Any = 391) -> str:
     knows so little that which losses are common says nothing.
     """
     config = asked.config
-    omega = min((dict(c.options).get("warm_up", 1) for c in asked.cells), default=1)
     batch = recipes.get(config.recipe, model=config.proxy).batch
-    steps = omega * math.ceil(len(_labels(asked)) / batch)
+    steps = config.warm_up * math.ceil(len(_labels(asked)) / batch)
     if steps < limit / 2:
         return f"ADONIS begins to choose after {steps} steps, in the document after {limit}"
     return ""

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from helpers.config import Config
-from helpers.experiments import Cell, chosen, run, seconds_of_choice
-from helpers.results import Missing, get
+from helpers.data.dataset import flipped_rows
+from helpers.experiments import FORWARD_SHARE, Cell, chosen, run, seconds_of_choice
+from helpers.results import Missing, get, online, readings
 from helpers.results.store import Result
-from helpers.specs import Measure, Select, Train, rounds
+from helpers.specs import Select, Train, rounds
 
 
 class Unfit(ValueError):
@@ -29,21 +30,6 @@ def results_of(config: Config, cell: Cell) -> list[Result]:
 def error(config: Config, cell: Cell) -> np.ndarray:
     """Return test errors in points, (seeds,)."""
     return np.array([100 * (1 - r.metrics["test_acc"]) for r in results_of(config, cell)])
-
-
-def short_of_rows(config: Config, cell: Cell) -> str:
-    """Say how many rows a core-set trained on where these are under nine tenths of its share.
-
-    A choice with weights leaves out rows of weight 0: GRAD-MATCH may reproduce the gradient by few.
-    """
-    if cell.share == 1 or cell.protocol != "core-set":
-        return ""
-    found = [r.metrics for r in results_of(config, cell)]
-    got, asked = (float(np.mean(of)) for of in zip(
-        *((m["n_train"], cell.share * m["n"]) for m in found), strict=True))  # fmt: skip
-    if got >= 0.9 * asked:
-        return ""
-    return f"{cell.method} {cell.share:.0%} trains on {got:,.0f} of the {asked:,.0f} rows asked for"
 
 
 def accuracy(config: Config, cell: Cell) -> np.ndarray:
@@ -62,21 +48,48 @@ def seconds(config: Config, cell: Cell) -> np.ndarray:
     return np.array([r.metrics["seconds"] for r in found])
 
 
+def row_seconds(config: Config, cell: Cell) -> np.ndarray:
+    """Return the seconds of training over the share of rows that is trained on, (seeds,)."""
+    return seconds(config, cell) / cell.share
+
+
 def choosing(config: Config, cell: Cell) -> np.ndarray:
     """Return the seconds of choosing, all rounds and the runs they read included, (seeds,).
+
+    The runs are charged what is stored of them now.
 
     Source: `svp` Table 1: the data-selection speed-up is this of the target as its own
         selector, divided by this of the proxy.
     """
-    steps = [list(rounds(chosen(config, cell, seed))) for seed in config.seeds]
-    return np.array([choosing_seconds(of) for of in steps])
+    spent = []
+    for steps in _steps(config, cell):
+        found = [(get(step), [get(one) for one in step.of]) for step in steps]
+        require_alone([result for picked, read in found for result in (picked, *read)])
+        spent.append(sum(seconds_of_choice(picked, read)[0] for picked, read in found))
+    return np.array(spent)
+
+
+def _steps(config: Config, cell: Cell) -> list[list[Select]]:
+    return [list(rounds(chosen(config, cell, seed))) for seed in config.seeds]
 
 
 def total(config: Config, cell: Cell) -> np.ndarray:
     """Return the seconds of choosing and training together, (seeds,)."""
     trained = seconds(config, cell)
-    free = cell.method == "full" or cell.protocol == "online"
-    return trained if free else trained + choosing(config, cell)
+    return trained + choosing(config, cell) if _is_chosen(cell) else trained
+
+
+def _is_chosen(cell: Cell) -> bool:
+    """Return whether a cell's rows were chosen before its training."""
+    return cell.method != "full" and cell.protocol != "online"
+
+
+def preparing(config: Config, cell: Cell) -> np.ndarray:
+    """Return the seconds of a choice and of one embedding pass of the network, (seeds,)."""
+    embedding = seconds(config, Cell(model=cell.model)) / config.epochs * FORWARD_SHARE
+    picks = [get(chosen(config, cell, seed)) for seed in config.seeds]
+    require_alone(picks)
+    return embedding + [pick.metrics["seconds"] for pick in picks]
 
 
 def backward(config: Config, cell: Cell) -> np.ndarray:
@@ -85,17 +98,64 @@ def backward(config: Config, cell: Cell) -> np.ndarray:
     return np.array([history(r, "backward")[-1] / (r.metrics["n"] * r.spec.epochs) for r in found])
 
 
+def reduction(config: Config, cell: Cell) -> np.ndarray:
+    """Return all rows over the fewest that are back-propagated in an epoch, (seeds,)."""
+    found = results_of(config, cell)
+    fewest = [max(np.diff(history(r, "backward"), prepend=0).min(), 1) for r in found]
+    return np.array([r.metrics["n"] / k for r, k in zip(found, fewest, strict=True)])
+
+
+def without_bin(config: Config, cell: Cell) -> np.ndarray:
+    """Return the share of ADONIS's forward batches in which no bin passes, (seeds,)."""
+    length = int(online.DEFAULTS["history"])
+    return np.array([online.share_without_bin(array(r, "sampler_events"), length)
+                     for r in results_of(config, cell)])  # fmt: skip
+
+
+def wrong_labels(config: Config, cell: Cell) -> np.ndarray:
+    """Return the share of flipped labels among what is trained on after the warm-up, (seeds,)."""
+    shares = []
+    for result in results_of(config, cell):
+        n = result.metrics["n"]
+        visited = readings.bits(array(result, "visited")[config.warm_up :], n)
+        wrong = visited[:, flipped_rows(n, cell.flipped)].sum()
+        shares.append(wrong / max(visited.sum(), 1))
+    return np.array(shares)
+
+
+def imbalance(config: Config, cell: Cell) -> np.ndarray:
+    """Return the largest over the smallest share of a class that is kept, (seeds,)."""
+    sizes = np.bincount(array(results_of(config, Cell(model=cell.model))[0], "labels"))
+    picks = [get(chosen(config, cell, seed)) for seed in config.seeds]
+    shares = [np.array(pick.metrics["per_class"]) / sizes for pick in picks]
+    return np.array([one.max() / one.min() if one.min() else np.inf for one in shares])
+
+
+# Name -> how it is read, and its unit; those in seconds compare on one kind of device only.
 QUANTITIES: dict[str, Callable[[Config, Cell], np.ndarray]] = {
-    f.__name__: f for f in (error, accuracy, seconds, choosing, total, backward)
-}
-UNITS = {"error": "points", "accuracy": "points", "backward": "share"}
+    f.__name__: f
+    for f in (error, accuracy, seconds, row_seconds, choosing, total, preparing, backward,
+              reduction, without_bin, wrong_labels, imbalance)
+}  # fmt: skip
+UNITS = dict.fromkeys(("error", "accuracy"), "points")
+UNITS |= dict.fromkeys(("seconds", "row_seconds", "choosing", "total", "preparing"), "s")
+UNITS |= dict.fromkeys(("backward", "without_bin", "wrong_labels"), "share")
+UNITS |= dict.fromkeys(("reduction", "imbalance"), "x")
 
 
-def choosing_seconds(steps: Iterable[Select]) -> float:
-    """Return the seconds of choices, and of the runs they read as those are stored now."""
-    found = [(get(step), [get(one) for one in step.of]) for step in steps]
-    require_alone([result for picked, read in found for result in (picked, *read)])
-    return sum(seconds_of_choice(picked, read)[0] for picked, read in found)
+def short_of_rows(config: Config, cell: Cell) -> str:
+    """Say how many rows a core-set trained on where these are under nine tenths of its share.
+
+    A choice with weights leaves out rows of weight 0: GRAD-MATCH may reproduce the gradient by few.
+    """
+    if cell.share == 1 or cell.protocol != "core-set":
+        return ""
+    found = [r.metrics for r in results_of(config, cell)]
+    got = float(np.mean([m["n_train"] for m in found]))
+    asked = float(np.mean([cell.share * m["n"] for m in found]))
+    if got >= 0.9 * asked:
+        return ""
+    return f"{cell.method} {cell.share:.0%} trains on {got:,.0f} of the {asked:,.0f} rows asked for"
 
 
 def require_alone(found: list[Result]) -> None:
@@ -114,29 +174,27 @@ def require_one_device(found: list[Result]) -> None:
 
 def require_comparable(config: Config, cells: Iterable[Cell], quantity: str) -> None:
     """Raise `Unfit` if a quantity is of seconds, and cells took theirs on different devices."""
-    if UNITS.get(quantity, "s") != "s":
+    if UNITS[quantity] != "s":
         return
     found = []
     for cell in dict.fromkeys(cells):
-        if quantity != "choosing":
+        if quantity not in ("choosing", "preparing"):
             found += results_of(config, cell)
-        if quantity != "seconds" and cell.method != "full" and cell.protocol != "online":
-            steps = (step for seed in config.seeds for step in rounds(chosen(config, cell, seed)))
-            found += [get(one) for step in steps for one in step.of]
+        if quantity in ("choosing", "total") and _is_chosen(cell):
+            found += [get(one) for of in _steps(config, cell) for step in of for one in step.of]
     require_one_device(found)
-
-
-def measurement(name: str, timed: bool = True) -> Result:
-    """Return a stored measurement; `timed` ones must have been alone."""
-    found = get(Measure(name))
-    if timed:
-        require_alone([found])
-    return found
 
 
 def history(result: Result, name: str) -> np.ndarray:
     """Return a run's curve over epochs, (epochs,)."""
     return np.asarray(result.metrics["history"][name], dtype=float)
+
+
+def array(result: Result, name: str) -> np.ndarray:
+    """Return a stored array, or raise `Missing`."""
+    if name not in result.arrays:
+        raise Missing(f"no {name} stored")
+    return result.arrays[name]
 
 
 def error_at(result: Result, share: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from helpers.claims.papers import paper_table
+from helpers.claims.printed import paper_table
 from helpers.results.store import Result
 
 PAPER_POOL = 3000

@@ -48,6 +48,7 @@ class Evidence:
         exact: Whether the values are counted or computed, without spread.
         settings: What a trend runs over, (settings,).
         note: What a reader should know besides, in one line.
+        sample: What the values of a cell are of.
     """
 
     values: np.ndarray
@@ -56,6 +57,7 @@ class Evidence:
     exact: bool = False
     settings: Sequence[float] = ()
     note: str = ""
+    sample: str = "seeds"
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def _bounded(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     cells, seeds = values.shape
     if seeds < MIN_SEEDS:
         mean = float(values.mean())
-        note = f"needs {MIN_SEEDS} seeds, has {seeds}"
+        note = f"needs {MIN_SEEDS} {evidence.sample}, has {seeds}"
         return Verdict(NOT_DECIDABLE, mean, n=values.size, note=note)
     log = evidence.unit.startswith("x") and bool((values > 0).all())
     found = np.log(values) if log else values
@@ -197,7 +199,8 @@ def _bounded(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     note = f"{outside.sum()} of {cells} cells outside" if outside.any() and cells > 1 else ""
     answer = Verdict(verdict, value, low, high, seeds, note=note, part=part, tests=cells)
     if verdict == UNDECIDED:
-        told = _power(float(means[cell]), float(error[cell]), seeds, df, lower, upper)
+        distance = min(abs(means[cell] - end) for end in (lower, upper))
+        told = _power(float(distance), float(error[cell]), seeds, df, evidence.sample)
         return replace(answer, robust=f"{told} (in logarithms)" if log else told)
     return answer
 
@@ -254,23 +257,20 @@ def _deciding(means: np.ndarray, lower: float, upper: float, outside: np.ndarray
     return int(np.argmin(np.where(outside, room, np.inf) if outside.any() else room))
 
 
-def _power(mean: float, error: float, seeds: int, df: float, lower: float, upper: float) -> str:
+def _power(distance: float, error: float, seeds: int, df: float, sample: str) -> str:
     """Say which effect these seeds could have shown, and how many would decide this one."""
-    ends = [end for end in (lower, upper) if math.isfinite(end)]
-    distance = min(abs(mean - end) for end in ends)
-    shown = (special.stdtrit(df, (1 + LEVEL) / 2) + special.stdtrit(df, POWER)) * error
+
+    def shown(df: float) -> float:  # in standard errors
+        return special.stdtrit(df, (1 + LEVEL) / 2) + special.stdtrit(df, POWER)
+
     spread = error * math.sqrt(seeds)
-    needed = next(
-        (
-            n
-            for n in range(MIN_SEEDS, MOST_SEEDS + 1)
-            if distance * math.sqrt(n)
-            >= spread * (special.stdtrit(n - 1, (1 + LEVEL) / 2) + special.stdtrit(n - 1, POWER))
-        ),
-        None,
+    enough = (n for n in range(MIN_SEEDS, MOST_SEEDS + 1)
+              if distance * math.sqrt(n) >= spread * shown(n - 1))  # fmt: skip
+    needed = next(enough, None)
+    told = f"about {needed}" if needed else f"more than {MOST_SEEDS}"
+    return (
+        f"{seeds} {sample} show effects from {shown(df) * error:.2g}; {told} {sample} would decide"
     )
-    told = f"about {needed} seeds" if needed else f"more than {MOST_SEEDS} seeds"
-    return f"{seeds} seeds show effects from {shown:.2g}; {told} would decide"
 
 
 def _trend(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
@@ -334,14 +334,16 @@ def robustness(evidence: Evidence, rule: Rule, answer: Verdict) -> str:
         ]
         changed = [str(i) for i, one in enumerate(left) if one.verdict != answer.verdict]
         if changed:
-            turned.append(f"without seed {', '.join(changed)}")
+            turned.append(f"without {evidence.sample[:-1]} {', '.join(changed)}")
     for factor, word in ((0.5, "half"), (2.0, "twice")):
         other = rule.scaled(factor, evidence.unit)
         tried += other is not None
         if other and (verdict := judge(evidence, other).verdict) != answer.verdict:
             turned.append(f"{verdict} at {word} the margin")
     if not tried:
-        return f"of {seeds} seeds none can be left out, and there is no margin to change"
+        return (
+            f"of {seeds} {evidence.sample} none can be left out, and there is no margin to change"
+        )
     return "; ".join(turned) or f"none of {tried} changes turns it"
 
 
@@ -357,14 +359,6 @@ def combine(verdicts: list[str]) -> str:
     return HOLDS
 
 
-def shown(answer: Verdict) -> tuple[float, float, float]:
-    """Value and interval for readers: the interval cut where the unit's possible values end."""
-    low, high = POSSIBLE.get(answer.unit, (-math.inf, math.inf))
-    if math.isnan(answer.low):
-        return answer.value, answer.low, answer.high
-    return answer.value, max(answer.low, low), min(answer.high, high)
-
-
 def format_number(answer: Verdict) -> str:
     """Our number with interval, unit, count and part, "-" where there is none.
 
@@ -373,10 +367,10 @@ def format_number(answer: Verdict) -> str:
     """
     if math.isnan(answer.value):
         return "-"
-    value, low, high = shown(answer)
-    text = f"{value:.3g}"
-    if not math.isnan(low) and answer.low != answer.high:
-        text += f" [{low:.3g}, {high:.3g}]"
+    text = f"{answer.value:.3g}"
+    if not math.isnan(answer.low) and answer.low != answer.high:
+        least, most = POSSIBLE.get(answer.unit, (-math.inf, math.inf))
+        text += f" [{max(answer.low, least):.3g}, {min(answer.high, most):.3g}]"
     unit = f" {answer.unit}" if answer.unit else ""
     part = f" ({answer.part})" if answer.part else ""
     return f"{text}{unit}, n = {answer.n}{part}"

@@ -7,13 +7,14 @@ multiply-adds over the target's.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
 
 from helpers import results
 from helpers.config import Config
-from helpers.experiments.builders import FORWARD_SHARE, active_choice, active_run, weight
+from helpers.experiments.cells import FORWARD_SHARE, Cell, chosen, run, weight
 from helpers.experiments.questions import ACTIVE_METHODS, selectors
 from helpers.experiments.table import read_choice, seconds_of_choice, trained_for
 from helpers.ranking import t_interval
@@ -38,13 +39,12 @@ def choosing(config: Config, step: Select) -> dict[str, float]:
     Raises:
         StudyError: If one of them is neither stored nor published.
     """
-    chosen, runs = read_choice(step)
-    seconds, alone = seconds_of_choice(chosen, runs)
-    scored = FORWARD_SHARE * chosen.metrics["n_pool"]
-    work = [
-        weight(config, run.spec.model) * (passes(run, trained_for(step)) + scored) for run in runs
-    ]
-    return {"seconds": seconds, "work": sum(work), "alone": alone}
+    picked, read = read_choice(step)
+    seconds, alone = seconds_of_choice(picked, read)
+    scored = FORWARD_SHARE * picked.metrics["n_pool"]
+    work = sum(weight(config, one.spec.model) * (passes(one, trained_for(step)) + scored)
+               for one in read)  # fmt: skip
+    return {"seconds": seconds, "work": work, "alone": alone}
 
 
 def charged(
@@ -82,35 +82,22 @@ def labelling(config: Config, methods: Sequence[str] = ACTIVE_METHODS) -> pd.Dat
         last_work of the last training; alone (of all of it). A row only where every run is
         stored or published.
     """
-    cells = [
-        {"method": method, "selector": by, "share": budget, "seed": seed}
-        for method in methods
-        for by in selectors(config)
-        for budget in config.label_budgets
-        for seed in config.seeds
-    ]
-    rows = [(cell, _labelled(config, *cell.values())) for cell in cells]
-    return pd.DataFrame([cell | bill for cell, bill in rows if bill])
-
-
-def _labelled(
-    config: Config, method: str, by: str, budget: float, seed: int
-) -> dict[str, object] | None:
-    """Return the bill of all rounds up to a budget and of the last training, None if missing."""
-    chosen = active_choice(config, method, budget, seed, by)
-    last = results.load(active_run(config, method, budget, seed, by))
-    steps = list(rounds(chosen))
-    needed = [spec for step in steps for spec in (step, *step.of)]
-    if last is None or any(results.load(spec) is None for spec in needed):
-        return None
-    found = [choosing(config, step) for step in steps]
-    return {
-        "seconds": sum(bill["seconds"] for bill in found),
-        "work": sum(bill["work"] for bill in found),
-        "last_seconds": last.metrics["seconds"],
-        "last_work": passes(last),
-        "alone": last.metrics["alone"] and all(bill["alone"] for bill in found),
-    }
+    rows = []
+    for method, by, share, seed in itertools.product(
+        methods, selectors(config), config.label_budgets, config.seeds
+    ):
+        cell = Cell(method, share, by, protocol="active")
+        try:
+            last = results.get(run(config, cell, seed))
+            spent = [choosing(config, step) for step in rounds(chosen(config, cell, seed))]
+        except results.Missing:
+            continue
+        row = {"method": method, "selector": by, "share": share, "seed": seed}
+        row |= {name: sum(one[name] for one in spent) for name in ("seconds", "work")}
+        row |= {"last_seconds": last.metrics["seconds"], "last_work": passes(last)}
+        alone = last.metrics["alone"] and all(one["alone"] for one in spent)
+        rows.append(row | {"alone": alone})
+    return pd.DataFrame(rows)
 
 
 def unit_of(frame: pd.DataFrame) -> str:
@@ -134,10 +121,10 @@ def active_table(active: pd.DataFrame, spent: pd.DataFrame, target: str) -> pd.D
     Source: `svp` Table 1.
     """
     keys = ["method", "selector", "share"]
-    errors = {
-        cell: "{:.1f} ± {:.1f}".format(*_half(rows["test_error"].to_numpy()))
-        for cell, rows in active.round({"share": 6}).groupby(keys, sort=False)
-    }
+    errors = {}
+    for cell, rows in active.round({"share": 6}).groupby(keys, sort=False):
+        mean, low, _ = t_interval(rows["test_error"].to_numpy())
+        errors[cell] = f"{mean:.1f} ± {mean - low:.1f}"
     parts = {"error (%)": pd.Series(errors).rename_axis(keys)}
     if len(spent):
         unit, pair = unit_of(spent), ["method", "share", "seed"]
@@ -149,9 +136,3 @@ def active_table(active: pd.DataFrame, spent: pd.DataFrame, target: str) -> pd.D
     table = pd.concat(parts, axis=1).unstack("share").fillna("")
     table.columns = [f"{part}, {share:.0%}" for part, share in table.columns]
     return table.rename(index=lambda name: METHODS[name].label if name in METHODS else name)
-
-
-def _half(values) -> tuple[float, float]:
-    """Return mean and half of the 95 % t interval."""
-    mean, low, _ = t_interval(values)
-    return mean, mean - low

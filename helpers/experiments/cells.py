@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from helpers import StudyError, recipes, specs
 from helpers.config import Config, recorded
-from helpers.experiments import builders
 from helpers.results import Missing
+from helpers.results.archive import ROOT
 from helpers.selection.registry import METHODS
-from helpers.specs import Select, Train
+from helpers.specs import Sampler, Select, Train
 
+# Selection by LP + truncated power uses the median distance as bandwidth: at 1, as printed,
+# the kernel of spread-out features vanishes (see notebook 03).
+METHOD_OPTIONS: dict[str, tuple[specs.Option, ...]] = {"iqp": (("bandwidth", "median"),)}
+# The labelled rows cover the pool too, so that a round does not choose beside them again.
+ACTIVE_OPTIONS: dict[str, tuple[specs.Option, ...]] = {"k-centers": (("centres", "start"),)}
+# Without batch norm the study's rates are too high (trials on digits and CIFAR-10).
+WITHOUT_NORM = ("alexnet", "vgg11-plain")
+# A training step passes forward and, at twice the cost, backward; scoring passes forward only.
+FORWARD_SHARE = 1 / 3
 PROTOCOLS = ("core-set", "active", "budgeted", "online")
 # Epochs that follow from others: of a run on random rows that costs what a selection costs; as many
 # steps as on everything; the bill, choosing and training, of training on everything.
@@ -71,11 +82,6 @@ class Cell:
             raise StudyError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {self.protocol}")
 
 
-def on_data(config: Config, cell: Cell) -> Config:
-    """Return the parameters with a cell's data set."""
-    return config.replace(dataset=cell.data) if cell.data else config
-
-
 def named(config: Config, role: str) -> str:
     """Return the network of a role; any other name is a network's already.
 
@@ -92,6 +98,30 @@ def named(config: Config, role: str) -> str:
     return {"proxy": config.proxy, "target": config.target}.get(role, role)
 
 
+def depth_run(config: Config, model: str, seed: int) -> Train:
+    """Return training of one network on everything, with its trace."""
+    recipe = recipes.gentle(config.recipe) if model.startswith(WITHOUT_NORM) else config.recipe
+    record_at = recorded(config.epochs, config.stops)
+    return Train(config.data_name, model, recipe, config.epochs, seed, record_at=record_at)
+
+
+def start_run(config: Config, model: str, seed: int) -> Train:
+    """Return M0 of `budgeted` Algorithm 1: trained on the labelled start set."""
+    start = Select(config.data_name, "random-per-class", config.start_share, seed)
+    run = subset_run(config, model, start)
+    return dataclasses.replace(run, record_at=(0, config.epochs), keep_weights=True)
+
+
+def subset_run(config: Config, model: str, chosen: Select) -> Train:
+    """Return training of a network on a selection, with the selection's seed."""
+    return Train(config.data_name, model, config.recipe, config.epochs, chosen.seed, subset=chosen)
+
+
+def on_data(config: Config, cell: Cell) -> Config:
+    """Return the parameters with a cell's data set."""
+    return config.replace(dataset=cell.data) if cell.data else config
+
+
 def chosen(config: Config, cell: Cell, seed: int) -> Select:
     """Return the choice of rows behind a cell.
 
@@ -100,92 +130,113 @@ def chosen(config: Config, cell: Cell, seed: int) -> Select:
         Missing: If the study has too few seeds, epochs or label budgets for it.
     """
     config = on_data(config, cell)
-    by, method, share = named(config, cell.by), cell.method, cell.share
+    by, method = named(config, cell.by), cell.method
     if cell.protocol == "online" or method not in METHODS:
         raise StudyError(f"{method} chooses no rows before training")
     if cell.protocol == "active":
-        if share not in config.label_budgets:
-            raise Missing(f"no label budget {share:g}")
-        return builders.active_choice(config, method, share, seed, by)
+        return _labelled(config, method, cell.share, seed, by)
+    reads, options = METHODS[method].needs, METHOD_OPTIONS.get(method, ())
     if cell.protocol == "budgeted":
-        run = builders.budgeted_run(
-            config, named(config, cell.model), method, share, seed, cell.options
-        )
-        return run.subset
-    options = cell.options
+        first = start_run(config, named(config, cell.model), seed)
+        of, options = (first,) if reads else (), options + cell.options
+        return Select(config.data_name, method, cell.share, seed, of, first.subset, options)
     if cell.after:
         if cell.after >= config.epochs:
             raise Missing(f"no stop after {cell.after} of {config.epochs} epochs")
         if cell.after not in recorded(config.epochs, config.stops):
             raise StudyError(f"after must be a recorded epoch, got {cell.after}")
-        options = (("after", cell.after), *options)
+        options += (("after", cell.after),)
+    options += cell.options
     if cell.together > 1:
-        options = (*options, ("combine", "rank"))
-    found = builders.choice(config, method, share, seed, by, options)
-    if by == "untrained":
-        of = (builders.untrained_run(config, named(config, cell.model), seed),)
-        return dataclasses.replace(found, of=of)
-    if cell.together > 1:
-        of = tuple(builders.depth_run(config, by, one) for one in together(config, cell, seed))
-        found = dataclasses.replace(found, of=of)
-    if cell.by_recipe:
-        found = dataclasses.replace(found, of=(_own_recipe(config, cell, found.of[0]),))
-    return found
+        options += (("combine", "rank"),)
+    of = _choosing(config, cell, by, seed) if reads else ()
+    return Select(config.data_name, method, cell.share, seed, of, options=options)
 
 
-def together(config: Config, cell: Cell, seed: int) -> list[int]:
-    """Return the seeds of the networks whose ranks are averaged: this one and those that follow.
+def _choosing(config: Config, cell: Cell, by: str, seed: int) -> tuple[Train, ...]:
+    """Return the runs that a core-set is chosen by: of several networks this seed and the next.
 
-    Raises:
-        Missing: If the study has fewer seeds.
+    A recipe of another name has epochs of its own; a network that chooses untrained is scored
+    before its first epoch.
 
-    Source: `svp-slides`, ensembles of two and three ResNet20.
+    Source: `svp` sections 3.2 and A.1, a batch that suits the smaller network; `svp-slides`,
+        ensembles of two and three ResNet20.
 
     Note: with as many networks as seeds all seeds share one ensemble, and differ in ties and in
         the target's run only.
     """
+    if by == "untrained":
+        model = named(config, cell.model)
+        return (Train(config.data_name, model, config.recipe, 1, seed, record_at=(0,)),)
     if cell.together > config.n_seeds:
         raise Missing(f"{cell.together} networks need as many seeds")
-    first = seed - config.first_seed
-    return [config.first_seed + (first + i) % config.n_seeds for i in range(cell.together)]
-
-
-def _own_recipe(config: Config, cell: Cell, run: Train) -> Train:
-    """Return a choosing run by its own recipe; one of another name has epochs of its own.
-
-    Source: `svp` sections 3.2 and A.1, a batch that suits the smaller network.
-    """
-    recipe = recipes.like(run.recipe, cell.by_recipe)
-    if recipes.plain(cell.by_recipe) == recipes.plain(run.recipe):
-        return dataclasses.replace(run, recipe=cell.by_recipe)
+    places = ((seed - config.first_seed + i) % config.n_seeds for i in range(cell.together))
+    found = [depth_run(config, by, config.first_seed + place) for place in places]
+    if not cell.by_recipe:
+        return tuple(found)
+    if recipes.plain(cell.by_recipe) == recipes.plain(found[0].recipe):
+        return (dataclasses.replace(found[0], recipe=cell.by_recipe),)
+    recipe = recipes.like(found[0].recipe, cell.by_recipe)
     epochs = recipes.get(recipe).epochs
-    return dataclasses.replace(run, recipe=recipe, epochs=epochs, record_at=recorded(epochs))
+    changes = {"recipe": recipe, "epochs": epochs, "record_at": recorded(epochs)}
+    return (dataclasses.replace(found[0], **changes),)
+
+
+def _labelled(config: Config, method: str, budget: float, seed: int, by: str) -> Select:
+    """Return the rows labelled once a budget is reached; `random` needs no rounds.
+
+    Returns:
+        A choice whose `start` is that of the round before, down to the initial rows. Its own
+        budget is the round's share of the rows not labelled yet.
+
+    Source: `svp` section 2.1: batches, the network re-initialised and trained on all labelled
+        rows each round, greedy k-centers (Algorithm 1) from the labelled rows.
+
+    Note: `svp` does not state its initial pool and rounds. Here the initial pool is
+        `config.initial_share`, and a round ends at every budget, to the row.
+    """
+    if budget not in config.label_budgets:
+        raise Missing(f"no label budget {budget:g}")
+    if method == "random":
+        return Select(config.data_name, method, budget, seed)
+    done = config.initial_share
+    labelled = Select(config.data_name, "random", done, seed)
+    for end in config.label_budgets[: config.label_budgets.index(budget) + 1]:
+        of, share = (_round(config, by, labelled),), (end - done) / (1 - done)
+        options = METHOD_OPTIONS.get(method, ()) + ACTIVE_OPTIONS.get(method, ())
+        options += (("labelled", end),)
+        labelled = Select(config.data_name, method, share, seed, of, labelled, options)
+        done = end
+    return labelled
+
+
+def _round(config: Config, model: str, labelled: Select) -> Train:
+    """Return training of a network on the rows labelled so far, scoring all others at its end."""
+    record_at = (0, config.epochs)
+    return dataclasses.replace(subset_run(config, model, labelled), record_at=record_at)
 
 
 def run(config: Config, cell: Cell, seed: int) -> Train:
     """Return the training run of a cell for one seed.
 
+    Where the target itself labels, its run is also its training of the next round.
+
     Raises:
         StudyError, Missing: As for `chosen`.
     """
     config = on_data(config, cell)
-    model = named(config, cell.model)
+    model, by = named(config, cell.model), named(config, cell.by)
     if cell.method == "full":
-        found = builders.depth_run(config, model, seed)
+        found = depth_run(config, model, seed)
     elif cell.protocol == "online":
-        options = cell.options
-        if cell.method == "repeated-random":
-            options = (("keep", cell.share), *options)
-        by = named(config, cell.by)
-        found = builders.sampled_run(config, model, cell.method, seed, options, by, cell.after)
-    elif cell.protocol == "active":
-        chosen(config, cell, seed)
-        by = named(config, cell.by)
-        found = builders.active_run(config, cell.method, cell.share, seed, by)
-    elif cell.protocol == "budgeted":
-        found = builders.budgeted_run(config, model, cell.method, cell.share, seed, cell.options)
+        found = _sampled(config, cell, model, by, seed)
     else:
-        found = builders.subset_run(config, model, chosen(config, cell, seed))
+        picked = chosen(config, cell, seed)
+        found = subset_run(config, model, picked)
+        if cell.protocol == "active" and by == model and cell.method != "random":
+            found = _round(config, model, picked)
+        elif cell.protocol == "budgeted":
+            found = dataclasses.replace(found, init=start_run(config, model, seed))
     changes: dict[str, object] = {}
     if cell.recipe:
         changes["recipe"] = recipes.like(config.recipe, cell.recipe)
@@ -198,14 +249,67 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
     return dataclasses.replace(found, **changes)
 
 
+def _sampled(config: Config, cell: Cell, model: str, by: str, seed: int) -> Train:
+    """Return a network trained through a sampler: `ids`, `adonis`, `repeated-random`, ...
+
+    IDS embeds with the run of `by`, or with one of `after` epochs, and takes `config.keep` and
+    `config.switch`. Those that choose by losses take `config.warm_up`.
+    """
+    of: tuple[Train, ...] = ()
+    given = dict(cell.options)
+    if cell.method == "repeated-random":
+        given = {"keep": cell.share} | given
+    if cell.method.startswith("ids"):
+        of = (depth_run(config, by, seed),)
+        if cell.after:
+            changes = {"epochs": cell.after, "record_at": recorded(cell.after)}
+            of = (dataclasses.replace(of[0], **changes),)
+        given = {"keep": config.keep, "switch": config.switch} | given
+    if config.warm_up > 1 and cell.method in ("adonis", "ids+adonis", "selective-backprop"):
+        given = {"warm_up": config.warm_up} | given
+    sampler = Sampler(cell.method, of, tuple(sorted(given.items())))
+    return Train(config.data_name, model, config.recipe, config.epochs, seed, sampler=sampler)
+
+
+@cache
+def multiply_adds(model: str) -> int:
+    """Return `models.multiply_adds` of a network, those of the profiles' without torch."""
+    known = json.loads((ROOT / "data" / "multiply_adds.json").read_text(encoding="utf-8"))
+    if model in known:
+        return known[model]
+    from helpers import models  # torch
+
+    return models.multiply_adds(model)
+
+
+def weight(config: Config, model: str) -> float:
+    """Return an example's multiply-adds in a network over those in the target."""
+    return multiply_adds(model) / multiply_adds(config.target)
+
+
 def _epochs(config: Config, cell: Cell) -> int:
+    """Return the epochs that a cell asks for.
+
+    On a share b of the rows, E epochs are E b passes of the target over all rows. Choosing by the
+    finished proxy costs r (E + 1/3) such passes, of which the third scores all rows; by norms of
+    the untrained proxy r; by no network none. `LONGER` trains for E epochs and for what choosing
+    by the finished proxy costs, one more at least, r being multiply-adds; `EQUAL_BILL` for what is
+    left of E passes, r being the study's cost ratio if it has one; `EQUAL_STEPS` for E passes.
+
+    Note: the work is known before anything runs, so that the run has a fixed description. The
+        arithmetic of the selection itself is left out, and a small network reaches less of a
+        machine's speed than its multiply-adds promise: `frame` tells the seconds.
+    """
+    if cell.epochs >= 0:
+        return cell.epochs
+    whole, ratio, passes = config.epochs, weight(config, config.proxy), config.epochs
+    finished = whole + FORWARD_SHARE
     if cell.epochs == LONGER:
-        return builders.longer_epochs(config, cell.share)
-    if cell.epochs == EQUAL_STEPS:
-        return builders.equal_steps(config, cell.share)
-    if cell.epochs == EQUAL_BILL:
-        return builders.equal_bill(config, cell.method, cell.share)
-    return cell.epochs
+        return whole + max(round(ratio * finished / cell.share), 1)
+    if cell.epochs == EQUAL_BILL and (reads := METHODS[cell.method].needs):
+        ratio = 1 / config.cost_ratio if config.cost_ratio else ratio
+        passes = whole - ratio * (1 if reads == ("norms",) else finished)
+    return max(round(passes / cell.share), 1)
 
 
 def runs(config: Config, cells: Iterable[Cell]) -> list[Train]:

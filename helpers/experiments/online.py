@@ -5,18 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from helpers import StudyError, specs
+from helpers import StudyError
 from helpers.config import Config
 from helpers.experiments.cells import Cell
 from helpers.experiments.questions import QUESTIONS, stops
-
-
-def sweep_options(config: Config) -> list[tuple[specs.Option, ...]]:
-    """Return ADONIS's settings in the sweeps of `adonis` Appendix B."""
-    found = [{"theta": theta} for theta in config.thetas]
-    found += [{"alpha": alpha} for alpha in config.alphas]
-    found += [{"sigma": 2.0, "theta": theta} for theta in config.thetas if theta in (0.1, 0.12)]
-    return [(("eta", 1), *options.items()) for options in found]
 
 
 def sampled(method: str, by: str = "proxy", after: int = 0, **options: object) -> Cell:
@@ -32,16 +24,15 @@ def online_settings(config: Config) -> dict[str, Cell]:
         of them. Algorithm 1 has no alpha; the boosts of Table A1 allow about half of the rows,
         which 0.3 of the candidates cannot reach.
     """
-    cell = sampled
-    found = {"Full": Cell(model="proxy"), "IDS": cell("ids")}
+    found = {"Full": Cell(model="proxy"), "IDS": sampled("ids")}
     for about, alpha in (("", {}), (", alpha 1", {"alpha": 1.0})):
-        found |= {f"ADONIS, eta {e}{about}": cell("adonis", eta=e, **alpha) for e in config.etas}
-        found |= {
-            f"IDS + ADONIS, eta {e}{about}": cell("ids+adonis", eta=e, **alpha)
-            for e in sorted({1, max(config.etas)})
-        }
-    found |= {"Selective Backprop": cell("selective-backprop", eta=1)}
-    found |= {"Stale-SB": cell("selective-backprop", eta=2)}
+        for name, key, etas in (
+            ("ADONIS", "adonis", config.etas),
+            ("IDS + ADONIS", "ids+adonis", sorted({1, max(config.etas)})),
+        ):
+            found |= {f"{name}, eta {e}{about}": sampled(key, eta=e, **alpha) for e in etas}
+    found |= {"Selective Backprop": sampled("selective-backprop", eta=1)}
+    found |= {"Stale-SB": sampled("selective-backprop", eta=2)}
     found |= {"Random per class (RPC)": Cell("random-per-class", config.keep, model="proxy")}
     found |= {"Random (RPD)": Cell("random", config.keep, model="proxy")}
     found |= {"Self-supervised prototypes (SSP)": Cell("ssp", config.keep, model="proxy")}
@@ -85,7 +76,9 @@ def _swept(config: Config) -> list[Cell]:
 QUESTIONS |= {
     "online": lambda c: list(online_settings(c).values()),
     "sweeps": lambda c: [
-        Cell("adonis", model="proxy", protocol="online", options=o) for o in sweep_options(c)
+        *(sampled("adonis", eta=1, theta=theta) for theta in c.thetas),
+        *(sampled("adonis", eta=1, alpha=alpha) for alpha in c.alphas),
+        *(sampled("adonis", eta=1, sigma=2.0, theta=t) for t in c.thetas if t in (0.1, 0.12)),
     ],
     "online sweeps": _swept,
 }

@@ -11,6 +11,7 @@ import pandas as pd
 
 from helpers import results, specs
 from helpers.experiments.table import COLUMNS, frame
+from helpers.results import packs
 from helpers.results.store import Result, Store
 from helpers.specs import Spec, Train
 
@@ -63,18 +64,25 @@ def available(wanted: Sequence[Spec], alone: bool = False) -> tuple[list[Spec], 
 def forecast(wanted: Sequence[Spec]) -> str:
     """Say what a list of runs will compute here: how many are not stored yet, how long they take.
 
-    Minutes are those of like runs in the store; nothing is computed.
+    Minutes are those of like runs in the store, else of the profile's published ones, perhaps of
+    another machine; nothing is computed.
     """
     todo = results.missing(wanted).values()
     if not todo:
         return f"All {len(set(wanted))} results are stored: nothing will be computed."
     if os.environ.get("STUDY_OFFLINE"):
         return f"{len(todo)} runs and choices are neither stored nor published: left out below."
-    known = [s for s in map(past_seconds(Store().list()), todo) if s is not None]
+    known = [s for s in map(past_seconds(past()), todo) if s is not None]
     told = (
         f"{len(todo)} runs and choices will be computed, {len(set(wanted))} results are asked for"
     )
     return f"{told}; {len(known)} of them took {sum(known) / 60:.1f} minutes in like runs."
+
+
+def past() -> list[Result]:
+    """Return the stored results; where there are none, the published ones of the profile."""
+    pack = packs.path_of(os.environ.get("STUDY_PROFILE") or "digits")
+    return Store().list() or list(packs.read(pack).values())
 
 
 def past_seconds(stored: Iterable[Result]) -> Callable[[Spec], float | None]:

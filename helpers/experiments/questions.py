@@ -16,6 +16,7 @@ STEPPED = Cell(model="proxy", recipe="svp", epochs=30)
 UNCERTAINTIES = ["least-confidence", "margin", "entropy"]
 ACTIVE_METHODS = ("least-confidence", "k-centers")
 LADDER = ["random", "random-per-class", "random-per-quartile", "evenly-spaced", "geda-random"]
+PEERS = ["craig", "grad-match"]
 # Beside plain GEDA, which draws at random inside its bins: other targets, other nodes, and
 # other rules inside the bins. Simpson's rule keeps the same rows and needs no run.
 GEDA_VARIANTS: dict[str, tuple[specs.Option, ...]] = {
@@ -24,23 +25,19 @@ GEDA_VARIANTS: dict[str, tuple[specs.Option, ...]] = {
     "spread": (),
     "first": (("within", "first"),),
 }
+# Readings of `budgeted`'s kernel: its parameter 1 as printed, unlike pairs rewarded, as in 03.
+READINGS: tuple[tuple[specs.Option, ...], ...] = (
+    (("bandwidth", 1.0),),
+    (("diversity", "distance"),),
+    (),
+)
 
 
 def compared_methods(config: Config) -> list[str]:
     """Return the keys of the methods in the comparison, in the registry's order; random is one."""
     wanted = {"random", *config.methods}
-    return [
-        key
-        for key, method in METHODS.items()
-        if key in wanted or ("all" in wanted and method.compare)
-    ]
-
-
-def ranked_by(config: Config) -> list[str]:
-    """Return those of the three methods of `svp` Table 2 that the study compares."""
-    return [
-        key for key in ("entropy", "forgetting", "k-centers") if key in compared_methods(config)
-    ]
+    every = {key for key, method in METHODS.items() if "all" in wanted and method.compare}
+    return [key for key in METHODS if key in wanted | every]
 
 
 def selectors(config: Config) -> list[str]:
@@ -73,25 +70,26 @@ def own_batch(config: Config) -> list[str]:
     return [recipes.with_batch(config.recipe, config.own_batch)] if config.own_batch else []
 
 
-def geda_options(config: Config, variant: str = "") -> tuple[specs.Option, ...]:
-    """Return the options of GEDA, or of one of its `GEDA_VARIANTS`."""
-    return (("n_nodes", config.n_nodes), *GEDA_VARIANTS.get(variant, ()))
+def geda_cell(config: Config, share: float, variant: str | None = None, **more: object) -> Cell:
+    """Return the cell of plain GEDA, or of one of its `GEDA_VARIANTS`, on the proxy network."""
+    options = (("n_nodes", config.n_nodes), *GEDA_VARIANTS.get(variant or "", ()))
+    method = "geda-random" if variant is None else "geda"
+    return Cell(method, share, model="proxy", options=options, **more)
 
 
 def _ladder(c: Config) -> list[Cell]:
-    cells = grid(method=LADDER, share=list(c.percentages), model="proxy")
-    geda = {"options": geda_options(c)}
-    return [dataclasses.replace(one, **geda) if one.method == LADDER[-1] else one for one in cells]
+    """Return the rungs, percentage by percentage within each; the top one is GEDA."""
+    below = grid(method=LADDER[:-1], share=list(c.percentages), model="proxy")
+    return below + [geda_cell(c, share) for share in c.percentages]
 
 
 def _panel(c: Config) -> list[Cell]:
     """Return `budgeted` figure 1, its own method also as printed and by distance."""
     axes = {"data": list(c.panel_data), "model": list(c.panel_models)}
     axes |= {"share": list(c.panel_budgets), "protocol": "budgeted"}
-    found = grid(method=list(c.panel_methods), **axes)
-    if "iqp" in c.panel_methods:
-        found += [one for way in READINGS[:2] for one in grid(method="iqp", options=way, **axes)]
-    return found
+    own = READINGS[:2] if "iqp" in c.panel_methods else ()
+    readings = [one for way in own for one in grid(method="iqp", options=way, **axes)]
+    return grid(method=list(c.panel_methods), **axes) + readings
 
 
 def _weights(c: Config) -> list[Cell]:
@@ -103,22 +101,11 @@ def _weights(c: Config) -> list[Cell]:
     ]
 
 
-def _table_three(c: Config) -> list[Cell]:
-    """Return forgetting at 50 %, and at 30 % where the study compares there (`svp` Table 3)."""
-    return grid(method="forgetting", share=[s for s in (0.3, 0.5) if s == 0.5 or s in c.budgets])
-
-
-def _single(c: Config) -> list[Cell]:
-    brief = ["forgetting", "entropy"]
-    found = [*grid(method="random", share=list(c.budgets)),
-             *grid(method=brief, share=proxy_budgets(c)), *_table_three(c)]  # fmt: skip
-    return list(dict.fromkeys(found))
-
-
-def _brief(c: Config) -> list[Cell]:
+def _briefly_chosen(c: Config) -> list[Cell]:
+    """Return what stopped proxies choose: also forgetting at 50 and 30 % (`svp` Table 3)."""
+    thirds = [share for share in (0.3, 0.5) if share == 0.5 or share in c.budgets]
     found = grid(method=["forgetting", "entropy"], share=proxy_budgets(c))
-    found = list(dict.fromkeys([*found, *_table_three(c)]))
-    return [dataclasses.replace(one, after=stop) for stop in stops(c) for one in found]
+    return list(dict.fromkeys([*found, *grid(method="forgetting", share=thirds)]))
 
 
 def _slides(c: Config) -> list[Cell]:
@@ -144,49 +131,33 @@ def _own_batch(c: Config) -> list[Cell]:
     return [shared, *own] if own else []
 
 
-def _extra(c: Config) -> list[Cell]:
-    """Return single cells that claims ask for: 50 and 70 % by forgetting, and correct rows only."""
-    strict = Cell("entropy", min(c.budgets), options=(("correct_only", True),))
-    return [
-        *grid(method=["forgetting", "random"], share=[0.5, 0.7]),
-        strict,
-        dataclasses.replace(strict, options=()),
-    ]
-
-
-PEERS = ["craig", "grad-match"]
-# Readings of `budgeted`'s kernel: its parameter 1 as printed, unlike pairs rewarded, as in 03.
-READINGS: tuple[tuple[specs.Option, ...], ...] = (
-    (("bandwidth", 1.0),),
-    (("diversity", "distance"),),
-    (),
-)
-
-
 def _table_two(c: Config) -> list[Cell]:
     """Return the target on everything and on shares that `budgeted`'s method chooses."""
     found = [Cell("iqp", share, options=reading) for reading in READINGS for share in c.table_two]
     return [Cell(), *found] if found else []
 
 
-def _peers(c: Config) -> list[Cell]:
-    """Return GEDA's peers, choosing by the gradients of epoch 0 as it does (`geda` figure 5.6)."""
-    cells = grid(method=PEERS, share=list(c.percentages), by="untrained", model="proxy")
-    return [Cell(model="proxy"), *cells]
-
-
 def _reselected(c: Config) -> list[Cell]:
     """Return long training on the smallest percentage, chosen once and anew (`geda` 5.5, 6.3)."""
     if not c.long_epochs:
         return []
-    share, geda = min(c.percentages), {"model": "proxy", "options": geda_options(c)}
-    found = [Cell("geda-random", share, **geda, epochs=c.long_epochs)]
-    for options in ({"choices": 5}, {"choices": c.long_epochs}, {"choices": 5, "start": "geda"},
-                    {"choices": 5, "start": "full"}):  # fmt: skip
-        given = tuple({"keep": share, **options}.items())
-        found.append(Cell("grad-match", share, model="proxy", protocol="online", options=given,
-                          epochs=c.long_epochs))  # fmt: skip
-    return [*found, Cell("geda-random", max(c.percentages), **geda), Cell(model="proxy")]
+    share, long = min(c.percentages), c.long_epochs
+    ways = ({"choices": 5}, {"choices": long}, {"choices": 5, "start": "geda"},
+            {"choices": 5, "start": "full"})  # fmt: skip
+    anew = [
+        Cell("grad-match", share, model="proxy", protocol="online",
+             options=tuple({"keep": share, **way}.items()), epochs=long)
+        for way in ways
+    ]  # fmt: skip
+    once = geda_cell(c, share, epochs=long)
+    return [once, *anew, geda_cell(c, max(c.percentages)), Cell(model="proxy")]
+
+
+def _ranked(c: Config, **axes: object) -> list[Cell]:
+    """Return core-sets by those of the three methods of `svp` Table 2 that the study compares."""
+    known = compared_methods(c)
+    ranked = [key for key in ("entropy", "forgetting", "k-centers") if key in known]
+    return grid(method=ranked, **axes)
 
 
 # Question -> its cells; `experiments.online` adds its own. A notebook asks for
@@ -198,14 +169,19 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "stepped": _stepped,
     # `svp` Table 2: the target on what each method selects from the proxy, and from itself
     "core-set": lambda c: grid(method=compared_methods(c), share=list(c.budgets)),
-    "by target": lambda c: grid(method=ranked_by(c), share=list(c.budgets), by="target"),
-    "more proxies": lambda c: grid(
-        method=ranked_by(c), share=proxy_budgets(c), by=list(c.more_proxies)
-    ),
-    "extra": _extra,
+    "by target": lambda c: _ranked(c, share=list(c.budgets), by="target"),
+    "more proxies": lambda c: _ranked(c, share=proxy_budgets(c), by=list(c.more_proxies)),
+    # single cells that claims ask for: 50 and 70 % by forgetting, and correct rows only
+    "extra": lambda c: [
+        *grid(method=["forgetting", "random"], share=[0.5, 0.7]),
+        Cell("entropy", min(c.budgets), options=(("correct_only", True),)),
+        Cell("entropy", min(c.budgets)),
+    ],
     # `svp` Table 3, `svp-slides`
-    "single": _single,
-    "brief": _brief,
+    "single": lambda c: [*grid(method="random", share=list(c.budgets)), *_briefly_chosen(c)],
+    "brief": lambda c: [
+        dataclasses.replace(one, after=stop) for stop in stops(c) for one in _briefly_chosen(c)
+    ],
     "ensembles": lambda c: grid(
         method=["entropy", "forgetting"],
         share=proxy_budgets(c),
@@ -236,26 +212,24 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
         method=list(c.dial_methods), share=dial_shares(c), epochs=[0, EQUAL_STEPS, EQUAL_BILL]
     ),
     "own batch": _own_batch,
-    # `budgeted` figure 1 and section IV-B
+    # `budgeted` figure 1 and section IV-B, and all rows of a panel's data set beside its curves
     "budgeted": _panel,
-    # all rows of a panel's data set, beside its curves
     "panel": lambda c: grid(data=list(c.panel_data), model=list(c.panel_models)),
     "weights": _weights,
-    # `geda` figures 5.2 to 5.5, 5.1.3, 6.1
-    "ladder": _ladder,
-    # beside the ladder: peers that choose by the gradients of epoch 0 too (`geda` 5.6), and choices
-    # made anew (5.5, 6.3); `budgeted` Table II
-    "peers": _peers,
-    "reselected": _reselected,
     "table two": _table_two,
+    # `geda` figures 5.2 to 5.5, 5.1.3, 6.1; beside the ladder peers that choose by the gradients of
+    # epoch 0 too (figure 5.6), and choices made anew (5.5, 6.3)
+    "ladder": _ladder,
+    "peers": lambda c: [
+        Cell(model="proxy"),
+        *grid(method=PEERS, share=list(c.percentages), by="untrained", model="proxy"),
+    ],
+    "reselected": _reselected,
     "nodes": lambda c: [
         Cell("geda-random", min(c.percentages), model="proxy", options=(("n_nodes", n),))
         for n in c.node_counts
     ],
-    "variants": lambda c: [
-        Cell("geda", min(c.percentages), model="proxy", options=geda_options(c, variant))
-        for variant in GEDA_VARIANTS
-    ],
+    "variants": lambda c: [geda_cell(c, min(c.percentages), one) for one in GEDA_VARIANTS],
 }
 
 

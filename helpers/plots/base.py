@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython import get_ipython
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
@@ -187,22 +188,28 @@ def figure_path(name: str) -> Path:
 
 
 def save(fig: Figure, name: str, finding: str = "", table: pd.DataFrame | None = None) -> None:
-    """Write a figure as PNG at 120 dpi without metadata, byte-identical at each save.
+    """Write a figure as PNG at 120 dpi, byte-identical at each save.
 
     `finding` is written over it, in as many lines as its width asks for, above a legend that
-    stands over the panels; a `table` beside it, as `<name>.csv`. The figure stays open. Nothing is
-    returned, so that a notebook cell that ends with this call prints no path of its machine.
+    stands over the panels; a `table` beside it, as `<name>.csv`. The file's description, which the
+    site takes as alternative text, is the finding, else what the figure says itself. The figure
+    stays open. Nothing is returned, so that a cell that ends with this call prints no path.
 
     Raises:
         StudyError: If the name is no plain file name.
     """
     path = figure_path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
+    titles = filter(None, map(Axes.get_title, fig.axes))
+    texts = (text.get_text() for ax in fig.axes for text in ax.texts)  # why a place is empty
+    seen = finding or fig.get_suptitle() or "; ".join(titles) or "; ".join(texts)
+    about = {"Software": None, "Description": " ".join(seen.split())}
     finding = textwrap.fill(finding, int(12 * fig.get_figwidth()), break_on_hyphens=False)
-    if finding and fig.legends:
-        told = [finding, *filter(None, [fig.legends[0].get_title().get_text()])]
-        fig.legends[0].set_title("\n".join(told), {"size": 10.5})
-        fig.legends[0].get_title().set_multialignment("center")
+    over = [one for one in fig.legends if one.get_window_extent().y0 > fig.bbox.height / 2]
+    if finding and over:
+        told = [finding, *filter(None, [over[0].get_title().get_text()])]
+        over[0].set_title("\n".join(told), {"size": 10.5})
+        over[0].get_title().set_multialignment("center")
     elif finding:
         fig.suptitle(finding, fontsize=10.5)
     if fig.get_layout_engine() is not None:  # each further draw would move the layout a little
@@ -210,7 +217,7 @@ def save(fig: Figure, name: str, finding: str = "", table: pd.DataFrame | None =
         fig.set_layout_engine("none")
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        fig.savefig(beside, format="png", dpi=DPI, metadata={"Software": None})
+        fig.savefig(beside, format="png", dpi=DPI, metadata=about)
         beside.replace(path)
     except OSError as error:  # a full disk: say of which file
         raise OSError(error.errno, error.strerror, str(path)) from None

@@ -49,7 +49,7 @@ def seconds_to(history: Mapping[str, Sequence], threshold: float) -> float:
 
     Cumulative `seconds` of a run's history; infinite if no epoch gets there.
     """
-    reached = np.flatnonzero(np.asarray(history["test_acc"]) >= threshold)
+    reached = np.flatnonzero(np.asarray(history["test_acc"], dtype=float) >= threshold)
     return float(history["seconds"][reached[0]]) if len(reached) else np.inf
 
 

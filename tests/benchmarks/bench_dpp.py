@@ -79,8 +79,6 @@ def dppy_sample(which: str):
     return make
 
 
-DPPY = {"kind": "peer", "package": "dppy"}
-
 WORKLOADS = [
     Workload(
         "dpp-map",
@@ -103,8 +101,8 @@ WORKLOADS = [
         (
             Contestant("ours, k = 1,500", sample("k"), group="k"),
             Contestant("ours, k = 600", sample("small"), group="small"),
-            Contestant("dppy, k = 1,500", dppy_sample("k"), group="k", **DPPY),
-            Contestant("dppy, k = 600", dppy_sample("small"), group="small", **DPPY),
+            Contestant("dppy, k = 1,500", dppy_sample("k"), "peer", group="k"),
+            Contestant("dppy, k = 600", dppy_sample("small"), "peer", group="small"),
         ),
         targets=(
             below(10, ours="ours, k = 1,500"),

@@ -52,15 +52,11 @@ def at_random(data: SimpleNamespace):
 
 HIGHS = Contestant("HiGHS", as_written("highs", 60), "as written", timeout_s=300)
 CBC = Contestant(
-    "CBC",
-    as_written("cbc", CBC_LIMIT_S),
-    "as written",
-    once=True,
-    last=True,
+    "CBC", as_written("cbc", CBC_LIMIT_S), "as written", once=True, last=True,
     timeout_s=CBC_LIMIT_S + 60,
     note=f"stopped after {CBC_LIMIT_S} s with the best subset it had",
     cut=f"CBC was stopped at {CBC_LIMIT_S} s: the ratio is a lower bound",
-)
+)  # fmt: skip
 
 WORKLOADS = [
     Workload(
@@ -69,12 +65,7 @@ WORKLOADS = [
         norms,
         {"n": 5000, "n_nodes": 50, "keep": 0.2},
         {"n": 200, "n_nodes": 4, "keep": 0.2},
-        (
-            Contestant("ours", closed_form),
-            HIGHS,
-            CBC,
-            Contestant("random", at_random, "reference"),
-        ),
+        (Contestant("ours", closed_form), HIGHS, CBC, Contestant("random", at_random, "reference")),
         sum_z,
         sense=-1,
         objective="sum of |F - F_subset| over the nodes",

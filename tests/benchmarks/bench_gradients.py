@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
-from contest import Answer, Contestant, Workload, at_most, below, gradients, no_worse
+from contest import Answer, Contestant, Workload, at_most, below, gradients, no_worse, random_rows
 
 TRIAL = "quoted from a trial on a machine of this size; not on PyPI"
 PLAIN_OMP = 0.00164  # relative residual, from the same trial
@@ -11,7 +11,8 @@ PLAIN_OMP = 0.00164  # relative residual, from the same trial
 
 def pool(n: int, d: int, k: int) -> SimpleNamespace:
     """Return gradients (n, d) and k."""
-    return SimpleNamespace(gradients=gradients(n, d), k=k)
+    rows = gradients(n, d)
+    return SimpleNamespace(gradients=rows, features=rows, k=k)
 
 
 def craig(data: SimpleNamespace):
@@ -58,10 +59,6 @@ def plain_greedy(data: SimpleNamespace):
         return np.array(picked)
 
     return call
-
-
-def random_rows(data: SimpleNamespace):
-    return lambda: np.random.default_rng(0).permutation(len(data.gradients))[: data.k]
 
 
 def residual(data: SimpleNamespace, answer: Answer) -> float:

@@ -14,6 +14,7 @@ from contest import (
     median_distance,
     need_memory,
     no_worse,
+    random_rows,
     similarity,
 )
 
@@ -85,10 +86,6 @@ def submodlib_lazy(matrix: np.ndarray, k: int) -> np.ndarray:
     return np.array([row for row, _ in picks], dtype=np.int64)
 
 
-def random_rows(data: SimpleNamespace):
-    return lambda: np.random.default_rng(0).permutation(len(data.features))[: data.k]
-
-
 def kernel_alone(data: SimpleNamespace):
     """Return a call that ranks rows by their sums of similarities, each pair computed once.
 
@@ -122,13 +119,12 @@ def ends_of(squares: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
 
 
 def contestants(large: bool) -> tuple[Contestant, ...]:
-    apricot = {"kind": "peer", "package": "apricot-select"}
-    submodlib = {"kind": "peer", "package": "submodlib-py"}
+    peer = {"kind": "peer", "last": large}
     note = "makes the same kernel in NumPy, float32, inside the clock"
     return (
         Contestant("ours", ours),
-        Contestant("apricot", with_matrix(apricot_lazy), **apricot, last=large, note=note),
-        Contestant("submodlib", with_matrix(submodlib_lazy), **submodlib, last=large, note=note),
+        Contestant("apricot", with_matrix(apricot_lazy), **peer, note=note),
+        Contestant("submodlib", with_matrix(submodlib_lazy), **peer, note=note),
         Contestant("kernel alone", kernel_alone, "reference", note="each pair of rows once"),
         Contestant("random", random_rows, "reference"),
     )

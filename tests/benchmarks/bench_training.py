@@ -37,7 +37,6 @@ STEPS = {
     "cuda": {"resnet20": 200, "resnet164": 60, "resnet18": 100},
 }
 SEEDS, EPOCHS = 3, 8
-MATRIX = {"cpu": 2048, "cuda": 8192}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,64 +71,43 @@ def on_device(kind: str, quick: bool) -> dict:
     found = {"device": devices.describe(where), "threads": threads, "load": os.getloadavg()[0]}
     mixed = kind == "cuda" or devices.bfloat16_pays(where)
     with devices.deterministic(0, threads, mixed):
-        found["peak"] = {"type": "bf16" if mixed else "float32", "flops": peak(where, mixed, quick)}
         names = ("resnet8-w8",) if quick else NETWORKS
         found["networks"] = {name: race(name, where, mixed, quick) for name in names}
     found["accuracy"] = accuracy(kind, quick)
     return found
 
 
-def peak(where: object, mixed: bool, quick: bool) -> float:
-    """Return the floating-point operations a second of a large matrix product, best of several."""
-    import torch
-
-    n = 256 if quick else MATRIX[where.type]
-    kind = torch.bfloat16 if mixed else torch.float32
-    a, b = (torch.randn(n, n, device=where, dtype=kind) for _ in range(2))
-    seconds = [clocked(lambda: a @ b, where, 10) for _ in range(5)]
-    return 2 * n**3 * 10 / min(seconds)
-
-
-def clocked(call: Callable[[], object], where: object, times: int = 1) -> float:
-    """Return the seconds of some calls, the device's work included."""
+def clocked(call: Callable[[], object], where: object) -> float:
+    """Return the seconds of a call, the device's work included."""
     import torch
 
     if where.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
-    for _ in range(times):
-        call()
+    call()
     if where.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
 def race(name: str, where: object, mixed: bool, quick: bool) -> dict:
-    """Measure one network: images a second of both loops, arithmetic an image, where time goes."""
-    import torch
-
-    from helpers import device as devices
-
+    """Measure one network: images a second of both loops, every repeat."""
     steps = 2 if quick else STEPS[where.type][name]
     rng, n = np.random.default_rng(0), BATCH * steps
     images = rng.integers(0, 256, (n, 3, PIXELS, PIXELS), dtype=np.uint8)
     labels = rng.integers(0, 10, n)
     labels[:10] = np.arange(10)
-    ours = our_loop(name, images, labels, where, mixed)
-    theirs = plain_loop(name, images, labels, where)
-    seconds: dict[str, list[float]] = {"ours": [], "plain": []}
-    for _ in range(2):  # kernels are chosen and warmed up
-        ours(), theirs()
-    for _ in range(2 if quick else REPEATS):
-        seconds["ours"].append(clocked(ours, where))
-        seconds["plain"].append(clocked(theirs, where))
-    rates = {who: [n / s for s in values] for who, values in seconds.items()}
-    row = {"images": n, "rates": rates}
-    row |= {who: statistics.median(values) for who, values in rates.items()}
-    row["flops"] = flops(name, torch.device("cpu"))
-    row["products"] = share_of_products(ours) if where.type == "cpu" else None
-    row["engine"] = devices.engine(where)
-    return row
+    loops = {
+        "ours": our_loop(name, images, labels, where, mixed),
+        "plain": plain_loop(name, images, labels, where),
+    }
+    rates: dict[str, list[float]] = {who: [] for who in loops}
+    for repeat in range(4 if quick else 2 + REPEATS):
+        for who, epoch in loops.items():
+            seconds = clocked(epoch, where)
+            if repeat > 1:  # kernels are chosen and warmed up by then
+                rates[who].append(n / seconds)
+    return {who: statistics.median(found) for who, found in rates.items()} | {"rates": rates}
 
 
 def our_loop(
@@ -223,34 +201,6 @@ def plain_epoch(model: object, loader: object, optimiser: object, where: object)
         hits += (logits.argmax(dim=1) == labels).sum().item()
         n += len(labels)
     return hits / n
-
-
-def flops(name: str, where: object) -> float:
-    """Return the floating-point operations of products for one image, forward and backward."""
-    import torch
-    import torch.nn.functional as F
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from helpers import models
-
-    model, n = models.build(name, 10, 3).to(where), 2
-    counter = FlopCounterMode(display=False)
-    with counter:
-        images = torch.zeros(n, 3, PIXELS, PIXELS, device=where)
-        F.cross_entropy(model(images), torch.zeros(n, dtype=torch.int64)).backward()
-    return counter.get_total_flops() / n
-
-
-def share_of_products(epoch: Callable[[], None]) -> float:
-    """Return the share of our time that the library's convolutions and matrix products take."""
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
-        epoch()
-    rows = seen.key_averages()
-    products = ("aten::mkldnn_convolution", "aten::convolution_backward", "aten::addmm", "aten::mm")
-    spent = sum(row.self_cpu_time_total for row in rows if row.key in products)
-    return spent / sum(row.self_cpu_time_total for row in rows)
 
 
 def accuracy(kind: str, quick: bool) -> dict:

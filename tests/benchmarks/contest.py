@@ -23,7 +23,6 @@ REPEATS = 5  # runs whose median counts
 REPEATS_LONG = 3  # the same where one run takes over LONG_S
 LONG_S = 60.0
 SHORT_S = 0.05  # shorter runs are repeated inside the clock until they take as long
-ROWS_KEPT = 10_000  # larger sets are known by their digest only
 SOLVER_ONLY = ", its setting up left out"
 UNITS = {"cpu_s": "s of processor time", "wall_s": "s"}
 UNITS |= {"peak_mb": "MB above its data", "total_mb": "MB in all"}
@@ -42,14 +41,12 @@ class Contestant:
     make: Callable[[SimpleNamespace], Callable[[], Any]] | None = None
     kind: str = "ours"  # or "peer", "as written", "loop", "reference", "quoted"
     group: str = ""  # contestants of one group have comparable objectives and times
-    package: str | None = None  # its name on PyPI
     once: bool = False  # too long to repeat
     last: bool = False  # long and of little news: runs after all others
     timeout_s: float = 400.0
     quoted_s: float | None = None  # of a peer that is not on PyPI
     note: str = ""
     cut: str = ""  # what it means for a comparison that it was stopped before its end
-    series: str = ""  # settings of which the report shows the longest only, e.g. "k = 1, ..., 9"
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,6 @@ class Target:
     text: str
     judge: Callable[[dict[str, dict]], tuple[str, bool | None]]
     why: str = ""  # the limit and its cause, shown where the target is missed
-    workload: str = ""  # whose rows decide, where it is not the target's own
     than: str = ""  # the contestant that ours is compared with
     compares: str = ""  # "seconds" where it is them
 
@@ -135,7 +131,22 @@ def similarity(left: np.ndarray, right: np.ndarray, h: float) -> np.ndarray:
     return np.exp(result, out=result)
 
 
+def random_rows(data: SimpleNamespace) -> Callable[[], np.ndarray]:
+    """Return a call that picks k rows by chance: what an objective is worth."""
+    return lambda: np.random.default_rng(0).permutation(len(data.features))[: data.k]
+
+
 # Targets.
+
+
+def _on_numbers(text: str, of: Callable, told: Callable, met: Callable, **more: str) -> Target:
+    """A target on the numbers that `of` finds in the rows, None where one was not measured."""
+
+    def judge(rows: dict[str, dict]) -> tuple[str, bool | None]:
+        found = of(lambda name, key: rows.get(name, {}).get(key))
+        return ("not measured", None) if None in found else (told(*found), met(*found))
+
+    return Target(text, judge, **more)
 
 
 def less(
@@ -146,97 +157,71 @@ def less(
     With `solver`, the other's own setting up, such as PuLP's writing of a model, is left out.
     """
 
-    def judge(rows: dict[str, dict]) -> tuple[str, bool | None]:
-        mine, theirs = rows.get(ours, {}).get("cpu_s"), rows.get(than, {}).get("cpu_s")
+    def times(at: Callable) -> list[float | None]:
+        theirs = at(than, "cpu_s")
         if theirs and solver:  # solvers report seconds by the clock: on a busy machine, too many
-            theirs = min(theirs, rows[than]["solver_s"])
-        if not mine or not theirs:
-            return "not measured", None
-        return f"{theirs / mine:,.3g}x", theirs / mine >= factor
+            theirs = min(theirs, at(than, "solver_s"))
+        return [at(ours, "cpu_s"), theirs]
 
-    name = "" if ours == "ours" else f"{ours}: "
     text = f"{factor:,g}x less than {than}" if factor > 1 else f"no slower than {than}"
-    return Target(f"{name}{text}{SOLVER_ONLY * solver}", judge, why, than=than, compares="seconds")
+    return _on_numbers(
+        _of(ours) + text + SOLVER_ONLY * solver, times,
+        lambda mine, theirs: f"{theirs / mine:,.3g}x", lambda mine, theirs: theirs / mine >= factor,
+        why=why, than=than, compares="seconds",
+    )  # fmt: skip
 
 
-def below(limit: float, of: str = "cpu_s", ours: str = "ours", why: str = "") -> Target:
+def below(limit: float, of: str = "cpu_s", ours: str = "ours") -> Target:
     """Ours stays under a limit: cpu_s, wall_s (seconds) or total_mb, peak_mb (megabytes)."""
-
-    def judge(rows: dict[str, dict]) -> tuple[str, bool | None]:
-        found = rows.get(ours, {}).get(of)
-        return ("not measured", None) if found is None else (f"{found:,.3g}", found < limit)
-
-    name = "" if ours == "ours" else f"{ours}: "
-    return Target(f"{name}under {limit:,g} {UNITS[of]}", judge, why)
+    return _on_numbers(
+        f"{_of(ours)}under {limit:,g} {UNITS[of]}", lambda at: [at(ours, of)],
+        lambda found: f"{found:,.3g}", lambda found: found < limit,
+    )  # fmt: skip
 
 
-def all_below(
-    limit: float, contestants: tuple[Contestant, ...], of: str = "cpu_s", why: str = ""
-) -> Target:
-    """Each of a series stays under a limit."""
+def at_most(limit: float, ours: str = "ours") -> Target:
+    """The objective of ours is no larger than a number quoted."""
+    return _on_numbers(
+        f"objective at most {limit:,g}", lambda at: [at(ours, "objective")],
+        lambda found: f"{found:.6g}", lambda found: found <= limit,
+    )  # fmt: skip
 
-    def judge(rows: dict[str, dict]) -> tuple[str, bool | None]:
-        found = [rows.get(one.name, {}).get(of) for one in contestants]
-        if None in found:
-            return "not measured", None
-        return f"{max(found):,.3g}", max(found) < limit
 
-    over = contestants[0].series
-    return Target(f"longest over {over}: under {limit:,g} {UNITS[of]}", judge, why)
+def flat(names: tuple[str, ...], ratio: float) -> Target:
+    """The longest of some contestants takes at most `ratio` times the shortest."""
+    return _on_numbers(
+        f"flat: longest at most {ratio:g}x the shortest",
+        lambda at: [at(name, "cpu_s") for name in names],
+        lambda *times: f"{max(times) / min(times):.2f}x",
+        lambda *times: max(times) / min(times) <= ratio,
+    )
+
+
+def no_worse(than: str, sense: int, tolerance: float = 1e-6, ours: str = "ours") -> Target:
+    """Ours reaches at least the objective of another contestant (sense 1: larger is better)."""
+    return _on_numbers(
+        f"objective no worse than {than} ({tolerance:g})",
+        lambda at: [at(ours, "objective"), at(than, "objective")],
+        lambda mine, theirs: f"{mine:.9g} beside {theirs:.9g}",
+        lambda mine, theirs: sense * (mine - theirs) >= -tolerance * max(abs(theirs), 1e-300),
+        than=than,
+    )
 
 
 def same_set(than: str, ours: str = "ours", why: str = "") -> Target:
     """Ours picks the same rows as another contestant, in any order."""
 
-    def judge(rows: dict[str, dict]) -> tuple[str, bool | None]:
-        mine, theirs = rows.get(ours, {}), rows.get(than, {})
-        if not mine.get("digest") or not theirs.get("digest"):
-            return "not measured", None
-        if mine["digest"] == theirs["digest"]:
-            return "the same", True
-        if "rows" not in mine or "rows" not in theirs:
-            return "another set", False
-        shared = len(set(mine["rows"]) & set(theirs["rows"]))
-        return f"{shared:,} of {len(theirs['rows']):,} shared", False
+    def told(mine: str, theirs: str) -> str:
+        return "the same" if mine == theirs else "another set"
 
-    return Target(f"same set as {than}", judge, why, than=than)
+    return _on_numbers(
+        f"same set as {than}", lambda at: [at(ours, "digest"), at(than, "digest")], told,
+        lambda mine, theirs: mine == theirs, why=why, than=than,
+    )  # fmt: skip
 
 
-def no_worse(
-    than: str, sense: int, tolerance: float = 1e-6, ours: str = "ours", why: str = ""
-) -> Target:
-    """Ours reaches at least the objective of another contestant (sense 1: larger is better)."""
-
-    def judge(rows: dict[str, dict]) -> tuple[str, bool | None]:
-        mine, theirs = rows.get(ours, {}).get("objective"), rows.get(than, {}).get("objective")
-        if mine is None or theirs is None:
-            return "not measured", None
-        gain = sense * (mine - theirs) / max(abs(theirs), 1e-300)
-        return f"{mine:.9g} beside {theirs:.9g}", gain >= -tolerance
-
-    return Target(f"objective no worse than {than} ({tolerance:g})", judge, why, than=than)
-
-
-def at_most(limit: float, ours: str = "ours", why: str = "") -> Target:
-    """The objective of ours is no larger than a number quoted."""
-
-    def judge(rows: dict[str, dict]) -> tuple[str, bool | None]:
-        found = rows.get(ours, {}).get("objective")
-        return ("not measured", None) if found is None else (f"{found:.6g}", found <= limit)
-
-    return Target(f"objective at most {limit:,g}", judge, why)
-
-
-def flat(names: tuple[str, ...], ratio: float, why: str = "") -> Target:
-    """The longest of some contestants takes at most `ratio` times the shortest."""
-
-    def judge(rows: dict[str, dict]) -> tuple[str, bool | None]:
-        times = [rows.get(name, {}).get("cpu_s") for name in names]
-        if not all(times):
-            return "not measured", None
-        return f"{max(times) / min(times):.2f}x", max(times) / min(times) <= ratio
-
-    return Target(f"flat: longest at most {ratio:g}x the shortest", judge, why)
+def _of(ours: str) -> str:
+    return "" if ours == "ours" else f"{ours}: "
 
 
 # Measuring: what happens in the process of one contestant.
@@ -249,16 +234,15 @@ def measure(workload: Workload, contestant: Contestant, quick: bool = False) -> 
     start_mb = reset_peak()
     answer, first = timed(call)
     total_mb = peak()
-    runs = [first]
+    runs, notes = [first], [getattr(answer, "notes", {})]
     repeats = REPEATS_LONG if first["wall_s"] > LONG_S else REPEATS
     inner = 1 if first["wall_s"] >= SHORT_S else int(SHORT_S / max(first["wall_s"], 1e-6)) + 1
-    notes = [getattr(answer, "notes", {})]
-    while not contestant.once and len(runs) < repeats + (inner > 1):
+    if inner > 1 and not contestant.once:  # the first is too short to be timed by itself
+        runs, notes = [], []
+    while not contestant.once and len(runs) < repeats:
         again, run = timed(call, inner)
         notes.append(getattr(again, "notes", {}))
         runs.append(run)
-    if inner > 1 and len(runs) > 1:  # the first was too short to be timed by itself
-        runs, notes = runs[1:], notes[1:]
     row = {key: statistics.median(run[key] for run in runs) for key in first}
     row |= {key: statistics.median(note[key] for note in notes) for key in notes[0]}
     row |= {"runs": runs, "total_mb": total_mb, "peak_mb": max(0.0, total_mb - start_mb)}
@@ -321,18 +305,12 @@ def need_memory(megabytes: float) -> None:
         raise MemoryError(f"needs {megabytes:,.0f} MB, {available:,.0f} MB are free")
 
 
-def indices_of(answer: Any) -> np.ndarray | None:
-    """Return the row numbers of an answer, None where it has none."""
-    found = getattr(answer, "indices", answer)
-    return None if found is None else np.asarray(found)
-
-
 def describe(answer: Any) -> dict[str, Any]:
-    """Return how many rows were picked, a digest of the set, and the set where it is small."""
-    rows = indices_of(answer)
-    if rows is None or rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+    """Return how many rows were picked, and a digest of their set."""
+    rows = getattr(answer, "indices", answer)
+    rows = np.asarray(() if rows is None else rows)
+    if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
         return {}
     distinct = np.unique(rows).astype(np.int64)
     digest = hashlib.sha256(distinct.tobytes()).hexdigest()[:12]
-    found = {"n_picked": len(rows), "n_distinct": len(distinct), "digest": digest}
-    return found | ({"rows": distinct.tolist()} if len(rows) <= ROWS_KEPT else {})
+    return {"n_picked": len(rows), "n_distinct": len(distinct), "digest": digest}

@@ -1,16 +1,17 @@
 """The report of a contest, in Markdown, from the rows that `contest.measure` returned."""
 
-import dataclasses
 import datetime
 import importlib.metadata
+import importlib.util
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
-from contest import Contestant, Target, Workload
+from contest import REPEATS, Contestant, Target, Workload
 
 PACKAGES = "numpy scipy pulp highspy apricot-select submodlib-py dppy".split()
+MODULES = {"apricot-select": "apricot", "submodlib-py": "submodlib"}
 WAITED = 1.2  # clock over CPU seconds above which a contestant did not have its core alone
 INTRODUCTION = """\
 Each contestant ran in a process of its own: median of at least {repeats} runs (3 above a minute,
@@ -24,16 +25,10 @@ number from a trial on a machine of this size, not measured here."""
 WHO = {"peer": "third party", "as written": "third party's solver", "loop": "our own plain loop"}
 
 
-def render(
-    workloads: list[Workload],
-    results: dict[str, dict[str, dict]],
-    refused: dict[str, str],
-    quick: bool,
-) -> str:
+def render(workloads: list[Workload], results: dict[str, dict[str, dict]], quick: bool) -> str:
     """Return the whole report; `results` holds rows by workload and contestant."""
     measured = [workload for workload in workloads if results.get(workload.name)]
-    parts = ["# What the solvers cost", header(quick), limits(workloads, results)]
-    parts += [peers(refused), *warnings(measured, results)]
+    parts = ["# What the solvers cost", header(quick), waited(measured, results)]
     parts += [summary(measured, results)] if not quick else []
     parts += [section(workload, results[workload.name], quick) for workload in measured]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -41,8 +36,6 @@ def render(
 
 def header(quick: bool) -> str:
     """Return date, machine and versions, and what the columns mean."""
-    from contest import REPEATS
-
     lines = [f"{datetime.date.today()}, {machine()}.", ", ".join(versions()) + "."]
     if quick:
         lines.insert(0, "**Quick run at reduced sizes: targets are not judged.**")
@@ -51,73 +44,34 @@ def header(quick: bool) -> str:
 
 def machine() -> str:
     """Return the processor's name, its cores and the memory."""
-    model = processor()
-    cores = os.cpu_count()
-    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return f"{model}, {cores} cores, {gigabytes:.0f} GB, Python {platform.python_version()}"
-
-
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's name, with family and model numbers where the system tells them.
-
-    Virtual machines often say no more than a maker's name; the numbers then tell the generation.
-    """
-    told: dict[str, str] = {}
-    if cpuinfo.exists():
-        for text in cpuinfo.read_text(encoding="utf-8").splitlines():
-            name, _, value = text.partition(":")
-            told.setdefault(name.strip(), value.strip())
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    told = {name.strip(): value.strip() for name, _, value in (li.partition(":") for li in lines)}
     model = told.get("model name") or platform.processor() or platform.machine()
-    if told.get("cpu family") and told.get("model"):
+    if "cpu family" in told:  # virtual machines often say no more than a maker's name
         model += f" (family {told['cpu family']}, model {told['model']})"
-    return model
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    python = platform.python_version()
+    return f"{model}, {os.cpu_count()} cores, {gigabytes:.0f} GB, Python {python}"
 
 
 def versions() -> list[str]:
     """Return the versions of what took part."""
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            found.append(f"{name} missing")
-    return found
+    there = [name for name in PACKAGES if importlib.util.find_spec(MODULES.get(name, name))]
+    return [f"{name} {importlib.metadata.version(name)}" for name in there]
 
 
-def limits(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> str:
-    """Say what was not run, and whether other programs shared the cores with what was."""
-    lines = []
-    absent = [workload.name for workload in workloads if not results.get(workload.name)]
-    if absent and len(absent) < len(workloads):
-        lines.append(f"**Not run this time**: {', '.join(absent)}.")
+def waited(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> str:
+    """Say whether other programs shared the cores with the contestants."""
     single = [workload.name for workload in workloads if workload.threads == 1]
-    rows = [row for name in single for row in results.get(name, {}).values() if "runs" in row]
-    waited = sum(row["wall_s"] > WAITED * row["cpu_s"] for row in rows)
-    if waited:
-        lines.append(
-            f"**Other programs ran beside the contestants**: in {waited} of {len(rows)} rows of "
-            f"one thread the clock took over {WAITED:g} times the CPU seconds. Shared cores and "
-            "caches raise CPU seconds as well, and not alike for all: ratios within a workload, "
-            "whose rows ran one after another, tell more than seconds, which are upper bounds."
-        )
-    return "\n\n".join(lines)
-
-
-def peers(refused: dict[str, str]) -> str:
-    """Name each peer that would not install, with its error."""
-    lines = [f"- **{name}** would not install: `{error}`" for name, error in refused.items()]
-    return "\n".join(lines)
-
-
-def warnings(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> list[str]:
-    """Name each workload where an answer of ours is worse than another's."""
-    lines = []
-    for workload in workloads:
-        for contestant in workload.contestants:
-            text = standing(workload, contestant, results[workload.name])
-            if contestant.kind == "ours" and text.startswith("WORSE"):
-                lines.append(f"- **{workload.name}, {contestant.name}: our objective is {text}**")
-    return ["\n".join(lines)] if lines else []
+    rows = [row for name in single for row in results[name].values() if "runs" in row]
+    found = sum(row["wall_s"] > WAITED * row["cpu_s"] for row in rows)
+    return found and (
+        f"**Other programs ran beside the contestants**: in {found} of {len(rows)} rows of one "
+        f"thread the clock took over {WAITED:g} times the CPU seconds. Shared cores and caches "
+        "raise CPU seconds as well, and not alike for all: ratios within a workload, whose rows "
+        "ran one after another, tell more than seconds, which are upper bounds."
+    )
 
 
 def summary(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> str:
@@ -127,7 +81,7 @@ def summary(workloads: list[Workload], results: dict[str, dict[str, dict]]) -> s
     missed = []
     for workload in workloads:
         for target in workload.targets:
-            found, met = target.judge(results.get(target.workload or workload.name, {}))
+            found, met = target.judge(results[workload.name])
             word = {True: "yes", False: "**no**", None: "not judged"}[met]
             cells = [workload.name, target.text, opponent(workload, target), found, word]
             lines.append("| " + " | ".join(cells) + " |")
@@ -148,7 +102,6 @@ def opponent(workload: Workload, target: Target) -> str:
 
 def section(workload: Workload, rows: dict[str, dict], quick: bool) -> str:
     """Return the table of one workload."""
-    workload, rows = folded(workload, rows)
     sizes = workload.quick if quick else workload.full
     setting = ", ".join(f"{name} = {number(value)}" for name, value in sizes.items())
     setting += f"; {workload.threads} thread" + ("s" if workload.threads > 1 else "")
@@ -166,38 +119,17 @@ def section(workload: Workload, rows: dict[str, dict], quick: bool) -> str:
     return "\n".join(lines + ([""] + remarks if remarks else []))
 
 
-def folded(workload: Workload, rows: dict[str, dict]) -> tuple[Workload, dict[str, dict]]:
-    """Return workload and rows with each whole series as one contestant: the most of every cost."""
-    contestants, rows = list(workload.contestants), dict(rows)
-    for series in dict.fromkeys(c.series for c in contestants if c.series):
-        members = [c for c in contestants if c.series == series]
-        found = [rows.get(c.name, {"error": "not run"}) for c in members]
-        if any("error" in row for row in found):
-            continue  # each for itself then, so that the failure is seen
-        name = f"{members[0].name.partition(',')[0]}, longest over {series}"
-        costs = ("wall_s", "cpu_s", "peak_mb", "total_mb")
-        rows[name] = {cost: max(row[cost] for row in found) for cost in costs}
-        # of the longest setting, whose median the line shows
-        rows[name]["runs"] = max(found, key=lambda row: row["cpu_s"])["runs"]
-        place = contestants.index(members[0])
-        contestants = [c for c in contestants if c not in members]
-        contestants.insert(place, dataclasses.replace(members[0], name=name))
-    return dataclasses.replace(workload, contestants=tuple(contestants)), rows
-
-
 def line(workload: Workload, contestant: Contestant, rows: dict[str, dict]) -> str:
     """Return one contestant's line of the table."""
-    name = (
-        contestant.name if contestant.kind == "ours" else f"{contestant.name} ({contestant.kind})"
-    )
-    if contestant.kind == "quoted":
-        mine = our_row(workload, contestant, rows).get("cpu_s")
+    kind = contestant.kind
+    name = contestant.name if kind == "ours" else f"{contestant.name} ({kind})"
+    mine = our_row(workload, contestant, rows).get("cpu_s")
+    if kind == "quoted":
         ratio = f"{contestant.quoted_s / mine:,.3g}" if mine else ""
         return f"| *{name}* | | *{contestant.quoted_s:g}* | | | | | *{ratio}* | |"
     row = rows[contestant.name]
     if "error" in row:
         return f"| {name} | failed: `{row['error']}` | | | | | | | |"
-    mine = our_row(workload, contestant, rows).get("cpu_s")
     bound = "≥ " if contestant.cut else ""
     ratio = f"{bound}{row['cpu_s'] / mine:,.3g}" if mine else ""
     objective = "" if row.get("objective") is None else f"{row['objective']:.9g}"

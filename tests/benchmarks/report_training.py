@@ -27,73 +27,30 @@ def render(measured: dict[str, dict], quick: bool) -> str:
         head.insert(0, "**Quick run at toy sizes: targets are not judged.**")
     if "cuda" not in measured:
         head.append("CUDA: not measured, there was no GPU.")
-    parts = [section(kind, found, quick) for kind, found in measured.items()]
+    parts = [section(kind, found) for kind, found in measured.items()]
     return "\n\n".join(["# How fast training is", *head, *parts]) + "\n"
 
 
-def section(kind: str, found: dict, quick: bool) -> str:
+def section(kind: str, found: dict) -> str:
     """Return one device's table and what follows from it."""
-    chip = found["peak"]
     lines = [f"## {found['device']}" + (f", {found['threads']} threads" if kind == "cpu" else "")]
-    lines.append(
-        f"Peak: {chip['flops'] / 1e9:,.0f} GFLOP/s in {chip['type']}, of a large matrix product "
-        f"measured in the same run. Load before it: {found['load']:.1f}."
-    )
-    lines.append(table(found, TARGETS[kind]))
-    if not quick:
-        lines += [
-            why(name, row, chip, TARGETS[kind])
-            for name, row in found["networks"].items()
-            if ratio(row) < TARGETS[kind]
-        ]
+    lines += [f"Load before it: {found['load']:.1f}.", table(found, TARGETS[kind])]
     lines += [unsteady(name, row) for name, row in found["networks"].items() if spread(row)]
     return "\n\n".join([*lines, accuracy(found["accuracy"])])
-
-
-def ratio(row: dict) -> float:
-    """Return how many times as fast as the plain loop ours is."""
-    return row["ours"] / row["plain"]
-
-
-def share(row: dict, chip: dict, who: str) -> float:
-    """Return the share of the chip's peak that a loop's products reach."""
-    return row[who] * row["flops"] / chip["flops"]
 
 
 def table(found: dict, target: float) -> str:
     """Return the table of networks."""
     lines = [
-        "| network | MFLOP an image | ours, images/s | plain, images/s | ratio | target "
-        "| share of peak | of the plain loop |",
-        "|---|---|---|---|---|---|---|---|",
+        "| network | ours, images/s | plain, images/s | ratio | target |",
+        "|---|---|---|---|---|",
     ]
     for name, row in found["networks"].items():
-        ours, plain = (share(row, found["peak"], who) for who in ("ours", "plain"))
-        verdict = "met" if ratio(row) >= target else "missed"
-        lines.append(
-            f"| {name} | {row['flops'] / 1e6:,.0f} | {row['ours']:,.0f} | {row['plain']:,.0f} "
-            f"| {ratio(row):.2f} | {target:g}, {verdict} | {ours:.0%} | {plain:.0%} |"
-        )
+        ratio = row["ours"] / row["plain"]
+        verdict = "met" if ratio >= target else "missed"
+        rates = f"{row['ours']:,.0f} | {row['plain']:,.0f} | {ratio:.2f}"
+        lines.append(f"| {name} | {rates} | {target:g}, {verdict} |")
     return "\n".join(lines)
-
-
-def why(name: str, row: dict, chip: dict, target: float) -> str:
-    """Say what stands between a network and its target, from the measured shares."""
-    ours, plain = share(row, chip, "ours"), share(row, chip, "plain")
-    text = (
-        f"{name} misses {target:g} times: the plain loop's products run at {plain:.0%} of the "
-        f"peak, so that {target:g} times would need {plain * target:.0%} of it, and the whole "
-        f"peak would be {1 / plain:.1f} times. "
-    )
-    if row.get("products"):
-        free = ratio(row) / row["products"]
-        text += (
-            f"{row['products']:.0%} of our time is the library's convolutions and products; were "
-            f"all else free, the ratio would be {free:.2f}. "
-        )
-    else:
-        text += f"Ours reach {ours:.0%}. Steps: {row['engine']}. "
-    return text.strip()
 
 
 def spread(row: dict) -> bool:

@@ -5,7 +5,6 @@ Results are kept one by one under the folder, so a run that was cut short goes o
 
 import argparse
 import contextlib
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -23,7 +22,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / ".benchmarks"
 THREADS = "OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS NUMBA_NUM_THREADS".split()
-PIP_TIMEOUT_S = 600
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,21 +31,23 @@ def main(arguments: list[str] | None = None) -> int:
         return child(options)
     files = [Path(name) for name in options.workloads] or sorted(HERE.glob("bench_*.py"))
     found = load(files)
-    chosen = {n: f for n, f in found.items() if not options.only or matches(n, options.only)}
+    wanted = options.only or [""]
+    chosen = {n: f for n, f in found.items() if any(word in n for word in wanted)}
     if not chosen:
         print(f"no workload is named like {options.only}; there are {', '.join(found)}")
         return 2
     folder = options.folder / ("quick" if options.quick else "full")
-    refused = install(read_peers(), folder) if options.install else stored_refusals(folder)
+    for requirement in read_peers() if options.install else ():  # one by one: some do not build
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", requirement])
     failed = False
     for late in (False, True):
         for path, workload in chosen.values():
             for contestant in workload.contestants:
                 if contestant.last is late and contestant.kind != "quoted":
-                    row = enter(path, workload, contestant, folder, options, refused)
+                    row = enter(path, workload, contestant, folder, options)
                     failed |= "error" in row and contestant.kind == "ours"
-                    write(found, folder, refused, options)
-    print(f"report: {options.out or folder / 'report.md'}")
+                    write([one for _, one in found.values()], folder, options)
+    print(f"report: {folder / 'report.md'}")
     return int(failed)
 
 
@@ -59,16 +59,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="keep rows that are there already")
     parser.add_argument("--install", action="store_true", help="install the peers one by one first")
     parser.add_argument("--publish", action="store_true", help="also write REPORT.md, to commit")
-    parser.add_argument("--out", type=Path, help="the report; its JSON lies beside it")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where rows are kept")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="for rows and report")
     parser.add_argument("--workloads", nargs="+", default=[], metavar="FILE", help="other files")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
-
-
-def matches(name: str, wanted: list[str]) -> bool:
-    """Say whether a workload's name contains one of the words."""
-    return any(word in name for word in wanted)
 
 
 def load(files: list[Path]) -> dict[str, tuple[Path, contest.Workload]]:
@@ -101,7 +95,6 @@ def enter(
     contestant: contest.Contestant,
     folder: Path,
     options: argparse.Namespace,
-    refused: dict[str, str],
 ) -> dict:
     """Return a contestant's row: the stored one, or that of a fresh process."""
     target = folder / workload.name / f"{slug(contestant.name)}.json"
@@ -112,11 +105,7 @@ def enter(
         if "error" not in row and row.get("sizes") == sizes:
             return row
     print(f"{workload.name}: {contestant.name} ...", end=" ", flush=True)
-    if contestant.package and not installed(contestant.package):
-        row = {"error": refused.get(contestant.package, f"{contestant.package} is not installed")}
-    else:
-        row = race(path, workload, contestant, target, options.quick)
-    row["sizes"] = sizes
+    row = race(path, workload, contestant, target, options.quick) | {"sizes": sizes}
     target.write_text(json.dumps(row) + "\n", encoding="utf-8")
     fine = "error" not in row
     print(f"{row['cpu_s']:.4g} s, {row['peak_mb']:.0f} MB" if fine else row["error"], flush=True)
@@ -136,13 +125,9 @@ def race(
     command += [contestant.name, str(unfinished)] + (["--quick"] if quick else [])
     settings = os.environ | {name: str(workload.threads) for name in THREADS}
     settings["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    nowhere, pipe = subprocess.DEVNULL, subprocess.PIPE
     process = subprocess.Popen(
-        command,
-        env=settings,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        command, env=settings, stdout=nowhere, stderr=pipe, text=True, start_new_session=True
     )
     try:
         _, errors = process.communicate(timeout=contestant.timeout_s)
@@ -153,25 +138,11 @@ def race(
             os.killpg(process.pid, signal.SIGKILL)  # solvers run as its children
         process.wait()
     if process.returncode or not unfinished.exists():
-        return {
-            "error": brief(
-                errors.strip().splitlines()[-1]
-                if errors.strip()
-                else f"the process ended with code {process.returncode}"
-            )
-        }
+        told = errors.strip().splitlines() or [f"it ended with code {process.returncode}"]
+        return {"error": brief(told[-1])}
     row = json.loads(unfinished.read_text(encoding="utf-8"))
     unfinished.unlink()
     return row
-
-
-def installed(package: str) -> bool:
-    """Say whether a distribution is there."""
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def read_peers() -> list[str]:
@@ -180,67 +151,20 @@ def read_peers() -> list[str]:
     return project["optional-dependencies"]["peers"]
 
 
-def install(requirements: list[str], folder: Path) -> dict[str, str]:
-    """Install each missing peer by itself; return the errors of those that would not."""
-    refused = {}
-    for requirement in requirements:
-        name = re.match(r"[\w.-]+", requirement)[0]
-        if not installed(name):
-            print(f"installing {requirement} ...", end=" ", flush=True)
-            error = pip(requirement)
-            print(error or "done", flush=True)
-            if error:
-                refused[name] = error
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "refused.json").write_text(json.dumps(refused), encoding="utf-8")
-    return refused
-
-
-def pip(requirement: str) -> str:
-    """Install one requirement; return pip's error line, empty where it worked."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", requirement]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        return f"pip was not done after {PIP_TIMEOUT_S} s"
-    if not done.returncode:
-        return ""
-    lines = done.stderr.strip().splitlines() or [f"pip ended with code {done.returncode}"]
-    errors = [line for line in lines if re.search(r"error", line, re.IGNORECASE)]
-    return brief((errors or lines)[0])
-
-
-def stored_refusals(folder: Path) -> dict[str, str]:
-    """Return the errors of the last installation."""
-    path = folder / "refused.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def write(
-    found: dict[str, tuple[Path, contest.Workload]],
-    folder: Path,
-    refused: dict[str, str],
-    options: argparse.Namespace,
-) -> None:
+def write(workloads: list[contest.Workload], folder: Path, options: argparse.Namespace) -> None:
     """Write the report of every stored row, also those of earlier runs."""
-    workloads = [workload for _, workload in found.values()]
     results = {}
     for workload in workloads:
-        paths = {
-            c.name: folder / workload.name / f"{slug(c.name)}.json" for c in workload.contestants
-        }
+        paths = {c.name: folder / workload.name / f"{slug(c.name)}.json"
+                 for c in workload.contestants}  # fmt: skip
         results[workload.name] = {
             name: json.loads(path.read_text(encoding="utf-8"))
             for name, path in paths.items()
             if path.exists()
         }
-    text = report.render(workloads, results, refused, options.quick)
-    out = options.out or folder / "report.md"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
-    for row in [row for rows in results.values() for row in rows.values()]:
-        row.pop("rows", None)
-    out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    text = report.render(workloads, results, options.quick)
+    (folder / "report.md").write_text(text, encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     if options.publish and not options.quick:
         (HERE / "REPORT.md").write_text(text, encoding="utf-8")
 

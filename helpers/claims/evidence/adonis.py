@@ -8,10 +8,11 @@ import numpy as np
 from scipy import special
 
 from helpers import data
-from helpers.claims.papers import paper_table
+from helpers.claims.printed import paper_table
 from helpers.claims.quantities import (
     Unfit,
     accuracy,
+    array,
     error,
     history,
     require_alone,
@@ -20,18 +21,16 @@ from helpers.claims.quantities import (
 )
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
-from helpers.data.dataset import flipped_rows
-from helpers.experiments import FORWARD_SHARE, Cell, chosen, sampled
+from helpers.experiments import Cell, chosen, sampled
 from helpers.histograms import accepted_bins
 from helpers.ranking import t_interval
-from helpers.results import Missing, get, online, readings
+from helpers.results import Missing, get, online
 from helpers.results.store import Result
 
 FULL = Cell(model="proxy")
 WITHIN = 5.0  # points below the baseline, `adonis` section 2.1
 NEIGHBOURS = 5000  # rows whose neighbours are looked up
 ONE_BIN = 0.9  # share of all losses
-WARM_UP = 1  # epochs on all rows before ADONIS chooses
 # Averages of printed boosts: rows of Table A1 that go in, and whether the best a section alone.
 OWN = ("IDS", "ADONIS", "IDS+ADONIS")
 AVERAGES = {
@@ -43,7 +42,7 @@ AVERAGES = {
 }
 
 
-def adonis_average(config: Config, rows: str) -> Evidence:
+def average(config: Config, rows: str) -> Evidence:
     """Return a mean of Table A1's boosts, one of `AVERAGES`; the others in the note."""
     table = paper_table("adonis-table-a1")
 
@@ -57,7 +56,7 @@ def adonis_average(config: Config, rows: str) -> Evidence:
     return Evidence(np.array([found[rows]]), unit="x", exact=True, note=note)
 
 
-def adonis_preprocessing(config: Config) -> Evidence:
+def preprocessing(config: Config) -> Evidence:
     """Return by how much the printed seconds of preprocessing lower IDS's printed boosts, in %."""
     rows = paper_table("adonis-table-a1").query("method == 'IDS'")
     rows = rows.merge(paper_table("adonis-table-1"), on=["dataset", "model"])
@@ -68,15 +67,7 @@ def adonis_preprocessing(config: Config) -> Evidence:
     return Evidence(lost.to_numpy(), labels, "%", exact=True)
 
 
-def adonis_shrunk(config: Config, options: dict[str, float]) -> Evidence:
-    """Return all rows over the fewest that IDS + ADONIS trains on in an epoch, (seeds,)."""
-    found = results_of(config, sampled("ids+adonis", eta=max(config.etas), **options))
-    fewest = [max(np.diff(history(r, "backward"), prepend=0).min(), 1) for r in found]
-    return Evidence(np.array([r.metrics["n"] / k for r, k in zip(found, fewest, strict=True)]),
-                    unit="x")  # fmt: skip
-
-
-def adonis_raised(config: Config) -> Evidence:
+def raised(config: Config) -> Evidence:
     """Return whether IDS's gain of accuracy lies above 0 with its interval: (count, settings)."""
     gained = error(config, FULL) - error(config, sampled("ids"))
     if len(gained) < 3:
@@ -86,19 +77,7 @@ def adonis_raised(config: Config) -> Evidence:
     return Evidence(np.array([int(low > 0), 1]), note=note)
 
 
-def adonis_preparing(config: Config) -> Evidence:
-    """Return SSP's seconds of preparation over IDS's, (seeds,), one embedding pass in both."""
-    embedding = seconds(config, FULL) / config.epochs * FORWARD_SHARE
-    spent = []
-    for method in ("ssp", "ids"):
-        cell = Cell(method, config.keep, model="proxy")
-        picks = [get(chosen(config, cell, seed)) for seed in config.seeds]
-        require_alone(picks)
-        spent.append(embedding + [pick.metrics["seconds"] for pick in picks])
-    return Evidence(spent[0] / spent[1], unit="x")
-
-
-def adonis_front(config: Config, theta: float, options: dict[str, float]) -> Evidence:
+def front(config: Config, theta: float, options: dict[str, float]) -> Evidence:
     """Return the smaller of each other theta's two leads over this one, (thetas, seeds).
 
     Leads are points of accuracy and per cent of time; above 0 the other theta is better in both.
@@ -120,28 +99,7 @@ def adonis_front(config: Config, theta: float, options: dict[str, float]) -> Evi
     return Evidence(np.array(leads), [f"theta {one:g}" for one in others], "points or %")
 
 
-def adonis_without_bin(config: Config, theta: float) -> Evidence:
-    """Return the share of forward batches in which no bin passes at sigma 2, (seeds,)."""
-    if theta not in config.thetas:
-        raise Missing(f"no theta {theta:g}")
-    found = results_of(config, sampled("adonis", eta=1, sigma=2.0, theta=theta))
-    length = int(online.DEFAULTS["history"])
-    shares = [online.share_without_bin(_array(r, "sampler_events"), length) for r in found]
-    return Evidence(np.array(shares), unit="share")
-
-
-def adonis_flipped(config: Config, method: str, options: dict[str, float]) -> Evidence:
-    """Return the share of wrong labels among what is trained on after the warm-up, (seeds,)."""
-    cell = replace(sampled(method, **options), flipped=10)
-    shares = []
-    for result in results_of(config, cell):
-        n = result.metrics["n"]
-        visited = readings.bits(_array(result, "visited")[WARM_UP:], n)
-        shares.append(visited[:, flipped_rows(n, 10)].sum() / max(visited.sum(), 1))
-    return Evidence(np.array(shares), unit="share")
-
-
-def adonis_history(config: Config) -> Evidence:
+def short_history(config: Config) -> Evidence:
     """Return how far the last history's histogram lies from that of all losses, (seeds,).
 
     The distance is total variation over the history's own bins; losses outside of them on either
@@ -157,9 +115,9 @@ def adonis_history(config: Config) -> Evidence:
 
 def _histograms(run: Result) -> tuple[np.ndarray, np.ndarray]:
     """Return the shares a bin (bins + 2,) of the last history and of all losses."""
-    logits, labels = _array(run, "logits").astype(np.float64), _array(run, "labels")
+    logits, labels = array(run, "logits").astype(np.float64), array(run, "labels")
     losses = -special.log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
-    kept = _array(run, "sampler_histories")[-1]
+    kept = array(run, "sampler_histories")[-1]
     used = online.settings_of(run.spec)
     inner = accepted_bins(kept, used["theta"], used["sigma"], used["bins"]).edges
     edges = np.concatenate([[-np.inf], inner, [np.inf]])
@@ -167,18 +125,7 @@ def _histograms(run: Result) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def adonis_balance(config: Config, method: str) -> Evidence:
-    """Return the largest over the smallest share of a class that is kept, (seeds,)."""
-    cell = Cell(method, config.keep, model="proxy")
-    sizes = np.bincount(_array(results_of(config, FULL)[0], "labels"))
-    found = [np.array(get(chosen(config, cell, seed)).metrics["per_class"]) / sizes
-             for seed in config.seeds]  # fmt: skip
-    if not all(shares.min() for shares in found):
-        return Evidence(np.full(len(found), np.inf), unit="x", note="a class is lost")
-    return Evidence(np.array([shares.max() / shares.min() for shares in found]), unit="x")
-
-
-def adonis_to_five(config: Config, fair: bool, options: dict[str, float]) -> Evidence:
+def to_five(config: Config, fair: bool, options: dict[str, float]) -> Evidence:
     """Return the baseline's seconds over ADONIS's until five points below the baseline, (seeds,).
 
     Fair, the baseline's clock stops there too; else it runs to the end, as Table A1 counts. 0
@@ -195,7 +142,7 @@ def adonis_to_five(config: Config, fair: bool, options: dict[str, float]) -> Evi
     return Evidence(np.array(boosts), unit="x")
 
 
-def adonis_baseline(config: Config) -> Evidence:
+def baseline(config: Config) -> Evidence:
     """Return the accuracy of ResNet18 on everything less the printed one, (seeds,)."""
     if config.proxy != "resnet18":
         raise Unfit(f"the baseline is ResNet18, these runs are of {config.proxy}")
@@ -204,7 +151,7 @@ def adonis_baseline(config: Config) -> Evidence:
     return Evidence(accuracy(config, FULL) - printed[data, "ResNet18"])
 
 
-def adonis_neighbours(config: Config) -> Evidence:
+def neighbours(config: Config) -> Evidence:
     """Return how much better a nearest neighbour in an embedding is than in pixels, (seeds,).
 
     Points of accuracy among the rows that the network of the last round of active learning did
@@ -216,7 +163,7 @@ def adonis_neighbours(config: Config) -> Evidence:
     gains = []
     for seed in config.seeds:
         last = chosen(config, cell, seed)
-        features, labels = (_array(get(last.of[0]), name) for name in ("features", "labels"))
+        features, labels = (array(get(last.of[0]), name) for name in ("features", "labels"))
         held = np.setdiff1d(np.arange(len(labels)), get(last.start).arrays["indices"])[:NEIGHBOURS]
         pixels = data.load(config.data_name).train_inputs[held].reshape(len(held), -1)
         right = [_neighbour_right(points, labels[held]) for points in (features[held], pixels)]
@@ -231,9 +178,3 @@ def _neighbour_right(points: np.ndarray, labels: np.ndarray) -> float:
     dist = square[:, None] + square[None, :] - 2 * points @ points.T
     np.fill_diagonal(dist, np.inf)
     return float((labels[dist.argmin(axis=1)] == labels).mean())
-
-
-def _array(run: Result, name: str) -> np.ndarray:
-    if name not in run.arrays:
-        raise Missing(f"no {name} stored")
-    return run.arrays[name]

@@ -14,8 +14,14 @@ from helpers.experiments import Cell
 from helpers.measurements.table import exponent
 from helpers.results.store import Result
 
-PANELS = 3  # networks, fewer do not stand for most cells
-GREEDY_ENDS = 1000  # k of 3,000 beyond which the document's greedy did not finish
+NETWORKS = 3  # fewer do not stand for most cells
+# Budgets by their share of the pool: Table I's, Table III's, and up to where its greedy finished.
+AT = {
+    "every budget": lambda shares: shares < 0.6,
+    "half": lambda shares: np.isclose(shares, 1 / 2),
+    "two thirds": lambda shares: shares > 0.6,
+    "a third": lambda shares: shares <= 1 / 3 + 1e-9,
+}
 
 
 def cells_won(
@@ -31,39 +37,43 @@ def cells_won(
     A cell is a network, a data set, a budget and a seed, won by the best accuracy, ties split.
     Seeds and budgets of a panel, a network on a data set, are won together: a panel is one value.
     """
-    own = {"iqp": (("bandwidth", bandwidth),)} if bandwidth else {}
-    found = np.array(
-        [
-            [accuracy(config, Cell(method, share, model=model, protocol="budgeted", data=data,
-                                   options=own.get(method, ())))
-             for data in config.panel_data for model in config.panel_models
-             for share in config.panel_budgets]
-            for method in among
-        ]
-    )  # fmt: skip
-    if len(config.panel_models) < PANELS:
-        raise Unfit(f"needs {PANELS} networks, has {len(config.panel_models)}")
+    panels = [(data, model) for data in config.panel_data for model in config.panel_models]
+
+    def reached(method: str, data: str, model: str, share: float) -> np.ndarray:
+        own = (("bandwidth", bandwidth),) if bandwidth and method == "iqp" else ()
+        cell = Cell(method, share, model=model, protocol="budgeted", data=data, options=own)
+        return accuracy(config, cell)
+
+    found = np.array([[[reached(method, *panel, share) for share in config.panel_budgets]
+                       for panel in panels] for method in among])  # fmt: skip
+    if len(config.panel_models) < NETWORKS:
+        raise Unfit(f"needs {NETWORKS} networks, has {len(config.panel_models)}")
     best = found == found.max(axis=0)
-    wins = (best / best.sum(axis=0)).reshape(
-        len(among), -1, len(config.panel_budgets), best.shape[-1]
-    )
-    won = wins.mean(axis=(2, 3))  # (methods, panels)
-    share = dict(zip(among, won, strict=True)) | {"chance": np.full(won.shape[1], 1 / len(among))}
+    won = (best / best.sum(axis=0)).mean(axis=(2, 3))  # (methods, panels): over budgets and seeds
+    share = dict(zip(among, won, strict=True)) | {"chance": np.full(len(panels), 1 / len(among))}
     told = ", ".join(f"{m} {part:.0%}" for m, part in zip(among, won.mean(axis=1), strict=True))
     return Evidence(
         np.array([share[first] - share[second] for first, second in pairs]),
         [f"{first} - {second}" for first, second in pairs],
         "share",
-        note=f"{found[0].size} cells in {won.shape[1]} panels, won: {told}",
+        note=f"{found[0].size} cells in {len(panels)} panels, won: {told}",
+        sample="panels",
     )
 
 
-def table_one() -> Result:
-    """Return the times of `budgeted` Table I, in processor seconds, which need no idle machine."""
-    return measure("table-one")
+def _table_one(as_written: bool) -> tuple[Result, str]:
+    """Return the times of Table I, in processor seconds, which need no idle machine, and a note."""
+    found = measure("table-one")
+    if not as_written:
+        return found, f"N = {found.metrics['n_best']}"
+    sizes, power = found.arrays["lp_sizes"], found.metrics["lp_exponent"]
+    return found, (
+        f"N = {found.metrics['n']}; the LP drawn on from N = {sizes[0]} to {sizes[-1]} as "
+        f"N^{power:.2f}, the DPP's steps and the greedy's values summed"
+    )
 
 
-def seconds(found: Result, method: str, as_written: bool) -> np.ndarray:
+def _seconds(found: Result, method: str, as_written: bool) -> np.ndarray:
     """Return seconds of whole selections (repeats, budgets).
 
     Args:
@@ -80,71 +90,49 @@ def seconds(found: Result, method: str, as_written: bool) -> np.ndarray:
     return arrays[f"seconds_{method}"]
 
 
-def _note(found: Result, as_written: bool) -> str:
-    if not as_written:
-        return f"N = {found.metrics['n_best']}"
-    sizes, power = found.arrays["lp_sizes"], found.metrics["lp_exponent"]
-    return (
-        f"N = {found.metrics['n']}; the LP drawn on from N = {sizes[0]} to {sizes[-1]} as "
-        f"N^{power:.2f}, the DPP's steps and the greedy's values summed"
-    )
-
-
 def selection_seconds(config: Config, as_written: bool) -> Evidence:
     """Seconds of the budgeted method on the document's 3,000 points, (1, repeats)."""
-    found = table_one()
-    whole = seconds(found, "iqp", True)[:, 0] if as_written else found.arrays["seconds_power"]
-    note = _note(found, True) if as_written else f"N = {found.metrics['n']}, LP in closed form"
-    return Evidence(whole[None], unit="s", note=note)
+    found, note = _table_one(True)
+    if as_written:
+        return Evidence(_seconds(found, "iqp", True)[:, 0][None], unit="s", note=note)
+    note = f"N = {found.metrics['n']}, LP in closed form"
+    return Evidence(found.arrays["seconds_power"][None], unit="s", note=note)
 
 
 def kernel_share(config: Config) -> Evidence:
     """Kernel's share of a selection on 3,000 points, the LP by a solver, (1, repeats)."""
-    found = table_one()
+    found, note = _table_one(True)
     kernel = measure("kernel-exponent", {"repeats": 5}).arrays["seconds_kernel"][-1]
     whole = kernel + found.arrays["seconds_lp"] + found.arrays["seconds_power"]
-    return Evidence((kernel / whole)[None], unit="share", note=_note(found, True))
+    return Evidence((kernel / whole)[None], unit="share", note=note)
 
 
-def rival_ratio(
-    config: Config, rivals: Sequence[str], as_written: bool, at: str = "every budget"
+def seconds_ratio(
+    config: Config, of: Sequence[str], over: Sequence[str], as_written: bool, at: str
 ) -> Evidence:
-    """Seconds of rivals over those of the budgeted method, (rivals x budgets, repeats).
+    """Seconds of each method over those of the slowest of others, (methods x budgets, repeats).
 
     Args:
         config: Unused.
-        rivals: As in `seconds`.
-        as_written: Likewise, of both sides.
-        at: "every budget" of Table I, "half" the pool, or Table III's "two thirds" of it.
+        of: Methods as in `_seconds`.
+        over: Likewise.
+        as_written: As there, of both sides.
+        at: Budgets, a key of `AT`.
     """
-    found = table_one()
+    found, note = _table_one(as_written)
     shares = found.arrays["ks"] / found.metrics["n"]
-    want = {"half": np.isclose(shares, 1 / 2), "two thirds": shares > 0.6}.get(at, shares < 0.6)
-    ours = seconds(found, "iqp", as_written)
-    ratio = [(seconds(found, rival, as_written) / ours)[:, want].T for rival in rivals]
-    labels = [f"{rival}, k = {s:.0%}" for rival in rivals for s in shares[want]]
-    return Evidence(np.concatenate(ratio), labels, "x", note=_note(found, as_written))
-
-
-def greedy_slowest(config: Config, as_written: bool) -> Evidence:
-    """Seconds of the greedy over those of its slowest rival, (budgets, repeats).
-
-    At budgets at which the document's own greedy finished: up to a third of the pool.
-    """
-    found = table_one()
-    shares = found.arrays["ks"] / found.metrics["n"]
-    want = shares <= GREEDY_ENDS / found.metrics["n"] + 1e-9
-    others = [seconds(found, name, as_written)
-              for name in (("iqp", "dpp") if as_written else ("iqp", "exact", "map"))]  # fmt: skip
-    ratio = seconds(found, "greedy", as_written) / np.max(others, axis=0)
-    labels = [f"k = {s:.0%}" for s in shares[want]]
-    return Evidence(ratio[:, want].T, labels, "x", note=_note(found, as_written))
+    want = AT[at](shares)
+    slowest = np.max([_seconds(found, name, as_written) for name in over], axis=0)
+    ratio = [(_seconds(found, name, as_written) / slowest)[:, want].T for name in of]
+    labels = [f"{name}, k = {s:.0%}" for name in of for s in shares[want]]
+    return Evidence(np.concatenate(ratio), labels, "x", note=note)
 
 
 def growth(config: Config, method: str, as_written: bool) -> Evidence:
     """Exponent of a method's seconds on the budget, one a repeat, over Table I's budgets."""
-    found = table_one()
-    want = found.arrays["ks"] < 0.6 * found.metrics["n"]
-    ks = found.arrays["ks"][want]
-    slopes = [exponent(ks, row[want]) for row in seconds(found, method, as_written)]
-    return Evidence(np.array(slopes)[None], unit="exponent", note=_note(found, as_written))
+    found, note = _table_one(as_written)
+    ks = found.arrays["ks"]
+    want = AT["every budget"](ks / found.metrics["n"])
+    spent = _seconds(found, method, as_written)
+    slopes = [exponent(ks[want], row[want]) for row in spent]
+    return Evidence(np.array(slopes)[None], unit="exponent", note=note)

@@ -1,4 +1,4 @@
-"""Evidence for `geda`: cells led, an epoch's seconds, the program's share of them, variants."""
+"""Evidence for `geda`: cells led, the program's share of training, variants."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from helpers.claims.evidence.measurements import measure
 from helpers.claims.quantities import Unfit, accuracy, seconds, short_of_rows
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
-from helpers.experiments import PEERS, Cell, run
-from helpers.experiments.questions import geda_options
+from helpers.experiments import PEERS, Cell, geda_cell, run
 from helpers.results import Missing, get
 
 REALISTIC_S = 60.0  # of training, below which no solver's seconds are a small share
-
-
-def rung(config: Config, share: float, method: str = "geda-random", variant: str = "") -> Cell:
-    """Return GEDA's cell, or another rung's."""
-    options = geda_options(config, variant) if method.startswith("geda") else ()
-    return Cell(method, share, model="proxy", options=options)
 
 
 def cells_led(config: Config) -> Evidence:
@@ -34,7 +27,7 @@ def cells_led(config: Config) -> Evidence:
     if short := next(filter(None, (short_of_rows(config, cell) for cell in cells)), ""):
         raise Unfit(short)
     gains = np.array(
-        [accuracy(config, rung(config, one.share)) - accuracy(config, one) for one in cells]
+        [accuracy(config, geda_cell(config, one.share)) - accuracy(config, one) for one in cells]
     )
     led = np.where(gains > 0, 1.0, np.where(gains < 0, 0.0, 0.5)).mean(axis=0)
     means = (gains.mean(axis=1) > 0).sum()
@@ -42,33 +35,23 @@ def cells_led(config: Config) -> Evidence:
     return Evidence(led[None], unit="share", note=note)
 
 
-def epoch_seconds(config: Config) -> Evidence:
-    """Seconds of everything over those of a share, times the share, (percentages, seeds)."""
-    whole = seconds(config, Cell(model="proxy"))
-    parts = [
-        share * whole / seconds(config, rung(config, share, "random-per-class"))
-        for share in config.percentages
-    ]
-    return Evidence(np.array(parts), [f"{share:.0%}" for share in config.percentages], "x")
-
-
-def solving_share(config: Config, solver: str, options: dict) -> Evidence:
-    """Seconds that a solver takes for all classes over those of training on the choice, (1, seeds).
+def solving_share(config: Config) -> Evidence:
+    """Seconds that CBC takes for all classes over those of training on the choice, (1, seeds).
 
     Raises:
         Unfit: If training takes less than `REALISTIC_S`.
         Missing: If no class that large was solved.
     """
-    trained = seconds(config, rung(config, min(config.percentages)))
+    trained = seconds(config, geda_cell(config, min(config.percentages)))
     if trained.mean() < REALISTIC_S:
         raise Unfit(f"training takes {trained.mean():.2g} s here, {REALISTIC_S:g} s are asked")
-    found = measure("geda-milp", options, timed=True)
+    found = measure("geda-milp", {"sizes": (1000, 5000)}, timed=True)
     first = get(run(config, Cell(model="proxy"), config.first_seed))
     counts = np.bincount(first.arrays["labels"])
     large = np.flatnonzero(found.arrays["sizes"] >= counts.max())
     if not len(large):
         raise Missing(f"no class of {counts.max()} was solved")
-    spent = len(counts) * found.arrays[f"seconds_{solver}"][large[0]]
+    spent = len(counts) * found.arrays["seconds_cbc"][large[0]]
     note = f"classes solved as if they had {found.arrays['sizes'][large[0]]} points"
     return Evidence((spent / trained)[None], unit="share", note=note)
 
@@ -80,12 +63,13 @@ def variant_gains(config: Config) -> Evidence:
     Simpson's rule keeps the same rows as the trapezoid at equal N.
     """
     share = min(config.percentages)
-    plain = accuracy(config, rung(config, share))
-    smoothed = Cell("geda", share, model="proxy", options=geda_options(config, "smoothed"))
-    cells = {"smoothed": smoothed}
-    for n in sorted(config.node_counts):
-        if n > config.n_nodes:
-            cells[f"N = {n}"] = replace(rung(config, share), options=(("n_nodes", n),))
-    gains = {name: accuracy(config, cell) - plain for name, cell in cells.items()}
+    plain = geda_cell(config, share)
+    cells = {"smoothed": geda_cell(config, share, "smoothed")}
+    cells |= {
+        f"N = {n}": replace(plain, options=(("n_nodes", n),))
+        for n in sorted(config.node_counts)
+        if n > config.n_nodes
+    }
+    gains = {name: accuracy(config, cell) - accuracy(config, plain) for name, cell in cells.items()}
     told = ", ".join(f"{name} {gain.mean():+.2f}" for name, gain in gains.items())
     return Evidence(np.mean(list(gains.values()), axis=0)[None], note=told)

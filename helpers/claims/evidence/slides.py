@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers import recipes, scores
-from helpers.claims.quantities import (
-    Unfit,
-    error,
-    error_at,
-    measurement,
-    need,
-    require_alone,
-    results_of,
-    seconds,
-)
+from helpers import scores
+from helpers.claims.evidence.measurements import measure
+from helpers.claims.evidence.svp import stepped
+from helpers.claims.quantities import Unfit, error, error_at, need, results_of, seconds
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
-from helpers.experiments import STEPPED, Cell
+from helpers.experiments import Cell
 from helpers.ranking import pearson
 from helpers.results import readings
 
@@ -25,12 +18,12 @@ from helpers.results import readings
 TRAINED = {"fastText for VDCNN29": (5, 15), "ResNet20 for ResNet164": (50, 181)}
 
 
-def slides_cheapness(config: Config) -> Evidence:
+def cheapness(config: Config) -> Evidence:
     """Return the dearer choice over the cheaper one, of the pair with the largest, (1, repeats).
 
     A step's seconds times epochs; what a choice costs besides is left out on both sides.
     """
-    timed = measurement("step-seconds").arrays
+    timed = measure("step-seconds", timed=True).arrays
     epochs = np.array(list(TRAINED.values()))[:, ::-1]
     ratio = timed["seconds_target"] / timed["seconds_proxy"] * (epochs[:, :1] / epochs[:, 1:])
     best = int(np.argmax(ratio.mean(axis=1)))
@@ -38,7 +31,7 @@ def slides_cheapness(config: Config) -> Evidence:
     return Evidence(ratio[best : best + 1], unit="x", note=f"one CPU, epochs counted: {told}")
 
 
-def slides_depth(config: Config) -> Evidence:
+def depth(config: Config) -> Evidence:
     """Return how much less a minute brings at each further step in depth, (steps - 1, seeds).
 
     Points gained a minute from one depth to the next, less the same one step deeper.
@@ -53,15 +46,12 @@ def slides_depth(config: Config) -> Evidence:
     return Evidence(-np.diff(gained, axis=0), steps, "points a minute")
 
 
-def slides_halves(config: Config) -> Evidence:
+def halves(config: Config) -> Evidence:
     """Return points gained in the second half of the proxy's seconds over the first's, (1, seeds).
 
-    Note: the first half is counted from the end of epoch 1, the first error that is known. By a
-        rate that falls in steps: the study's recipe if it has one, else `svp`'s for 30 epochs.
+    Note: the first half is counted from the end of epoch 1, the first error that is known.
     """
-    in_steps = recipes.get(config.recipe, model=config.proxy).schedule == "steps"
-    found = results_of(config, Cell(model="proxy") if in_steps else STEPPED)
-    require_alone(found)
+    found = stepped(config)
     start, half, end = np.array([[error_at(r, at) for at in (0.0, 0.5, 1.0)] for r in found]).T
     if len(found[0].metrics["history"]["test_acc"]) < 20:
         raise Unfit("fewer than 20 epochs have no halves")
@@ -69,7 +59,7 @@ def slides_halves(config: Config) -> Evidence:
     return Evidence(((half - end) / first)[None], unit="share of the first half's gain")
 
 
-def slides_combined(config: Config) -> Evidence:
+def combined(config: Config) -> Evidence:
     """Return Pearson with the target of two combined proxies less the better one's, (1, seeds).
 
     The two proxies beside a target are of the two seeds that follow its own: runs of one seed

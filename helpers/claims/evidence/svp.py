@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
 from helpers import recipes, scores
-from helpers.claims.correlations import blocks_agree, matrices_agree
-from helpers.claims.quantities import (
-    Unfit,
-    error_at,
-    measurement,
-    need,
-    require_alone,
-    results_of,
-)
-from helpers.claims.verdicts import Evidence, Verdict
+from helpers.claims.correlations import blocks, pair_means
+from helpers.claims.evidence.measurements import measure
+from helpers.claims.quantities import Unfit, error_at, need, require_alone, results_of
+from helpers.claims.verdicts import Evidence
 from helpers.config import Config
 from helpers.experiments import STEPPED, Cell, asked, centre_orders
 from helpers.measurements.table import exponent, share_of
@@ -34,15 +27,18 @@ FAMILIES = {
 }
 
 
-def late_gain(config: Config, classes: int, share: float = 0.55) -> Evidence:
-    """Points by which the proxy's error falls after a share of its seconds, (seeds,).
-
-    By a rate that falls in steps: the study's recipe if it has one, else `svp`'s.
-    """
+def stepped(config: Config) -> list[Result]:
+    """Return the proxy by a rate that falls in steps: the study's recipe if it is, else `svp`'s."""
     in_steps = recipes.get(config.recipe, model=config.proxy).schedule == "steps"
     found = results_of(config, Cell(model="proxy") if in_steps else STEPPED)
-    need([len(np.unique(found[0].arrays["labels"]))], classes)
     require_alone(found)
+    return found
+
+
+def late_gain(config: Config, classes: int, share: float = 0.55) -> Evidence:
+    """Points by which the proxy's error falls after a share of its seconds, (seeds,)."""
+    found = stepped(config)
+    need([len(np.unique(found[0].arrays["labels"]))], classes)
     return Evidence(np.array([error_at(run, share) - error_at(run, 1.0) for run in found]))
 
 
@@ -67,16 +63,16 @@ def metric_correlations(config: Config) -> Evidence:
     return Evidence(np.concatenate(values), labels, "rho")
 
 
-def depth_blocks(
-    config: Config, score: str, margin: float, coefficient: str = "spearman"
-) -> Verdict:
-    """Correlations within a depth less those between depths, as a share of the first.
+def depth_blocks(config: Config, score: str, coefficient: str = "spearman") -> Evidence:
+    """Correlations within a depth less those between depths, as a share of the first, (seeds,).
 
     Args:
         config: The study's parameters.
         score: A key of `SCORES`, or `k-centers`: by order of addition, own random starts.
-        margin: Difference that counts as none, as a share of the mean within a depth.
         coefficient: `spearman` or `pearson`.
+
+    Raises:
+        Unfit: If reruns of a depth agree no more than by chance.
     """
     runs = asked(config, "depths")
     if score == "k-centers":
@@ -84,18 +80,22 @@ def depth_blocks(
     else:
         found = [SCORES[score](get(run)) for run in runs]
         matrix = readings.similarity_matrix(found, coefficient, config.epochs)
-    groups = np.array([config.models.index(run.model) for run in runs])
-    reruns = (groups[:, None] == groups) & ~np.eye(len(runs), dtype=bool)
-    within = max(float(matrix[reruns].mean()), 0.0) if reruns.any() else 0.0
-    found = blocks_agree(matrix, groups, [run.seed for run in runs], margin * within)
-    ends = {name: getattr(found, name) / within for name in ("value", "low", "high") if within}
-    return replace(found, **ends, unit="of rho within a depth")
+    groups = [config.models.index(run.model) for run in runs]
+    within, between = blocks(matrix, groups, [run.seed for run in runs])
+    need(dict.fromkeys(groups), at_least=2)
+    mean = within.mean()
+    if mean <= 0:
+        raise Unfit(f"reruns of a depth agree by {mean:.3f}")
+    note = f"within {mean:.3f}, between {between.mean():.3f}; seeds are the sample"
+    return Evidence((within - between) / mean, unit="of rho within a depth", note=note)
 
 
-def start_matters(config: Config, margin: float) -> Verdict:
-    """Correlations of k-centers orders from shared against those from own starting points."""
-    seeds = [order.of[0].seed for order in centre_orders(config, same_start=True)]
-    return matrices_agree(*(_centre_matrix(config, s) for s in (True, False)), seeds, margin)
+def start_matters(config: Config) -> Evidence:
+    """Correlations of k-centers orders from shared starting points less from own, (seeds,)."""
+    seeds = np.array([order.of[0].seed for order in centre_orders(config, same_start=True)])
+    shared, own = (_centre_matrix(config, same_start) for same_start in (True, False))
+    values = pair_means(shared - own, ~np.eye(len(seeds), dtype=bool), seeds)
+    return Evidence(values, unit="rho", note="seeds are the sample")
 
 
 def _centre_matrix(config: Config, same_start: bool) -> np.ndarray:
@@ -168,7 +168,7 @@ def counted_distances(config: Config) -> Evidence:
 
     Each new centre asks for its distance to every row. The note tells what our seconds do.
     """
-    found = measurement("kcenters-time", timed=False)
+    found = measure("kcenters-time")
     sizes = found.arrays["sizes"]
     counted = exponent(sizes, [n * share_of(n, 0.1) for n in sizes])
     seconds = [found.metrics[name] for name in ("exponent_loop", "exponent")]
