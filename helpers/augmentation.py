@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,10 +28,6 @@ class Draws(NamedTuple):
     turns: Tensor | None = None
     views: Tensor | None = None
 
-    def part(self, start: int, stop: int) -> Draws:
-        """Return the numbers of the examples from `start` to before `stop`."""
-        return Draws(*(None if v is None else v[..., start:stop] for v in self))
-
 
 def draw(b: int, recipe: recipes.Recipe, generator: torch.Generator) -> Draws:
     """Draw what a batch of b needs from the host's generator, so every device sees the same."""
@@ -45,12 +40,6 @@ def draw(b: int, recipe: recipes.Recipe, generator: torch.Generator) -> Draws:
         turns = torch.rand(b, generator=generator) * 2 - 1
     views = torch.rand((4, b), generator=generator) if recipe.crop else None
     return Draws(corners, mirrored, turns, views)
-
-
-def joined(draws: Sequence[Draws]) -> Draws:
-    """Put the numbers of several batches of one recipe one after the other."""
-    fields = zip(*draws, strict=True)
-    return Draws(*(None if values[0] is None else torch.cat(values, dim=-1) for values in fields))
 
 
 def augment(images: Tensor, draws: Draws, recipe: recipes.Recipe) -> Tensor:

@@ -22,15 +22,14 @@ def pick(name: str = "auto") -> torch.device:
     Raises:
         StudyError: If the device is unknown or not on this machine.
     """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = torch.backends.mps.is_available()
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda" if gpus else "mps" if mps else "cpu")
     asked = re.fullmatch(r"(cpu|cuda|mps)(?::(0|[1-9]\d*))?", name)
     if not asked:
         raise StudyError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    there = {"cpu": 1, "cuda": gpus, "mps": torch.backends.mps.is_available()}[asked[1]]
+    there = {"cpu": 1, "cuda": gpus, "mps": mps}[asked[1]]
     if int(asked[2] or 0) >= there:
         raise StudyError(
             f"device {name!r} is not available: this machine has {int(there)}; "

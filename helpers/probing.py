@@ -116,21 +116,11 @@ def full_gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> Ten
 
     Source: `geda` section 4.1.
     """
-    batches = _gradients_by_batch(model, images, labels)
+    batches = gradients_by_batch(model, images, labels)
     return torch.cat([sum(g.flatten(1).square().sum(dim=1) for g in b) for b in batches]).sqrt()
 
 
-def full_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return each example's gradient by all p parameters, (n, p) float32, network in eval mode.
-
-    Arguments as for `full_gradient_norms`; parameters in the order of `model.parameters()`. It
-    takes 4 n p bytes: 1,000 examples and a million parameters are 4 GB.
-    """
-    batches = _gradients_by_batch(model, images, labels)
-    return torch.cat([torch.cat([g.flatten(1) for g in gradients], 1) for gradients in batches])
-
-
-def _gradients_by_batch(
+def gradients_by_batch(
     model: nn.Module, images: Tensor, labels: Tensor
 ) -> Iterator[tuple[Tensor, ...]]:
     """Yield per-sample gradients (b, ...) by every parameter, a few examples at a time."""

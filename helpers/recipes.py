@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 
 from helpers import StudyError
+from helpers.checks import check_choice
 
+SCHEDULES = ("steps", "one-cycle", "triangle", "linear", "cyclic")
 # Endings of a recipe's name that change it: a lower rate, no mirroring, precision, other batches.
 GENTLE = "-gentle"
 KEPT = rf"(?P<gentle>{GENTLE})?(?P<upright>-upright)?(-(?P<precision>float32|mixed))?"
@@ -81,26 +83,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what would silently mean something else."""
-        schedules = ("steps", "one-cycle", "triangle", "linear", "cyclic")
-        precisions = ("float32", "mixed")
-        valid = {
-            "schedule": (self.schedule in schedules, f"be one of {', '.join(schedules)}"),
-            "precision": (self.precision in precisions, "be float32 or mixed"),
-            "label_smoothing": (0 <= self.label_smoothing < 1, "lie in [0, 1)"),
-            "factors": (len(self.factors) == len(self.milestones), "be as many as milestones"),
-            "crop": (
-                self.crop == 0 or (self.crop > 0 and not self.pad),
-                "be 0 or, without pad, 1 or more",
-            ),
-            "area": (0 < self.area[0] <= self.area[1] <= 1, "rise within (0, 1]"),
-            "aspect": (0 < self.aspect[0] <= self.aspect[1], "rise from above 0"),
-            "bias_rate": (self.bias_rate > 0, "be above 0"),
-            "early": (0 <= self.early <= 1, "lie in [0, 1]"),
-            "centre": (0 < self.centre <= 1, "lie in (0, 1]"),
-        }
-        for name, (holds, rule) in valid.items():
-            if not holds:
-                raise StudyError(f"a recipe's {name} must {rule}, got {getattr(self, name)!r}")
+        check_choice(self.schedule, SCHEDULES, "a recipe's schedule")
+        check_choice(self.precision, ("float32", "mixed"), "a recipe's precision")
+        if self.crop and self.pad:
+            raise StudyError(f"a recipe crops to a size or pads, got crop {self.crop} and pad")
 
     def rate_at(self, epoch: float) -> float:
         """Return the learning rate after `epoch` epochs (a fraction counts within one)."""

@@ -31,12 +31,10 @@ class Sampler:
     """What decides the rows of every epoch; a subclass needs `rows_at`, all else has defaults.
 
     Attributes:
-        online: Whether `batches` asks for losses; the others are drawn an epoch ahead.
         same_rows: Whether every epoch visits the same rows.
         weights: Of the rows of `rows_at` (k,), mean 1; `None` for the plain mean.
     """
 
-    online = False
     same_rows = False
     weights: Tensor | None = None
 
@@ -53,7 +51,7 @@ class Sampler:
         """Yield the epoch's batches of `size`, here all of its rows in a new random order.
 
         Epochs count from 0, the generator is that of the run's order, on the host, and `losses`
-        gives the losses (b,) of rows (b,), for a sampler that is `online`.
+        gives the losses (b,) of rows (b,), for a sampler that looks at them.
         """
         rows = self.rows_at(epoch)
         order = torch.randperm(len(rows), generator=generator)
@@ -237,8 +235,6 @@ class Adonis(Sampler):
 
     Source: `adonis` Algorithm 1 with figures 2 to 5.
     """
-
-    online = True
 
     def __init__(
         self,

@@ -7,9 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from helpers import experiments as ex, results, specs
+from helpers import experiments as ex, models, results, specs
 from helpers.experiments import Cell, Config, cells
-from helpers.models import work
 from helpers.results import steps
 from helpers.specs import Select
 
@@ -169,12 +168,12 @@ def test_multiply_adds_match_a_count_by_hand():
     stages = 2 * 9 * 8 * 8 * 32**2
     stages += 9 * (8 * 16 + 16 * 16) * 16**2 + 9 * (16 * 32 + 32 * 32) * 8**2
     shortcuts = 8 * 16 * 16**2 + 16 * 32 * 8**2
-    assert work.multiply_adds("resnet8-w8") == stem + stages + shortcuts + 32 * 10
+    assert models.multiply_adds("resnet8-w8") == stem + stages + shortcuts + 32 * 10
 
 
 def test_longer_training_costs_what_selecting_would():
     scale = Config()
-    ratio = work.multiply_adds(scale.proxy) / work.multiply_adds(scale.target)
+    ratio = models.multiply_adds(scale.proxy) / models.multiply_adds(scale.target)
     for budget in (0.1, 0.25, 0.5, 1.0):
         selecting = ratio * (scale.epochs + 1 / 3) + budget * scale.epochs  # passes over all rows
         run = ex.run(scale, Cell("random", budget, epochs=ex.LONGER), 0)
@@ -200,5 +199,5 @@ def test_opponents_see_as_many_rows_an_epoch_as_the_subsets_they_meet():
 @pytest.mark.slow
 def test_the_table_of_multiply_adds_is_what_networks_count():
     known = json.loads((cells.ROOT / "data" / "multiply_adds.json").read_text())
-    counted = {name: work.multiply_adds(name) for name in known if ":" not in name}
+    counted = {name: models.multiply_adds(name) for name in known if ":" not in name}
     assert {name: known[name] for name in counted} == counted

@@ -5,7 +5,7 @@ import pytest
 from helpers import StudyError
 from helpers.config import Config
 from helpers.experiments import EQUAL_BILL, EQUAL_STEPS, Cell, asked, run
-from helpers.models.work import multiply_adds
+from helpers.models import multiply_adds
 
 CONFIG = Config(epochs=12, budgets=(0.3, 0.5), cost_ratio=8.0, n_seeds=2,
                 dial_methods=("random", "forgetting", "k-centers"))  # fmt: skip

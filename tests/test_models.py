@@ -12,13 +12,16 @@ import torch
 from torch import nn
 
 from helpers import StudyError, device, models
-from helpers.models import dense
-from helpers.models.work import multiply_adds
+from helpers.models import dense, multiply_adds
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("resnet8-w8", "densenet10-k8", "vgg3-w8", "vgg11-w8", "vgg11-plain-w8", "alexnet-w8")
 SMALL += ("mobilenetv2-w16", "sprint-w8", "sprint-w8-half")
 PHOTOGRAPHS = ("resnet18-imagenet-w8", "resnet50-imagenet-w8")
+
+
+def n_parameters(model):
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def layers_of(network, *kinds):
@@ -42,7 +45,7 @@ def test_parameters_are_as_many_as_the_papers_say():
     ):
         with torch.device("meta"):
             network = models.build(name, n_classes, 3)
-        assert models.n_parameters(network) / 1e6 == pytest.approx(millions, rel=tolerance), name
+        assert n_parameters(network) / 1e6 == pytest.approx(millions, rel=tolerance), name
 
 
 def test_multiply_adds_are_those_of_the_papers():

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers import data, models, probing, recipes, training
-from helpers.models import sprint, work
+from helpers.models import sprint
 
 SHORT = recipes.get("sprint", 2)
 
@@ -76,7 +76,7 @@ def test_half_the_side_shows_every_pixel_once():
         network(images)
     assert torch.equal(seen[whole.blocks][:, :, ::2, ::2], seen[half.blocks])
     assert seen[half.blocks].shape == (2, 24, 16, 16)
-    assert work.multiply_adds("sprint-w8-half") < 0.3 * work.multiply_adds("sprint-w8")
+    assert models.multiply_adds("sprint-w8-half") < 0.3 * models.multiply_adds("sprint-w8")
 
 
 def test_fit_prepares_once_and_training_leaves_the_filters_alone(digits):

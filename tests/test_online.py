@@ -3,7 +3,6 @@
 import inspect
 
 import numpy as np
-import pytest
 
 from helpers import samplers
 from helpers.results import online
@@ -20,15 +19,11 @@ def test_defaults_are_those_of_the_sampler():
 def test_settings_fill_in_defaults():
     spec = Train("digits", "m", "r", 2, 0, sampler=Sampler("adonis", (), (("theta", 0.3),)))
     assert online.settings_of(spec) == online.DEFAULTS | {"theta": 0.3}
-    with pytest.raises(ValueError, match="sampler"):
-        online.settings_of(Train("digits", "m", "r", 2, 0))
 
 
 def test_bound_counts_passes():
     assert online.boost_bound(1, 1 / 3) == 1.5
     assert online.boost_bound(1, 1) == 0.75
-    with pytest.raises(ValueError, match="acceptance"):
-        online.boost_bound(1, 0)
 
 
 def test_counted_boost_takes_backward_twice():
@@ -62,5 +57,3 @@ def test_never_chosen_leaves_the_warm_up_out():
 def test_tenths_run_from_easy_to_hard():
     score = np.arange(20)[::-1]
     assert online.share_by_tenth(score >= 18, score).tolist() == [0] * 9 + [1]
-    with pytest.raises(ValueError, match="10 or more"):
-        online.share_by_tenth(np.ones(3, bool), np.ones(3))

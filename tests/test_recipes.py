@@ -110,21 +110,9 @@ def test_names_and_epochs_that_mean_nothing_are_refused():
 
 def test_a_recipe_that_would_silently_mean_something_else_is_refused():
     digits = recipes.get("digits")
-    for name, values in {
-        "schedule": ["cosine"],
-        "precision": ["half"],
-        "factors": [(3.0,)],
-        "label_smoothing": [1.0, -0.1],
-        "crop": [-1],
-        "area": [(0.0, 1.0), (0.5, 0.4), (0.5, 1.4)],
-        "aspect": [(0.0, 1.0), (2.0, 1.0)],
-        "centre": [0.0, 1.5],
-        "bias_rate": [0.0, -1.0],
-        "early": [-0.1, 1.1],
-    }.items():
-        for value in values:
-            with pytest.raises(StudyError, match=name):
-                dataclasses.replace(digits, **{name: value})
+    for name, value in {"schedule": "cosine", "precision": "half"}.items():
+        with pytest.raises(StudyError, match=name):
+            dataclasses.replace(digits, **{name: value})
     with pytest.raises(StudyError, match="crop"):
         dataclasses.replace(digits, crop=16, pad=4)
 

@@ -251,7 +251,7 @@ def test_a_new_sampler_needs_its_rows_alone():
 
     visited = [sorted(rows_of(b)) for b in drive(Half(), 2)]
     assert visited == [list(range(0, N, 2)), list(range(1, N, 2))]
-    assert (Half().online, Half().log(), Half().state_dict()) == (False, {}, {})
+    assert (Half().log(), Half().state_dict()) == ({}, {})
 
 
 def test_reselected_chooses_at_its_epochs_alone_and_starts_as_told():

@@ -14,6 +14,11 @@ from helpers.selection.gradients import craig, grad_match, last_layer_gradients,
 from helpers.selection.stratify import allocate
 
 
+def full_gradients(model, images, labels):
+    batches = probing.gradients_by_batch(model, images, labels)
+    return torch.cat([torch.cat([g.flatten(1) for g in one], 1) for one in batches])
+
+
 def distances(gradients):
     g = np.asarray(gradients, dtype=np.float64)
     return np.sqrt(((g[:, None] - g[None]) ** 2).sum(axis=2))
@@ -108,7 +113,7 @@ def network():
 
 def test_last_layer_gradients_are_autograd_s_and_have_probing_s_norms(network):
     net, images, labels = network
-    full = probing.full_gradients(net, images, labels)
+    full = full_gradients(net, images, labels)
     net.eval()
     with torch.no_grad():
         features = net.features(images)
@@ -180,7 +185,7 @@ def test_a_long_run_of_equal_rows_is_covered_by_one_pick():
 
 def test_classes_without_a_row_are_told():
     gradients, labels = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 4
-    with pytest.warns(UserWarning, match="k = 3 leaves 1 of 4 classes without a row: their 3 rows"):
+    with pytest.warns(UserWarning, match="k = 3 leaves classes without a row: .* 3 rows"):
         _, weights = per_class(gradients, labels, 3, craig)
     assert weights.sum() == 9
     with warnings.catch_warnings():

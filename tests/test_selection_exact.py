@@ -80,9 +80,6 @@ def test_both_equal_their_slow_twins(seed, kind):
     assert set(found.indices.tolist()) == expected
     np.testing.assert_allclose(found.objectives, path)
     assert found.settled
-    stopped = search.swap_search(utility, similarity, start, weight, max_swaps=1)
-    np.testing.assert_allclose(stopped.objectives, path[:2])
-    assert stopped.success == (stopped.status != "feasible")
 
 
 def test_no_exchange_is_missed_when_rows_are_pruned(monkeypatch):
@@ -110,22 +107,17 @@ def test_the_closed_form_solves_the_lp_as_written():
         closed = iqp.lp_relaxation(utility, similarity, k)
         bound = exact.sums_bound(utility, similarity, k)
         assert (result.status, result.success, result.gap) == ("optimal", True, 0)
-        assert result.fun == pytest.approx(bound, rel=1e-7)
+        assert result.objective == pytest.approx(bound, rel=1e-7)
         assert set(result.indices.tolist()) == set(closed.tolist())
-        assert iqp.objective(utility, similarity, closed) <= result.fun * (1 + 1e-9)
-    utility, similarity = instance(90, 0, "kernel")  # at 40 rows CBC may end before it looks
-    for solver in exact.SOLVERS:
-        with pytest.raises(StudyError, match="found no answer within 1e-06 s"):
-            exact.solve_lp_as_written(utility, similarity, 9, 0.3, solver, time_limit=1e-6)
+        assert iqp.objective(utility, similarity, closed) <= result.objective * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("solver", exact.SOLVERS)
-def test_the_milp_finds_the_optimum(solver):
+def test_the_milp_finds_the_optimum():
     for kind, k in product(KINDS, (1, 4, 9)):
         utility, similarity = instance(9, 8, kind)
-        found = exact.exact_milp(utility, similarity, k, 0.3, solver)
+        found = exact.exact_milp(utility, similarity, k, 0.3)
         best = optimum(utility, similarity, k)
-        assert found.objective == found.fun == found.bound == pytest.approx(best, rel=1e-12)
+        assert found.objective == found.bound == pytest.approx(best, rel=1e-12)
         assert found.objective == pytest.approx(iqp.objective(utility, similarity, found.indices))
         assert (found.status, found.success, found.gap) == ("optimal", True, 0)
         assert len(found.indices) == k
@@ -182,18 +174,18 @@ def test_wrong_arguments_are_named():
     for start in ([0, 0], [3], []):
         with pytest.raises(StudyError, match="start"):
             search.swap_search(u, d, start)
-    with pytest.raises(StudyError, match="max_swaps"):
-        search.swap_search(u, d, [0], max_swaps=-1)
     with pytest.raises(StudyError, match="solver must be one of highs, cbc"):
-        exact.exact_milp(u, d, 1, solver="gurobi")
+        exact.solve_lp_as_written(u, d, 1, solver="gurobi")
     with pytest.raises(StudyError, match="utility must have at most"):
         exact.sdp_bound(np.ones(301), np.ones((301, 301)), 1)
+
+
+METHODS = ("lp", "power_shifted", "power", "greedy", "swap", "best")
 
 
 def test_the_table_of_gaps_against_enumeration():
     metrics, arrays = gaps.gap_table(1, n=8, share=0.4, n_instances=2)
     assert metrics["n_proven"] == 6
-    assert metrics["n_sdp"] in (0, 6)
     rng = np.random.default_rng(1)
     for i, kind in enumerate(("random", "kernel", "distance")):
         for j in range(2):
@@ -203,12 +195,11 @@ def test_the_table_of_gaps_against_enumeration():
             start = iqp.lp_relaxation(utility, similarity, 3)
             gap = 1 - iqp.objective(utility, similarity, start) / best
             assert arrays["gap_lp"][i, j] == pytest.approx(gap, abs=1e-9)
-    for name in gaps.METHODS:
+    for name in METHODS:
         assert (arrays[f"gap_{name}"] >= 0).all()
         assert (arrays["gap_best"] <= arrays[f"gap_{name}"] + 1e-12).all()
     for name in gaps.BOUNDS:
         assert (arrays[f"above_{name}"] >= -1e-9).all()
-    assert metrics["mean_gap_lp_random"] == pytest.approx(arrays["gap_lp"][0].mean())
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -228,5 +219,5 @@ def test_a_stopped_solver_bounds_from_the_right_side(sign):
         return problem, x
 
     result = exact.solve(exact.build(write), "highs", 0.6)
-    assert sign * result.bound >= sign * result.fun
+    assert sign * result.bound >= sign * result.objective
     assert result.gap < 0.5

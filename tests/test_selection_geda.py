@@ -14,7 +14,6 @@ VARIANTS = [
     {"ecdf": "smoothed"},
     {"ecdf": "smoothed", "rule": "simpson"},
     {"ecdf": "smoothed", "nodes": "quantile"},
-    {"ecdf": "smoothed", "bandwidth": 3.0},
 ]
 WITHINS = [{"within": way, "rng": 0} for way in geda.WITHIN]
 SEEDS = st.integers(0, 2**32 - 1)
@@ -220,7 +219,6 @@ def test_wrong_arguments_are_named():
         {"rule": "simpson", "n_nodes": 5},
         {"rule": "simpson", "n_nodes": 6, "nodes": "quantile"},
         {"within": "random", "rng": None},
-        *({"ecdf": "smoothed", "bandwidth": h} for h in (0, np.inf, "scott")),
     ):
         with pytest.raises(StudyError):
             geda.solve(**good | options)

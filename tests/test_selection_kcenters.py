@@ -104,9 +104,11 @@ def test_the_unit_of_the_features_does_not_matter():
 def test_threads_and_tiles_change_nothing_on_floats(monkeypatch):
     monkeypatch.setattr(kcenters, "BLOCK_CELLS", 5000)  # many blocks to share
     features = np.random.default_rng(7).normal(size=(3000, 5)).astype(np.float32)
-    alone = greedy_k_centers(features, 200, threads=1)
-    for threads in (2, 3):
-        np.testing.assert_array_equal(greedy_k_centers(features, 200, threads=threads), alone)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone = greedy_k_centers(features, 200)
+    for threads in ("2", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        np.testing.assert_array_equal(greedy_k_centers(features, 200), alone)
     monkeypatch.setattr(kcenters, "TILE_ROWS", 10**6)
     np.testing.assert_array_equal(greedy_k_centers(features, 200), alone)
 
@@ -114,7 +116,7 @@ def test_threads_and_tiles_change_nothing_on_floats(monkeypatch):
 def test_the_features_are_not_copied():
     features = np.random.default_rng(9).normal(size=(20_000, 200)).astype(np.float32)
     tracemalloc.start()
-    greedy_k_centers(features, 20, threads=1)
+    greedy_k_centers(features, 20)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.6 * features.nbytes  # the check for finite values takes a quarter
@@ -130,5 +132,3 @@ def test_bad_input():
     for k, initial, message in ((3, [1], "1..2"), (1, [3], "0..2"), (1, [0.5], "row numbers")):
         with pytest.raises(ValueError, match=message):
             greedy_k_centers(np.eye(3), k, np.array(initial))
-    with pytest.raises(ValueError, match="threads"):
-        greedy_k_centers(np.eye(3), 2, threads=0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from helpers import StudyError
 from helpers.selection import prototypes
-from helpers.selection.coverage_centric import coverage_centric, level_shares
+from helpers.selection.by_score import coverage_centric, level_shares
 from helpers.selection.prototypes import moderate, ssp
 
 
@@ -21,16 +21,12 @@ def groups(n, seed, d=3, c=3):
 
 def test_ssp_measures_to_the_centre_of_the_own_group():
     features, labels = groups(90, 0)
-    for mode, metric in product(("hard", "easy"), ("cosine", "euclidean")):
-        cosine = metric == "cosine"
-        rows = features / np.linalg.norm(features, axis=1)[:, None] if cosine else features
-        centres = np.array([rows[labels == label].mean(axis=0) for label in range(3)])[labels]
-        dist = np.linalg.norm(rows - centres, axis=1)
-        if cosine:
-            dist = 1 - (rows * centres).sum(axis=1) / np.linalg.norm(centres, axis=1)
+    rows = features / np.linalg.norm(features, axis=1)[:, None]
+    centres = np.array([rows[labels == label].mean(axis=0) for label in range(3)])[labels]
+    dist = 1 - (rows * centres).sum(axis=1) / np.linalg.norm(centres, axis=1)
+    for mode in ("hard", "easy"):
         expected = np.argsort(-dist if mode == "hard" else dist)[:20]
-        chosen = ssp(features, 20, n_clusters=3, mode=mode, metric=metric)
-        np.testing.assert_array_equal(chosen, expected)
+        np.testing.assert_array_equal(ssp(features, 20, n_clusters=3, mode=mode), expected)
 
 
 def test_ssp_by_cosine_looks_at_directions_only():
@@ -38,15 +34,14 @@ def test_ssp_by_cosine_looks_at_directions_only():
     lengths = np.random.default_rng(2).choice([0.25, 1, 8], (60, 1))
     expected = ssp(features, 15, n_clusters=3)
     np.testing.assert_array_equal(ssp(features * lengths, 15, n_clusters=3), expected)
-    assert set(ssp(features, 15, n_clusters=3, metric="euclidean")) != set(expected)
     features[7] = 0  # no direction: as far as a right angle, and here nothing is farther
     assert ssp(features, 1, n_clusters=3).tolist() == [7]
 
 
 def test_ssp_on_fewer_distinct_rows_than_clusters(recwarn):
     rows = (np.zeros((30, 2)), np.full((30, 3), 0.1), np.eye(3)[np.arange(30) % 3])
-    for features, metric, k in product(rows, ("cosine", "euclidean"), (1, 7, 30)):
-        chosen = ssp(features, k, n_clusters=5, metric=metric)
+    for features, k in product(rows, (1, 7, 30)):
+        chosen = ssp(features, k, n_clusters=5)
         assert chosen.tolist() == list(range(k))
     assert not recwarn.list
 
@@ -147,7 +142,7 @@ def test_wrong_arguments_are_named():
         prototypes.ids: {"features": x, "labels": two, "keep": 0.5},
     }
     bad = {
-        ssp: {"n_clusters": (0, 5, 2.5), "mode": ("soft",), "metric": ("manhattan",)},
+        ssp: {"n_clusters": (0, 5, 2.5), "mode": ("soft",)},
         moderate: {"labels": (two[:3], two * 0)},
         coverage_centric: {
             "scores": ([np.inf, 1, 2],), "n_strata": (0, 2.5), "hard_cutoff": (1, "a"),

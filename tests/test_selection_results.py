@@ -6,7 +6,7 @@ import pytest
 from helpers.selection import exact, geda, iqp, matching, search
 
 FIELDS = {
-    *("indices", "objective", "fun", "bound", "gap", "iterations", "nit", "seconds"),
+    *("indices", "objective", "bound", "gap", "iterations", "seconds"),
     *("status", "message", "success"),
 }
 RNG = np.random.default_rng(0)
@@ -21,7 +21,6 @@ SOLVERS = {
     "lp-highs": lambda: exact.solve_lp_as_written(UTILITY, SIMILARITY, K),
     "lp-cbc": lambda: exact.solve_lp_as_written(UTILITY, SIMILARITY, K, solver="cbc"),
     "milp-highs": lambda: exact.exact_milp(UTILITY, SIMILARITY, K),
-    "milp-cbc": lambda: exact.exact_milp(UTILITY, SIMILARITY, K, solver="cbc"),
     "swap": lambda: search.swap_search(UTILITY, SIMILARITY, np.arange(K)),
     "geda": lambda: geda.solve(NORMS, K),
     "geda-milp": lambda: exact.solve_milp_as_written(NORMS, K),
@@ -39,8 +38,6 @@ def test_every_solver_reports_the_same_fields(solve):
     assert 1 <= len(set(found.indices.tolist())) == len(found.indices) <= K
     assert found.status in ("optimal", "local", "feasible")
     assert found.success == (found.status != "feasible")
-    assert found.objective == found.fun
-    assert found.iterations == found.nit
     assert found.seconds > 0
     assert found.message
     assert (found.gap is None) == (found.bound is None)

@@ -13,9 +13,11 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -26,6 +28,22 @@ DAY_S = 86_400
 Arrays = dict[str, np.ndarray]
 # (split, shape of a row, arrays of some rows each): takes a split
 Write = Callable[[str, tuple[int, ...], Iterator[np.ndarray]], None]
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write that takes `path`'s place in the end, or leaves nothing behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_name(f".{path.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        with open(written, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(written, path)
+    finally:
+        with contextlib.suppress(OSError):
+            written.unlink(missing_ok=True)
 
 
 def stamp(files: Iterable[Path]) -> str:

@@ -244,7 +244,7 @@ def _lines(file: Path, encoding: str) -> Iterator[str]:
     """Yield the lines of a file with their ends."""
     number = 0
     try:
-        with _unpacked(file) as opened:
+        with _opened(file) as opened:
             if encoding.lower().replace("-", "").startswith("utf16"):  # a line's end is two bytes
                 yield from io.StringIO(opened.read().decode(encoding), newline="")
                 return
@@ -256,21 +256,26 @@ def _lines(file: Path, encoding: str) -> Iterator[str]:
         raise StudyError(f"{file} line {number}: {byte}, ?encoding=NAME names another") from None
     except LookupError:
         raise StudyError(f"{file}: Python knows no encoding {encoding!r}") from None
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    """Open a file, unpacked."""
+    with file.open("rb") as raw:
+        magic = raw.read(5)
+    end = next(own for own in reversed(PACKED) if magic.startswith(PACKED[own]))
+    opener = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[end]
+    try:
+        with opener(file, "rb") as opened:
+            yield opened
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise StudyError(f"{file} cannot be read to its end: {error}") from error
-
-
-def _unpacked(file: Path) -> IO[bytes]:
-    with file.open("rb") as opened:
-        magic = opened.read(5)
-    end = next(own for own in reversed(PACKED) if magic.startswith(PACKED[own]))
-    return {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[end](file, "rb")
 
 
 def _encoding(file: Path) -> str:
     """UTF-8 or UTF-16 where the bytes say so, else Windows' cp1252."""
     try:
-        with _unpacked(file) as opened:
+        with _opened(file) as opened:
             for number, line in enumerate(opened):
                 if not number:
                     for bom, encoding in BOMS.items():
@@ -281,6 +286,4 @@ def _encoding(file: Path) -> str:
                 line.decode()
     except UnicodeDecodeError:
         return "cp1252"
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise StudyError(f"{file} cannot be read to its end: {error}") from error
     return "utf-8"

@@ -265,13 +265,13 @@ def _sampled(config: Config, cell: Cell, model: str, by: str, seed: int) -> Trai
 
 @cache
 def multiply_adds(model: str) -> int:
-    """Return `models.work.multiply_adds` of a network, those of the profiles' without torch."""
+    """Return `models.multiply_adds` of a network, those of the profiles' without torch."""
     known = json.loads((ROOT / "data" / "multiply_adds.json").read_text(encoding="utf-8"))
     if model in known:
         return known[model]
-    from helpers.models import work
+    from helpers import models  # torch
 
-    return work.multiply_adds(model)
+    return models.multiply_adds(model)
 
 
 def weight(config: Config, model: str) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 
 from helpers import StudyError
-from helpers.measurements.table import WEIGHT, Measured, measurement, seconds_of, share_of
+from helpers.measurements.table import WEIGHT, Measured, measurement, share_of
 
 NETWORKS = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 FACES, SIDE = "utkface_age", 128  # folder in `$STUDY_DATA`; pixels a side
@@ -43,26 +44,25 @@ def age_regression(
 
     (images, ages), (tests, truth) = (_faces(split) for split in ("train", "test"))
     trained, tested = ([_features(name, of) for name in NETWORKS] for of in (images, tests))
+    methods = {
+        "random": lambda u, x, k, rng: rng.permutation(len(u))[:k],
+        "dpp": lambda u, x, k, rng: dpp.select(x, k, rng),
+        "submodular": lambda u, x, k, rng: submodular.coverage_diversity(x, k),
+        "iqp": lambda u, x, k, rng: iqp.budgeted(u, x, k, WEIGHT, "median"),
+        "variance": lambda u, x, k, rng: np.argsort(-u, kind="stable")[:k],
+    }
     found: dict[str, list[float]] = {}
     for one in range(repeats):
         rng = np.random.default_rng(seed + one)
         order = rng.permutation(len(ages))
         start, pool = order[:n_start], order[n_start:]
-        k = share_of(len(pool), share)
+        k, rows = share_of(len(pool), share), {}
         told = [_fitted(x[start], ages[start], x[pool]) for x in trained]
-        utility, features = np.var(told, axis=0), trained[0][pool]
-        picks = {
-            "random": lambda: rng.permutation(len(pool))[:k],  # noqa: B023
-            "dpp": lambda: dpp.select(features, k, rng),  # noqa: B023
-            "submodular": lambda: submodular.coverage_diversity(features, k),  # noqa: B023
-            "iqp": lambda: iqp.budgeted(utility, features, k, WEIGHT, "median"),  # noqa: B023
-            "variance": lambda: np.argsort(-utility, kind="stable")[:k],  # noqa: B023
-        }
-        chosen = {}
-        for name, pick in picks.items():
-            spent = seconds_of(lambda: chosen.update({name: pick()}))  # noqa: B023
-            found.setdefault(f"seconds_{name}", []).append(spent)
-        rows = {name: np.append(start, pool[some]) for name, some in chosen.items()}
+        for name, pick in methods.items():
+            began = time.perf_counter()
+            chosen = pick(np.var(told, axis=0), trained[0][pool], k, rng)
+            found.setdefault(f"seconds_{name}", []).append(time.perf_counter() - began)
+            rows[name] = np.append(start, pool[chosen])
         rows |= {"start": start, "all": order}
         errors = {}
         for name, some in rows.items():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
+from scipy.optimize import OptimizeResult
 
 from helpers.measurements.table import WEIGHT, Measured, measurement
 from helpers.ranking import t_interval
@@ -66,8 +67,8 @@ def rounding_gap(seed: int, n_instances: int = 500, n_max: int = 12) -> Measured
     Instances are Gaussian kernels of random points with uniform utilities.
 
     Returns:
-        Metrics: n_instances, n_below (value under the optimum), share_below, mean_ratio,
-        smallest_ratio. Arrays: ratio (value / optimum, at most 1), n, k.
+        Metrics: n_instances, n_below (value under the optimum), mean_ratio, smallest_ratio.
+        Arrays: ratio (value / optimum, at most 1), n, k.
 
     Source: `budgeted` section III-B: no guarantee.
     """
@@ -84,11 +85,9 @@ def rounding_gap(seed: int, n_instances: int = 500, n_max: int = 12) -> Measured
         value = iqp.objective(utility, similarity, iqp.lp_relaxation(utility, similarity, k))
         rows.append((min(1.0, value / optimum), n, k))
     ratio, n, k = np.array(rows).T
-    below = ratio < 1 - ROUNDING
     metrics = {
         "n_instances": n_instances,
-        "n_below": int(below.sum()),
-        "share_below": float(below.mean()),
+        "n_below": int((ratio < 1 - ROUNDING).sum()),
         "mean_ratio": float(ratio.mean()),
         "smallest_ratio": float(ratio.min()),
     }
@@ -107,8 +106,7 @@ def power_monotone(seed: int, n_instances: int = 1000, n_max: int = 30) -> Measu
     Returns:
         Metrics: n_instances (of each kind), violations_psd, violations_shifted (instances with a
         step that lowers x'Qx by more than 1e-9 of it), falls_unshifted, cycles_unshifted (ended on
-        an earlier subset), share_falls_unshifted. Arrays: steps_psd, steps_shifted,
-        steps_unshifted, shape (n_instances,).
+        an earlier subset). No arrays.
 
     Source: `budgeted` section III-C.
     """
@@ -125,41 +123,42 @@ def power_monotone(seed: int, n_instances: int = 1000, n_max: int = 30) -> Measu
         "violations_shifted": falls["shifted"],
         "falls_unshifted": falls["unshifted"],
         "cycles_unshifted": sum(not r.settled for r in runs["unshifted"]),
-        "share_falls_unshifted": falls["unshifted"] / n_instances,
     }
-    steps = {f"steps_{kind}": np.array([r.nit for r in rs]) for kind, rs in runs.items()}
-    return metrics, steps
+    return metrics, {}
 
 
 def _falls(values: np.ndarray) -> bool:
     return bool((np.diff(values) < -ROUNDING * np.abs(values[:-1])).any())
 
 
-def _random_start(n: int, rng: np.random.Generator) -> np.ndarray:
-    return rng.permutation(n)[: int(rng.integers(1, n))]
+def _run(
+    utility: np.ndarray, similarity: np.ndarray, weight: float, shift: float | None,
+    rng: np.random.Generator,
+) -> OptimizeResult:  # fmt: skip
+    """Run truncated power from a random subset."""
+    n = len(utility)
+    start = rng.permutation(n)[: int(rng.integers(1, n))]
+    return iqp.power_steps(utility, similarity, start, weight, shift)
 
 
-def _psd_run(n: int, rng: np.random.Generator) -> object:
+def _psd_run(n: int, rng: np.random.Generator) -> OptimizeResult:
     """Run on Q = BB' with B >= 0: semi-definite with entries >= 0, no shift needed."""
     root = rng.random((n, int(rng.integers(1, n + 1)))) * (rng.random(n) < 0.5)[:, None]
     matrix = root @ root.T
-    start = _random_start(n, rng)
-    return iqp.power_steps(np.diagonal(matrix), matrix, start, weight=1.0, shift=None)
+    return _run(np.diagonal(matrix), matrix, 1.0, None, rng)
 
 
-def _shifted_run(n: int, rng: np.random.Generator) -> object:
+def _shifted_run(n: int, rng: np.random.Generator) -> OptimizeResult:
     """Run on a random symmetric Q >= 0, shifted by just its lowest eigenvalue."""
     half = np.triu(rng.random((n, n)))
     matrix = half + np.triu(half, 1).T
     shift = max(0.0, -float(np.linalg.eigvalsh(matrix)[0])) + 1e-12
-    start = _random_start(n, rng)
-    return iqp.power_steps(np.diagonal(matrix), matrix, start, weight=1.0, shift=shift)
+    return _run(np.diagonal(matrix), matrix, 1.0, shift, rng)
 
 
-def _unshifted_run(n: int, rng: np.random.Generator) -> object:
+def _unshifted_run(n: int, rng: np.random.Generator) -> OptimizeResult:
     """Run on eq. 8 as printed, with the kernel's diagonal replaced by u and no shift."""
-    utility, similarity = _kernel_instance(n, rng)
-    return iqp.power_steps(utility, similarity, _random_start(n, rng), WEIGHT, shift=None)
+    return _run(*_kernel_instance(n, rng), WEIGHT, None, rng)
 
 
 @measurement("power-start")
@@ -179,7 +178,7 @@ def power_start(
         Metrics: difference (mean of (LP - random) / LP in final x'Qx), low, high (95 % t
         interval), median_steps_lp, median_steps_random, share_gained_lp (of instances where
         iterating improved on the LP). Arrays: size, share, difference, steps_lp
-        (n_instances,), steps_random (n_instances, n_starts).
+        (n_instances,).
 
     Source: `budgeted` section III-C: a good start matters.
     """
@@ -189,11 +188,11 @@ def power_start(
     difference, steps_lp, steps_random, gained = [], [], [], []
     for n, k in zip(size.astype(int), np.maximum(1, np.round(size * share)), strict=True):
         ends = _ends(int(n), int(k), n_starts, rng)
-        best = ends[0].fun
-        difference.append((best - np.mean([e.fun for e in ends[1:]])) / best)
+        best = ends[0].objective
+        difference.append((best - np.mean([e.objective for e in ends[1:]])) / best)
         gained.append(best > ends[0].objectives[0] * (1 + ROUNDING))
-        steps_lp.append(ends[0].nit)
-        steps_random.append([e.nit for e in ends[1:]])
+        steps_lp.append(ends[0].iterations)
+        steps_random.append([e.iterations for e in ends[1:]])
     mean, low, high = t_interval(np.array(difference))
     metrics = {
         "difference": mean,
@@ -204,8 +203,7 @@ def power_start(
         "share_gained_lp": float(np.mean(gained)),
     }
     arrays = {"size": size.astype(int), "share": share, "difference": np.array(difference)}
-    arrays |= {"steps_lp": np.array(steps_lp), "steps_random": np.array(steps_random)}
-    return metrics, arrays
+    return metrics, arrays | {"steps_lp": np.array(steps_lp)}
 
 
 def _ends(n: int, k: int, n_starts: int, rng: np.random.Generator) -> list:
@@ -233,9 +231,9 @@ def greedy_share(
 
     Returns:
         Metrics: n_instances, n_below (value under 1 - 1/e of the optimum), smallest_share,
-        mean_share, n_optimal, n_not_monotone and n_not_submodular (instances where some row
-        lowers the value, or brings more to a larger set; all subsets are looked at). Arrays:
-        share (greedy value / optimum, at most 1), n, k, shape (n_instances,).
+        n_not_monotone and n_not_submodular (instances where some row lowers the value, or adds
+        more to a larger set; all subsets are looked at). Arrays: share (greedy value / optimum, at
+        most 1), n, k, shape (n_instances,).
 
     Source: `budgeted` section IV-C.
     """
@@ -255,8 +253,6 @@ def greedy_share(
         "n_instances": n_instances,
         "n_below": int((share < GREEDY).sum()),
         "smallest_share": float(share.min()),
-        "mean_share": float(share.mean()),
-        "n_optimal": int((share > 1 - ROUNDING).sum()),
         "n_not_monotone": int((monotone == 0).sum()),
         "n_not_submodular": int((submodular == 0).sum()),
     }
@@ -277,24 +273,20 @@ def all_values(function: CoverageDiversity) -> tuple[np.ndarray, np.ndarray]:
 
 def is_monotone(values: np.ndarray) -> bool:
     """Say whether no row lowers the value of any subset; values of all subsets, (2^n,)."""
-    return all((_gains(values, j) >= -ROUNDING).all() for j in range(_n_rows(values)))
+    return all((_gains(values, j) >= -ROUNDING).all() for j in range(len(values).bit_length() - 1))
 
 
 def is_submodular(values: np.ndarray) -> bool:
-    """Say whether no row brings more after any other row has joined, whatever the subset.
+    """Say whether no row adds more after any other row has joined, whatever the subset.
 
     That is enough: a larger set is reached by rows that join one at a time.
     """
-    n = _n_rows(values)
+    n = len(values).bit_length() - 1
     second = (_gains(_gains(values, j), i) for j in range(n) for i in range(j))
     return all((change <= ROUNDING).all() for change in second)
 
 
-def _n_rows(values: np.ndarray) -> int:
-    return len(values).bit_length() - 1
-
-
 def _gains(values: np.ndarray, row: int) -> np.ndarray:
-    """Return what a row brings to every subset without it, a table over the other rows."""
+    """Return what a row adds to every subset without it, a table over the other rows."""
     table = values.reshape(-1, 2, 2**row)
     return (table[:, 1] - table[:, 0]).ravel()

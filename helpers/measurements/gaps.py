@@ -1,6 +1,5 @@
 """How far the solutions of `budgeted`'s quadratic program lie below the best, and bounds above."""
 
-import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,9 +9,7 @@ from helpers.measurements.table import WEIGHT, Measured, made_up_pool, measureme
 from helpers.selection import exact, iqp, search
 from helpers.selection.gaussian_sums import gaussian_similarity
 
-SMALL = 1e-9  # a value closer to the optimum than this share is the optimum
 KINDS = ("random", "kernel", "distance")
-METHODS = ("lp", "power_shifted", "power", "greedy", "swap", "best")
 BOUNDS = {
     "sums": exact.sums_bound,
     "partners": exact.partners_bound,
@@ -33,13 +30,10 @@ def gap_table(
     optimum is not proven in them holds NaN and counts nowhere (0.1 s at n = 20, 1 to 3 s at 25).
 
     Returns:
-        Metrics: n, k, n_instances, n_proven (instances whose optimum is known), n_sdp (with a
-        semi-definite bound; 0 without cvxpy), seconds_exact (median), and for every method, as
-        lp, and kind, as kernel: mean_gap_lp_kernel, largest_gap_lp_kernel, n_optimal_lp_kernel;
-        for every bound mean_above_sums_kernel. Arrays, shape (3, n_instances), kinds in the
-        order of `kinds`: gap_<method> = (optimum - value) / optimum, above_<bound> =
-        (bound - optimum) / optimum with NaN where there is none, optimum, seconds_exact,
-        seconds_sdp.
+        Metrics: n, k, n_instances, n_proven (instances whose optimum is known). Arrays, shape
+        (3, n_instances), kinds in the order of `kinds`: gap_<method> = (optimum - value) / optimum
+        for lp, power_shifted, power, greedy, swap and best; above_<bound> = (bound - optimum) /
+        optimum, NaN where there is none (sdp without cvxpy); optimum.
 
     Source: `budgeted` section III-B and V: no guarantee is given.
 
@@ -50,24 +44,17 @@ def gap_table(
     rng = np.random.default_rng(seed)
     k = share_of(n, share)
     has_sdp = n <= N_SDP and all(find_spec(name) is not None for name in ("cvxpy", "scs"))
-    table = [
-        [_compared(kind, n, k, rng, has_sdp, time_limit) for _ in range(n_instances)]
-        for kind in KINDS
-    ]
-    names = list(table[0][0])
-    arrays = {name: np.array([[row[name] for row in rows] for rows in table]) for name in names}
-    is_known = np.isfinite(arrays["optimum"])
-    metrics = {
-        "n": n,
-        "k": k,
-        "n_instances": n_instances,
-        "n_proven": int(is_known.sum()),
-        "n_sdp": int(np.isfinite(arrays["above_sdp"]).sum()),
-        "seconds_exact": float(np.median(arrays["seconds_exact"])),
-    }
-    for i, kind in enumerate(KINDS):
-        metrics |= _summary(kind, {name: values[i] for name, values in arrays.items()})
+    arrays = _stacked(
+        [[_compared(kind, n, k, rng, has_sdp, time_limit) for _ in range(n_instances)]
+         for kind in KINDS]
+    )  # fmt: skip
+    n_proven = int(np.isfinite(arrays["optimum"]).sum())
+    metrics = {"n": n, "k": k, "n_instances": n_instances, "n_proven": n_proven}
     return metrics, arrays | {"kinds": np.array(KINDS)}
+
+
+def _stacked(table: list[list[dict[str, float]]]) -> dict[str, np.ndarray]:
+    return {name: np.array([[cell[name] for cell in row] for row in table]) for name in table[0][0]}
 
 
 def _instance(kind: str, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -89,19 +76,15 @@ def _subsets(utility: np.ndarray, similarity: np.ndarray, k: int) -> tuple[dict,
     shifted = iqp.power_steps(utility, similarity, start, WEIGHT, shift="auto")
     power = iqp.power_steps(utility, similarity, start, WEIGHT, shift=None)
     swap = search.swap_search(utility, similarity, power.indices, WEIGHT)
-    greedy = search.greedy(utility, similarity, k, WEIGHT)
+    chosen = {"lp": start, "power_shifted": shifted.indices, "power": power.indices}
+    chosen |= {"greedy": search.greedy(utility, similarity, k, WEIGHT), "swap": swap.indices}
     values = {
-        "lp": iqp.objective(utility, similarity, start, WEIGHT),
-        "power_shifted": iqp.objective(utility, similarity, shifted.indices, WEIGHT),
-        "power": iqp.objective(utility, similarity, power.indices, WEIGHT),
-        "greedy": iqp.objective(utility, similarity, greedy, WEIGHT),
-        "swap": iqp.objective(utility, similarity, swap.indices, WEIGHT),
+        name: iqp.objective(utility, similarity, rows, WEIGHT) for name, rows in chosen.items()
     }
     values["best"] = max(values.values())
-    steps = {"power_shifted": shifted.nit, "power": power.nit, "swap": swap.nit}
-    return values, {f"steps_{name}": n for name, n in steps.items()} | {
-        "seconds_swap": swap.seconds
-    }
+    steps = {"power_shifted": shifted, "power": power, "swap": swap}
+    taken = {f"steps_{name}": found.iterations for name, found in steps.items()}
+    return values, taken | {"seconds_swap": swap.seconds}
 
 
 def _compared(
@@ -109,21 +92,14 @@ def _compared(
 ) -> dict[str, float]:
     utility, similarity = _instance(kind, n, rng)
     values, _ = _subsets(utility, similarity, k)
-    began = time.perf_counter()
     optimum = _optimum(utility, similarity, k, time_limit)
-    column = {"seconds_exact": time.perf_counter() - began, "seconds_sdp": np.nan}
-    column["optimum"] = optimum
+    column = {"optimum": optimum, "above_sdp": np.nan}
     for name, value in values.items():
         column[f"gap_{name}"] = np.maximum(0, (optimum - value) / optimum)
-    for name, bound in BOUNDS.items():
-        value = bound(utility, similarity, k, WEIGHT)
-        column[f"above_{name}"] = (value - optimum) / optimum
-    column["above_sdp"] = np.nan
+    bounds = {name: bound(utility, similarity, k, WEIGHT) for name, bound in BOUNDS.items()}
     if has_sdp:
-        relaxed = exact.sdp_bound(utility, similarity, k, WEIGHT, time_limit)
-        column["above_sdp"] = (relaxed.bound - optimum) / optimum
-        column["seconds_sdp"] = relaxed.seconds
-    return column
+        bounds["sdp"] = exact.sdp_bound(utility, similarity, k, WEIGHT, time_limit).bound
+    return column | {f"above_{name}": (b - optimum) / optimum for name, b in bounds.items()}
 
 
 def _optimum(utility: np.ndarray, similarity: np.ndarray, k: int, time_limit: float) -> float:
@@ -135,21 +111,6 @@ def _optimum(utility: np.ndarray, similarity: np.ndarray, k: int, time_limit: fl
     return found.objective if found.success else float("nan")
 
 
-def _summary(kind: str, rows: dict[str, np.ndarray]) -> dict[str, float | int | None]:
-    """Return the metrics of one kind; None where nothing is known."""
-    is_known = np.isfinite(rows["optimum"])
-    metrics: dict[str, float | int | None] = {}
-    for name in METHODS:
-        gaps = rows[f"gap_{name}"][is_known]
-        metrics[f"mean_gap_{name}_{kind}"] = float(gaps.mean()) if len(gaps) else None
-        metrics[f"largest_gap_{name}_{kind}"] = float(gaps.max()) if len(gaps) else None
-        metrics[f"n_optimal_{name}_{kind}"] = int((gaps <= SMALL).sum())
-    for name in (*BOUNDS, "sdp"):
-        above = rows[f"above_{name}"][np.isfinite(rows[f"above_{name}"])]
-        metrics[f"mean_above_{name}_{kind}"] = float(above.mean()) if len(above) else None
-    return metrics
-
-
 @measurement("swap-gain")
 def swap_gain(
     seed: int, n: int = 1000, share: float = 0.3, d: int = 16, n_instances: int = 2
@@ -159,13 +120,10 @@ def swap_gain(
     Each of n_instances pools is tried with "kernel" and "distance", median bandwidth.
 
     Returns:
-        Metrics: n, k, n_instances, and for every method and kind mean_below_lp_kernel, the mean
-        shortfall to the best found, (best - value) / best; for every bound
-        mean_above_sums_kernel, (bound - best) / best; medians steps_power_kernel,
-        steps_power_shifted_kernel (steps to a subset not met before), steps_swap_kernel
-        (exchanges after "power") and seconds_swap_kernel; best_kernel (mean). Arrays, shape
-        (2, n_instances), kinds in the order of `kinds`: below_<method>, above_<bound>,
-        steps_power, steps_power_shifted, steps_swap, seconds_swap, best.
+        Metrics: n, k, n_instances, mean_<array>_<kind> of the arrays below, and medians
+        steps_<method>_<kind> (steps to a subset not met before; exchanges after "power") and
+        seconds_swap_<kind>. Arrays, shape (2, n_instances), kinds in the order of `kinds`:
+        below_<method> = (best - value) / best, above_<bound> = (bound - best) / best.
 
     Source: `budgeted` section III-C; with "distance" a shift that makes Q semi-definite is so
     large that the iteration stays at its start.
@@ -173,23 +131,22 @@ def swap_gain(
     rng = np.random.default_rng(seed)
     k = share_of(n, share)
     pools = [made_up_pool(n, d, rng) for _ in range(n_instances)]
-    table = [[_at_size(*pool, kind, k) for pool in pools] for kind in KINDS[1:]]
-    names = list(table[0][0])
-    arrays = {name: np.array([[row[name] for row in rows] for rows in table]) for name in names}
+    cells = [[_at_size(*pool, kind, k) for pool in pools] for kind in KINDS[1:]]
+    arrays, taken = (_stacked([[one[i] for one in row] for row in cells]) for i in (0, 1))
     metrics: dict[str, float | int] = {"n": n, "k": k, "n_instances": n_instances}
     for i, kind in enumerate(KINDS[1:]):
-        for name in names:
-            statistic = np.median if name.startswith(("steps", "seconds")) else np.mean
-            prefix = "mean_" if name.startswith(("below", "above")) else ""
-            metrics[f"{prefix}{name}_{kind}"] = float(statistic(arrays[name][i]))
+        metrics |= {f"mean_{name}_{kind}": float(v[i].mean()) for name, v in arrays.items()}
+        metrics |= {f"{name}_{kind}": float(np.median(v[i])) for name, v in taken.items()}
     return metrics, arrays | {"kinds": np.array(KINDS[1:])}
 
 
-def _at_size(features: np.ndarray, utility: np.ndarray, kind: str, k: int) -> dict[str, float]:
+def _at_size(
+    features: np.ndarray, utility: np.ndarray, kind: str, k: int
+) -> tuple[dict[str, float], dict[str, float]]:
     similarity = gaussian_similarity(features.astype(np.float64), "median", kind)
     values, taken = _subsets(utility, similarity, k)
     best = values["best"]
     column = {f"below_{name}": (best - value) / best for name, value in values.items()}
     for name, bound in BOUNDS.items():
         column[f"above_{name}"] = (bound(utility, similarity, k, WEIGHT) - best) / best
-    return column | taken | {"best": best}
+    return column, taken

@@ -19,7 +19,9 @@ from helpers.measurements.table import (
     share_of,
 )
 from helpers.selection import exact, iqp
-from helpers.selection.gaussian_sums import median_distance
+from helpers.selection.gaussian_sums import gaussian_similarity, median_distance
+
+PARTS = ("seconds_kernel", "seconds_lp", "seconds_power")
 
 
 @measurement("lp-time")
@@ -38,7 +40,7 @@ def lp_time(
 
     Returns:
         Metrics: largest_relative_difference of objectives, n_same_set, n_compared, all_optimal,
-        exponent_highs, exponent_closed. Arrays: sizes, seconds_highs (solver alone),
+        exponent_highs. Arrays: sizes, seconds_highs (solver alone),
         seconds_build_highs (PuLP), sizes_cbc, seconds_cbc, seconds_build_cbc, sizes_closed,
         seconds_closed.
     """
@@ -54,7 +56,7 @@ def lp_time(
     closed = []
     for n in closed_sizes:
         features, utility = made_up_pool(n, d, rng)
-        args = utility, iqp.gaussian_similarity(features, "median"), share_of(n, share), WEIGHT
+        args = utility, gaussian_similarity(features, "median"), share_of(n, share), WEIGHT
         closed.append(median_seconds(lambda a=args: iqp.lp_relaxation(*a), repeats))
     arrays |= {"sizes_closed": np.array(closed_sizes), "seconds_closed": np.array(closed)}
     difference, same, proven = zip(*compared, strict=True)
@@ -64,7 +66,6 @@ def lp_time(
         "n_compared": len(compared),
         "all_optimal": bool(all(proven)),
         "exponent_highs": exponent(sizes, arrays["seconds_highs"]),
-        "exponent_closed": exponent(closed_sizes, closed),
     }, arrays
 
 
@@ -73,13 +74,14 @@ def _written_lp(
 ) -> tuple[float, float, float, bool, bool]:
     """Return seconds, seconds to build, relative difference to the closed form, same set, proof."""
     features, utility = made_up_pool(n, d, rng)
-    similarity = iqp.gaussian_similarity(features.astype(np.float64), "median")
+    similarity = gaussian_similarity(features.astype(np.float64), "median")
     k = share_of(n, share)
     result = exact.solve_lp_as_written(utility, similarity, k, WEIGHT, solver)
     closed = iqp.lp_relaxation(utility, similarity, k, WEIGHT)
     best = (utility + WEIGHT * (similarity.sum(axis=1) - 1))[closed].sum()
     same = set(closed.tolist()) == set(result.indices.tolist())
-    return result.seconds, result.seconds_build, abs(result.fun - best) / best, same, result.success
+    apart = abs(result.objective - best) / best
+    return result.seconds, result.seconds_build, apart, same, result.success
 
 
 def _parts(
@@ -93,7 +95,7 @@ def _parts(
     found: dict[str, np.ndarray] = {}
 
     def kernel() -> None:
-        found["similarity"] = iqp.gaussian_similarity(features, h)
+        found["similarity"] = gaussian_similarity(features, h)
 
     def relax() -> None:
         found["start"] = iqp.lp_relaxation(utility, found["similarity"], k, WEIGHT)
@@ -105,36 +107,34 @@ def _parts(
     return seconds_of(kernel, clock), seconds_of(relax, clock), seconds_of(power, clock)
 
 
+def _by_part(parts: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the medians (sizes,) of parts (repeats, sizes, 3) by name."""
+    return dict(zip(PARTS, np.median(parts, axis=0).T, strict=True))
+
+
 @measurement("budgeted-time")
 def budgeted_time(
     seed: int,
     n: int = 1500,
     d: int = 64,
-    ks: Sequence[int] | None = None,
     repeats: int = 5,
 ) -> Measured:
-    """Time the whole selection at every budget, and its parts, at a bandwidth found before.
+    """Time the whole selection, and its parts, at ten budgets from n/5 to n/2.
 
-    ks = None takes ten budgets from n/5 to n/2, as the paper's 600..1,500 of 3,000.
+    The bandwidth is found before. The paper's budgets are 600..1,500 of 3,000.
 
     Returns:
-        Metrics: n, seconds_whole (median over budgets), seconds_kernel, seconds_lp,
-        seconds_power, ratio (largest k over smallest), slope (of log seconds on log k).
-        Arrays: ks, and the four seconds at every k, shape (len(ks),).
+        Metrics: n, ratio (seconds at the largest k over those at the smallest), slope (of log
+        seconds on log k). Arrays, (10,): ks, seconds_whole, seconds_kernel, seconds_lp and
+        seconds_power, medians.
     """
     features, utility = made_up_pool(n, d, np.random.default_rng(seed))
-    budgets = np.linspace(n / 5, n / 2, 10).round() if ks is None else np.array(ks)
-    budgets = budgets.astype(int)
-    h = median_distance(features)
-    rounds = [[_parts(features, utility, int(k), h) for k in budgets] for _ in range(repeats + 1)]
+    ks, h = np.linspace(n / 5, n / 2, 10).round().astype(int), median_distance(features)
+    rounds = [[_parts(features, utility, int(k), h) for k in ks] for _ in range(repeats + 1)]
     parts = np.array(rounds[1:])  # (repeats, budgets, 3)
     whole = np.median(parts.sum(axis=2), axis=0)
-    kernel, relax, power = np.median(parts, axis=0).T
-    arrays = {"seconds_whole": whole, "seconds_kernel": kernel}
-    arrays |= {"seconds_lp": relax, "seconds_power": power}
-    metrics = {name: float(np.median(values)) for name, values in arrays.items()}
-    metrics |= {"n": n, "ratio": float(whole[budgets.argmax()] / whole[budgets.argmin()])}
-    return metrics | {"slope": exponent(budgets, whole)}, arrays | {"ks": budgets}
+    arrays = {"ks": ks, "seconds_whole": whole} | _by_part(parts)
+    return {"n": n, "ratio": float(whole[-1] / whole[0]), "slope": exponent(ks, whole)}, arrays
 
 
 @measurement("budget-slope", threads=1)
@@ -191,15 +191,13 @@ def kernel_exponent(
         k, h = share_of(n, share), median_distance(features)
         timed = [_parts(features, utility, k, h, time.process_time) for _ in range(repeats + 1)]
         rows.append(timed[1:])
-    kernel, relax, power = np.median(rows, axis=1).T
-    parts = np.array(rows)  # (sizes, repeats, 3)
+    parts = np.array(rows).transpose(1, 0, 2)  # (repeats, sizes, 3)
+    arrays = {"sizes": np.array(sizes)} | _by_part(parts)
+    kernel, whole = arrays["seconds_kernel"], sum(arrays[name][-1] for name in PARTS)
+    arrays["shares"] = parts[:, -1, 0] / parts[:, -1].sum(axis=1)
+    arrays["exponents"] = np.array([exponent(sizes, one) for one in parts[:, :, 0]])
     metrics = {"exponent_kernel": exponent(sizes, kernel)}
-    metrics["share_kernel"] = float(kernel[-1] / (kernel[-1] + relax[-1] + power[-1]))
-    arrays = {"sizes": np.array(sizes), "seconds_kernel": kernel}
-    arrays |= {"seconds_lp": relax, "seconds_power": power}
-    arrays["shares"] = parts[-1, :, 0] / parts[-1].sum(axis=1)
-    arrays["exponents"] = np.array([exponent(sizes, one) for one in parts[:, :, 0].T])
-    return metrics, arrays
+    return metrics | {"share_kernel": float(kernel[-1] / whole)}, arrays
 
 
 @measurement("scaling", threads=1)
@@ -217,10 +215,9 @@ def scaling(
     The matrix is stored up to matrix_up_to rows; from once_from on one call is enough.
 
     Returns:
-        Metrics: exponent_matrix, exponent_blocks, exponent_fourier (0 with one size);
-        smallest_objective_ratio (Fourier features' x'Qx over that of the exact sums). Arrays:
-        sizes, sizes_matrix, seconds_matrix, seconds_blocks, seconds_fourier, objective_ratio
-        (len(sizes),).
+        Metrics: smallest_objective_ratio (Fourier features' x'Qx over that of the exact sums).
+        Arrays: sizes, sizes_matrix, seconds_matrix, seconds_blocks, seconds_fourier,
+        objective_ratio (len(sizes),).
     """
     ways = {
         "matrix": {"method": "exact"},
@@ -244,10 +241,7 @@ def scaling(
     arrays = {f"seconds_{way}": np.array(values) for way, values in seconds.items()}
     arrays |= {"sizes": np.array(sizes), "objective_ratio": np.array(quality)}
     arrays["sizes_matrix"] = np.array([n for n in sizes if n <= matrix_up_to])
-    metrics = {
-        f"exponent_{way}": exponent(sizes[: len(values)], values) for way, values in seconds.items()
-    }
-    return metrics | {"smallest_objective_ratio": float(min(quality))}, arrays
+    return {"smallest_objective_ratio": float(min(quality))}, arrays
 
 
 @measurement("random-projection", threads=1)
@@ -271,11 +265,11 @@ def random_projection(
     rng = np.random.default_rng(seed)
     features, utility = made_up_pool(n, d, rng)
     k, h = share_of(n, share), median_distance(features)
-    similarity = iqp.gaussian_similarity(features, h)
+    similarity = gaussian_similarity(features, h)
     chosen = iqp.budgeted(utility, features, k, WEIGHT, h)
     value = iqp.objective(utility, similarity, chosen, WEIGHT)
     clock = time.process_time
-    whole = median_seconds(lambda: iqp.gaussian_similarity(features, h), repeats, clock)
+    whole = median_seconds(lambda: gaussian_similarity(features, h), repeats, clock)
     overlaps, kept, faster = [], [], []
     for p in dimensions:
         for _ in range(n_draws):
@@ -285,7 +279,7 @@ def random_projection(
             overlaps.append(shared / (2 * k - shared))
             kept.append(iqp.objective(utility, similarity, other, WEIGHT) / value)
         projected = median_seconds(
-            lambda q=projection: iqp.gaussian_similarity(features @ q, h), repeats, clock
+            lambda q=projection: gaussian_similarity(features @ q, h), repeats, clock
         )
         faster.append(whole / projected)
     shape = (len(dimensions), n_draws)

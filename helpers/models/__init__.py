@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from helpers.models import dense, mobile, plain, pretrained, residual, sprint, t
 # Each family's module offers NAMES (for messages) and make(name, n_classes, in_channels), the
 # arguments of `build`; it returns None where the name is not its own.
 FAMILIES = (residual, dense, plain, mobile, sprint, pretrained, text)
+# The example that is counted; a ratio of two networks hardly depends on an image's size.
+N_CLASSES, CHANNELS, PIXELS = 10, 3, 32
 
 
 def build(name: str, n_classes: int, in_channels: int) -> nn.Module:
@@ -47,9 +50,28 @@ def depth(name: str) -> int:
     return int(found[1])
 
 
-def n_parameters(model: nn.Module) -> int:
-    """Count the trainable numbers of a network."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+@lru_cache
+def multiply_adds(name: str) -> int:
+    """Return the multiply-adds of one forward pass of one example through a network.
+
+    They are the multiplications with an addition in convolutions and matrix products, for an image
+    of 3x32x32 and 10 classes, or a text that fills all bytes which the network reads. Looking up
+    embeddings counts as nothing, as it multiplies nothing, and so do frozen layers, which run once.
+    """
+    from torch.utils.flop_counter import FlopCounterMode  # takes a second
+
+    with torch.random.fork_rng(devices=[]):  # what is drawn next must not depend on asking
+        network = build(name, N_CLASSES, CHANNELS).eval()
+    example = torch.zeros(1, CHANNELS, PIXELS, PIXELS)
+    if getattr(network, "reads_text", False):
+        example = torch.full((1, text.MOST_BYTES), ord("a"), dtype=torch.uint8)
+    elif getattr(network, "parts", None) == 0:
+        example = torch.zeros(1, network.classifier.in_features)
+    elif hasattr(network, "encoded"):
+        example = next(network.encoded(example.byte()))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(example)
+    return counter.get_total_flops() // 2
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:

@@ -12,6 +12,8 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers.models.mobile import Inverted
+
 # Kernel, expansion, channels, repeats, stride of the first block.
 STAGES = (
     (3, 1, 16, 1, 1),
@@ -40,25 +42,12 @@ class Same(nn.Conv2d):
         return super().forward(F.pad(x, pads) if any(pads) else x)
 
 
-def _convolution(c_in: int, c_out: int, kernel: int = 1, stride: int = 1, groups: int = 1):
+def convolution(
+    c_in: int, c_out: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
+    """Return a convolution and batch norm."""
     conv = Same(c_in, c_out, kernel, stride, groups=groups, bias=False)
     return [conv, nn.BatchNorm2d(c_out, eps=1e-3, momentum=0.01)]
-
-
-class Block(nn.Module):
-    """Widen, filter each channel, narrow; the input is added where shapes allow."""
-
-    def __init__(self, c_in: int, c_out: int, kernel: int, expansion: int, stride: int) -> None:
-        super().__init__()
-        wide = expansion * c_in
-        layers = [*_convolution(c_in, wide), nn.ReLU6()] if expansion > 1 else []
-        layers += [*_convolution(wide, wide, kernel, stride, wide), nn.ReLU6()]
-        self.layers = nn.Sequential(*layers, *_convolution(wide, c_out))
-        self.shortcut = stride == 1 and c_in == c_out
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (b, c_in, h, w) to (b, c_out, h / stride, w / stride)."""
-        return x + self.layers(x) if self.shortcut else self.layers(x)
 
 
 def _rounded(channels: float) -> int:
@@ -73,14 +62,15 @@ def body(name: str) -> nn.Sequential:
     Parameters come in the order in which the published files hold them.
     """
     width, depth = SCALES[name]
-    parts, c_in = [nn.Sequential(*_convolution(3, STEM, 3, 2), nn.ReLU6())], STEM
+    parts, c_in = [nn.Sequential(*convolution(3, STEM, 3, 2), nn.ReLU6())], STEM
     for number, (kernel, expansion, channels, repeats, stride) in enumerate(STAGES):
         c_out = _rounded(width * channels)
         ends = number in (0, len(STAGES) - 1)
         blocks = []
         for i in range(repeats if ends else math.ceil(depth * repeats)):
-            blocks.append(Block(c_in, c_out, kernel, expansion, 1 if i else stride))
+            step = 1 if i else stride
+            blocks.append(Inverted(c_in, c_out, expansion, step, kernel, convolution))
             c_in = c_out
         parts.append(nn.Sequential(*blocks))
-    top = [*_convolution(c_in, LAST), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    top = [*convolution(c_in, LAST), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(*parts, nn.Sequential(*top))

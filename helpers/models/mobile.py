@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -24,25 +25,37 @@ STAGES = (
 LAST = 1280
 
 
-def convolution(c_in: int, c_out: int, kernel: int, stride: int, groups: int, active: bool):
-    """Return convolution, batch norm and, where `active`, ReLU6, as a list of modules."""
+def convolution(
+    c_in: int, c_out: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
+    """Return a convolution and batch norm."""
     conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out")
-    return [conv, nn.BatchNorm2d(c_out), *([nn.ReLU6()] if active else [])]
+    return [conv, nn.BatchNorm2d(c_out)]
 
 
 class Inverted(nn.Module):
-    """Widen by 1x1, filter each channel by 3x3, narrow by 1x1 without activation.
+    """Widen by 1x1, filter each channel, narrow by 1x1 without activation.
+
+    `make` is `convolution` or alike.
 
     Source: Sandler et al. 2018, section 3.3 and figure 3.
     """
 
-    def __init__(self, c_in: int, c_out: int, expansion: int, stride: int) -> None:
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        expansion: int,
+        stride: int,
+        kernel: int = 3,
+        make: Callable[..., list[nn.Module]] = convolution,
+    ) -> None:
         super().__init__()
         wide = expansion * c_in
-        layers = convolution(c_in, wide, 1, 1, 1, True) if expansion > 1 else []
-        layers += convolution(wide, wide, 3, stride, wide, True)
-        self.layers = nn.Sequential(*layers, *convolution(wide, c_out, 1, 1, 1, False))
+        layers = [*make(c_in, wide), nn.ReLU6()] if expansion > 1 else []
+        layers += [*make(wide, wide, kernel, stride, wide), nn.ReLU6()]
+        self.layers = nn.Sequential(*layers, *make(wide, c_out))
         self.shortcut = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,8 +75,8 @@ class MobileNet(Network):
                 blocks.append(Inverted(c_in, c_out, expansion, 1 if i else stride))
                 c_in = c_out
         last = LAST * max(width, 32) // 32
-        stem = convolution(in_channels, width, 3, 1, 1, True)
-        self.convs = nn.Sequential(*stem, *blocks, *convolution(c_in, last, 1, 1, 1, True))
+        stem = [*convolution(in_channels, width, 3), nn.ReLU6()]
+        self.convs = nn.Sequential(*stem, *blocks, *convolution(c_in, last), nn.ReLU6())
         self.classifier = nn.Linear(last, n_classes)
 
     def features(self, x: Tensor) -> Tensor:

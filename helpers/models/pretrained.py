@@ -74,7 +74,7 @@ class Frozen(Network):
 
     def __init__(self, plain: str, parts: int, tuned: nn.Module, classifier: nn.Linear) -> None:
         super().__init__()
-        self.frozen, self.parts = f"{PREFIX}{plain}/{parts}", parts
+        self.plain, self.frozen, self.parts = plain, f"{PREFIX}{plain}/{parts}", parts
         self.tuned, self.classifier = tuned, classifier
 
     def features(self, x: Tensor) -> Tensor:
@@ -83,15 +83,16 @@ class Frozen(Network):
 
     def stamp(self, device: torch.device) -> str:
         """Tell what outputs hang on besides images: the weights' file, sizes, the precision."""
-        file = weights_file(self.frozen.removeprefix(PREFIX).partition("/")[0])
+        file = weights_file(self.plain)
         status, exact = file.stat(), not devices.bfloat16_pays(device)
         return f"{file.name} {status.st_size} {status.st_mtime_ns} {SIDE} {LITE_SIDE} {exact}"
 
     def encoded(self, images: Tensor) -> Iterator[Tensor]:
         """Yield the frozen part's outputs (b, ...) in float16 of uint8 images (n, c, h, w)."""
-        plain = self.frozen.removeprefix(PREFIX).partition("/")[0]
-        lite, where = plain in efficient.SCALES, images.device
-        net = copy.deepcopy(_loaded(plain)[0]).to(where).eval()  # the shared one stays on the host
+        lite, where = self.plain in efficient.SCALES, images.device
+        net = (
+            copy.deepcopy(_loaded(self.plain)[0]).to(where).eval()
+        )  # the shared one stays on the host
         net = net[: len(net) - self.parts] if self.parts else net
         mean, std = (torch.tensor(v, device=where).view(1, 3, 1, 1) for v in NORMALISED[lite])
         cast = torch.autocast(where.type, torch.bfloat16, enabled=devices.bfloat16_pays(where))

@@ -16,19 +16,18 @@ import platform
 import re
 import stat
 import subprocess
-import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 
 from helpers import StudyError, specs
+from helpers.data.cache import beside
 
 ROOT = Path(__file__).resolve().parents[2]
 DATE = (1980, 1, 1, 0, 0, 0)  # equal content makes equal files
@@ -156,22 +155,6 @@ def check_plain(value: object, level: int = 0) -> None:
     parts = value.values() if isinstance(value, dict) else value
     for part in parts if isinstance(value, dict | list | tuple) else ():
         check_plain(part, level + 1)
-
-
-@contextlib.contextmanager
-def beside(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write that takes `path`'s place in the end, or leaves nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(f".{path.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    try:
-        with open(written, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(written, path)
-    finally:
-        with contextlib.suppress(OSError):
-            written.unlink(missing_ok=True)
 
 
 def write(path: Path, text_name: str, value: object, arrays: Mapping[str, np.ndarray]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special, stats
 
 from helpers import StudyError, ranking, scores, specs
-from helpers.checks import check_choice, check_features, check_labels, check_scores
+from helpers.checks import check_features, check_labels
 from helpers.results.store import Result
 
 # Method -> score (n,) of probabilities (n, c), and of what the trace recorded at an epoch.
@@ -133,8 +133,6 @@ def combined(
 
     Source: `svp-slides`, ensembles of small proxies.
     """
-    if combine not in (None, "rank"):
-        raise StudyError(f"combine must be rank, got {combine!r}")
     found = [score(method, run, n, after)[rows] for run in runs]
     if combine:
         return scores.combine_ranks(found)
@@ -159,7 +157,6 @@ def similarity_matrix(
 
     Source: `svp` Figs 3, 9 (Spearman) and 13 (Pearson).
     """
-    check_choice(coefficient, ("spearman", "pearson"), "coefficient")
     if coefficient == "spearman":
         return _pairwise(rankings, ranking.spearman)
     return _pairwise(rankings, lambda a, b: ranking.pearson(a, b, infinite))
@@ -179,14 +176,10 @@ def centre_order_matrix(orders: Sequence[np.ndarray], n_initial: int) -> np.ndar
 
 
 def _order_correlation(a: np.ndarray, b: np.ndarray, n_initial: int) -> float:
+    added = np.setdiff1d(a, np.union1d(a[:n_initial], b[:n_initial]))
+    if len(added) < 2:
+        raise StudyError(f"n_initial = {n_initial} leaves {len(added)} rows, at least 2 expected")
     first, second = ranking.ranks_from_order(a), ranking.ranks_from_order(b)
-    if len(first) != len(second):
-        raise StudyError(f"orders must hold the same rows, got {len(first)} and {len(second)}")
-    added = np.ones(len(first), dtype=bool)
-    added[np.asarray(a)[:n_initial]] = False
-    added[np.asarray(b)[:n_initial]] = False
-    if added.sum() < 2:
-        raise StudyError(f"n_initial = {n_initial} leaves {added.sum()} rows, at least 2 expected")
     return ranking.spearman(first[added], second[added])
 
 
@@ -213,19 +206,11 @@ def block_means(
         Shape (g, g), groups in order of first appearance. A diagonal cell averages pairs of
         different runs of the group, never a run with itself: NaN for a group of one run.
 
-    Raises:
-        StudyError: If matrix is not (m, m), or there is not one seed a run.
-
     Source: the entries of `svp` Figs 3, 9, 10, 13, means over pairs of runs: 20 of 5 runs a
     depth, the number left when runs of one index are not paired.
     """
-    matrix, m = np.asarray(matrix, dtype=float), len(groups)
-    marks = np.arange(m) if seeds is None else np.asarray(seeds)
-    if matrix.shape != (m, m) or marks.shape != (m,):
-        raise StudyError(
-            f"matrix and seeds must be {(m, m)} and {(m,)}, one a run, "
-            f"got {matrix.shape} and {marks.shape}"
-        )
+    matrix = np.asarray(matrix, dtype=float)
+    marks = np.arange(len(groups)) if seeds is None else np.asarray(seeds)
     apart = marks[:, None] != marks[None, :]
     names = list(dict.fromkeys(groups))
     member = np.array([[group == name for group in groups] for name in names])
@@ -245,8 +230,6 @@ def agreement(rankings: Sequence[np.ndarray], references: Sequence[np.ndarray]) 
 
     Source: `svp` Figs 11 and 12.
     """
-    if not len(references):
-        raise StudyError("references must hold at least one ranking")
     return np.array([np.mean([ranking.spearman(s, r) for r in references]) for s in rankings])
 
 
@@ -258,8 +241,6 @@ def settled_at(
     NaN never counts as reached, and is the answer where the last value is NaN or not above 0.
     """
     values = np.asarray(correlations, dtype=float)
-    if values.shape != np.shape(epochs) or not values.size:
-        raise StudyError(f"correlations must have shape {np.shape(epochs)}, got {values.shape}")
     if not values[-1] > 0:
         return float("nan")
     return float(np.asarray(epochs)[np.flatnonzero(values >= share * values[-1])[0]])
@@ -278,21 +259,11 @@ def shared_choice(
 
     Returns:
         Rows chosen by both as a share of those chosen, 0..1; unrelated scores give `share`.
-
-    Raises:
-        StudyError: If a score is NaN or -inf, lengths differ, or share is outside (0, 1].
     """
-    pair = [check_scores(first), check_scores(second)]
-    n = len(pair[0])
-    if len(pair[1]) != n:
-        raise StudyError(f"both scores must have the same length, got {n} and {len(pair[1])}")
-    if not 0 < share <= 1:
-        raise StudyError(f"share must lie in (0, 1], got {share}")
-    rng, k = np.random.default_rng(seed), max(1, round(share * n))
-    shuffled = [rng.permutation(n) for _ in pair]
-    chosen = [
-        rows[scores.order(values[rows])[:k]] for values, rows in zip(pair, shuffled, strict=True)
-    ]
+    rng, k = np.random.default_rng(seed), max(1, round(share * len(first)))
+    shuffled = [rng.permutation(len(first)) for _ in range(2)]
+    pairs = zip((first, second), shuffled, strict=True)
+    chosen = [rows[scores.order(values[rows])[:k]] for values, rows in pairs]
     return len(np.intersect1d(*chosen)) / k
 
 
@@ -304,20 +275,18 @@ def summary(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def principal_components(features: np.ndarray, n_components: int = 2) -> np.ndarray:
-    """Project features (n, d) on their directions of largest variance.
+def principal_components(features: np.ndarray) -> np.ndarray:
+    """Project features (n, d) on their two directions of largest variance.
 
-    Coordinates (n, n_components) around the mean, float64, zero beyond d. The largest weight of
-    each direction is positive, so that a picture does not flip from run to run.
+    Coordinates (n, 2) around the mean, float64, zero beyond d. The largest weight of each direction
+    is positive, so that a picture does not flip from run to run.
     """
     points = check_features(features).astype(np.float64)
     points = points - points.mean(axis=0)
-    _, directions = np.linalg.eigh(points.T @ points)
-    directions = directions[:, ::-1][:, :n_components]
+    directions = np.linalg.eigh(points.T @ points)[1][:, :-3:-1]
     largest = np.abs(directions).argmax(axis=0)
-    directions = directions * np.sign(directions[largest, np.arange(directions.shape[1])])
-    missing = n_components - directions.shape[1]
-    return np.pad(points @ directions, ((0, 0), (0, missing)))
+    signs = np.sign(directions[largest, np.arange(len(largest))])
+    return np.pad(points @ (directions * signs), ((0, 0), (0, 2 - len(largest))))
 
 
 def class_rank(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -349,7 +318,6 @@ def ids_mask(rank: np.ndarray, labels: np.ndarray, keep: float, mode: str) -> np
 
     Source: `adonis` Algorithm 2; the same rows as `helpers.selection.prototypes.ids`.
     """
-    check_choice(mode, ("hard", "easy"), "mode")
     is_kept = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

@@ -158,14 +158,10 @@ def ranked_pool(
     options = {name: value for name, value in spec.options if name != "labelled"}
     shaping = {name: options.pop(name) for name in ("after", "combine") if name in options}
     if shaping:
-        if options:
-            raise StudyError(f"after and combine go with no other option, got {', '.join(options)}")
         values = readings.combined(spec.method, runs, len(labels), rows, **shaping)
-        return "top", registry.Pool(labels=labels[rows], scores=values), {}
+        return "top", registry.Pool(labels=labels[rows], scores=values), options
     pool = pool_of(runs, labels, rows)
-    if "centres" in options:
-        if options.pop("centres") != "start" or spec.method != "k-centers" or spec.start is None:
-            raise StudyError("centres must be start, for k-centers with a choice to start from")
+    if options.pop("centres", None):
         there = traced(runs[0], "features")[first].astype(np.float32)
         pool = dataclasses.replace(pool, centres=there)
     return spec.method, pool, options

@@ -28,6 +28,7 @@ import filelock
 import numpy as np
 
 from helpers import StudyError, specs
+from helpers.data.cache import beside
 from helpers.results import archive, packs
 from helpers.results.archive import ROOT, Arrays, Result
 
@@ -232,7 +233,7 @@ class Store:
             self.forget(key)
         note = {"alone": alone and self.was_alone(key), "fresh": fresh}
         path = self.checkpoint(key).with_suffix(NOTE)
-        with contextlib.suppress(OSError), archive.beside(path) as file:
+        with contextlib.suppress(OSError), beside(path) as file:
             file.write(json.dumps(note).encode())
 
     def _note(self, key: str) -> dict[str, object]:

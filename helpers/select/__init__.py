@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import inspect
 import re
 import shlex
@@ -12,7 +11,6 @@ import textwrap
 import time
 import unicodedata
 import warnings
-from collections.abc import Container
 from importlib.metadata import version
 from pathlib import Path
 from types import NoneType
@@ -20,7 +18,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from helpers import StudyError, arguments, config, data, scores, specs
+from helpers import StudyError, arguments, config, data, profiles, scores, specs
 from helpers.select import files, own_data
 from helpers.selection import registry
 
@@ -34,10 +32,9 @@ SHAPES = {
     "correct": "(epochs, n): 0 or 1; in .parquet, a list of epochs a row",
 }
 # flags that go with --data only
-OF_DATA = ("proxy", "recipe", "epochs", "proxies", "device", "report", "skip_broken")
+OF_DATA = ("proxy", "recipe", "epochs", "proxies", "device", "skip_broken")
 TYPES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false",
          NoneType: "none"}  # fmt: skip
-WORDS = {"none": (NoneType, None), "true": (bool, True), "false": (bool, False)}
 FILES = """With --data, a small network is trained on the images or texts first (its run is stored:
 the next call takes seconds), the files kept are listed, and a page shows what was kept and dropped.
 FILE is rows.npy, arrays.npz:key or table.parquet:column; a column of lists, or several of numbers
@@ -81,16 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", type=arguments.device, help="auto, cpu, cuda or mps (default: auto)")
     add("--skip-broken", action="store_const", const=True,
         help="leave out images that cannot be read, and say which")
-    add("--report", metavar="FILE", help="the page, FILE.html (default: page.html in the folder)")
     add = parser.add_argument_group("from arrays: nothing is trained").add_argument
     for name, shape in SHAPES.items():
         add(f"--{name}", metavar="FILE", help=shape)
 # fmt: on
-
-
-def _taken(method: registry.Method) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(method.pick, eval_str=True).parameters
-    return dict(list(parameters.items())[3:])  # after pool, k and rng
 
 
 def _kinds(option: inspect.Parameter) -> tuple[type, ...]:
@@ -102,7 +93,7 @@ def _kinds(option: inspect.Parameter) -> tuple[type, ...]:
 def _entry(method: registry.Method) -> str:
     does = (inspect.getdoc(method.pick) or method.label).splitlines()[0]
     facts = ["gives weights"] if method.is_weighted else []
-    for name, option in _taken(method).items():
+    for name, option in registry.options_of(method.key).items():
         kinds = " or ".join(TYPES[kind] for kind in _kinds(option))
         facts.append(f"--option {name}={str(option.default).lower()} ({kinds})")
     text = "; ".join([f"needs {_needs(registry.ways(method.key, {}))}", *facts])
@@ -115,28 +106,17 @@ def _needs(ways: list[set[str]]) -> str:
 
 
 def _options(method: registry.Method, pairs: list[str]) -> dict[str, Any]:
-    options, taken = {}, _taken(method)
+    options, taken = {}, registry.options_of(method.key)
     for pair in pairs:
         name, equals, text = pair.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or name not in taken or name in options:
             known = ", ".join(taken) or "none"
             raise StudyError(f"--option takes NAME=VALUE once a name, got {pair!r}; names: {known}")
-        options[name] = _value(name, text.strip(), _kinds(taken[name]))
+        text = "null" if text.strip().lower() == "none" else text
+        options[name] = profiles.read_yaml(text, f"--option {name}")
+    registry.check_options(method, options)
     return options
-
-
-def _value(name: str, text: str, kinds: tuple[type, ...]) -> Any:
-    """Read a text as the first of the kinds that it fits, words last."""
-    kind, value = WORDS.get(text.lower(), (None, None))
-    if kind in kinds:
-        return value
-    for kind in (int, float, str):
-        if kind in kinds:
-            with contextlib.suppress(ValueError):
-                return kind(text)
-    wanted = " or ".join(TYPES[kind] for kind in kinds)
-    raise StudyError(f"--option {name} must be {wanted}, got {text!r}")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -187,21 +167,17 @@ def _from_arrays(
         raise StudyError(f"{method.key} needs {_needs(ways)}")
     if not args.out:
         raise StudyError("--out is required with arrays: a folder, FILE.npy or FILE.csv")
-    arrays, inputs = {}, {}
+    arrays, inputs = {"labels": None}, {}
     for name, source in given.items():
         arrays[name], inputs[name] = files.read(name, source)
-    try:
-        fields = {"labels": None} | arrays
-        if "forgetting" in method.needs:
-            fields["forgetting"] = scores.forgetting_events(arrays["correct"])
-        pool = registry.Pool(**fields)
-        record = _asked(args, method, options, _count(args, pool.n)) | {"inputs": inputs}
-        paths = [Path(told["file"]) for told in inputs.values()]
-        out = files.check_out(args.out, record, paths, args.force)
-        start = time.perf_counter()
-        rows, weights = registry.pick(method.key, pool, record["k"], args.seed, **options)
-    except StudyError as error:
-        raise StudyError(_flagged(str(error), method, arrays)) from None
+    if "forgetting" in method.needs:
+        arrays["forgetting"] = scores.forgetting_events(arrays["correct"])
+    pool = registry.Pool(**arrays)
+    record = _asked(args, method, options, _count(args, pool.n)) | {"inputs": inputs}
+    paths = [Path(told["file"]) for told in inputs.values()]
+    out = files.check_out(args.out, record, paths, args.force)
+    start = time.perf_counter()
+    rows, weights = registry.pick(method.key, pool, record["k"], args.seed, **options)
     read = next(way for way in ways if way <= given.keys())
     unread = [f"--{name}" for name in given if name not in read and (read or len(given) > 1)]
     facts = {
@@ -217,19 +193,8 @@ def _from_arrays(
 def _asked(
     args: argparse.Namespace, method: registry.Method, options: dict[str, Any], k: int
 ) -> dict[str, Any]:
-    defaults = {name: option.default for name, option in _taken(method).items()}
+    defaults = {name: option.default for name, option in registry.options_of(method.key).items()}
     return {"method": method.key, "options": defaults | options, "seed": args.seed, "k": k}
-
-
-def _flagged(text: str, method: registry.Method, given: Container[str]) -> str:
-    """Put the flag in the place of the array or option that starts a method's error."""
-    first, _, rest = text.removeprefix("option ").partition(" ")
-    flag = {"forgetting": "correct", "utility": "scores" if "scores" in given else "probs"}
-    flag |= {} if "gradients" in given else {"gradients": "features"}
-    name = flag.get(first, first)
-    if first in _taken(method):
-        return f"--option {first} {rest}"
-    return f"--{name} {rest}" if name in (*SHAPES, "k") else text
 
 
 def _loaded(args: argparse.Namespace) -> tuple[data.Dataset, str, list[str]]:
@@ -252,7 +217,6 @@ def _from_data(
     asked |= {"key": specs.key(chosen), "data": name, "fingerprint": dataset.fingerprint}
     out = args.out or _default_out(name, method.key, k)
     out = files.check_out(out, asked, [], args.force)
-    report = files.check_report(args.report, out, args.force)
     args.data, args.keep, args.k, args.skip_broken = name, None, k, None
     n_test = len(dataset.test_labels)
     print(f"data: {own_data.printable(repr(dataset))}; the {n_test:,} only test the proxy")
@@ -279,7 +243,7 @@ def _from_data(
         "command": _command(args),
     }
     title = f"{method.label}: {len(rows):,} of {dataset.n:,} rows kept"
-    page = report and (report, own_data.page(chosen, title, record["command"]))
+    page = None if out.suffix else own_data.page(chosen, title, record["command"])
     kept = {column: [places[row] for row in rows]} if column else {}
     return files.Answer(out, rows, result.arrays.get("example_weights"), record, kept, page)
 

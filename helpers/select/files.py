@@ -34,7 +34,7 @@ class Answer:
         weights: Shape (k,), or None.
         record: What was asked and done.
         places: "file" or "source_row" to where the rows come from, (k,) texts; or nothing.
-        page: Where the page goes, and its HTML; or None.
+        page: HTML of the page; or None.
     """
 
     out: Path
@@ -42,7 +42,7 @@ class Answer:
     weights: np.ndarray | None
     record: dict[str, Any]
     places: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    page: tuple[Path, bytes] | None = None
+    page: bytes | None = None
 
 
 def read(name: str, source: str) -> tuple[np.ndarray, dict[str, Any]]:
@@ -167,18 +167,6 @@ def check_out(out: str, asked: Mapping[str, Any], inputs: Sequence[Path], force:
     return path
 
 
-def check_report(report: str | None, out: Path, force: bool) -> Path | None:
-    """Return where the page goes: a file of its own, into the folder, or nowhere."""
-    if report is None:
-        return None if out.suffix else path_of(out, "page.html")
-    path = Path(report)
-    if path.suffix.lower() not in (".html", ".htm") or not path.parent.is_dir():
-        raise StudyError(f"--report must be FILE.html in a folder that exists, got {report}")
-    if path.exists() and str(path) not in earlier(out).get("outputs", {}) and not force:
-        raise StudyError(f"--report: {report} exists; take another name, or --force")
-    return path
-
-
 def earlier(out: Path) -> dict[str, Any]:
     """Return the record of a selection that lies there already, {} without one of ours."""
     try:
@@ -205,8 +193,9 @@ def write(answer: Answer) -> None:
     for column, values in {} if out.suffix else answer.places.items():
         lines = [f"./{value}" if value.startswith(COMMENTS) else value for value in values]
         content[f"{column.replace('_', '-')}s.txt"] = _encoded("".join(f"{v}\n" for v in lines))
+    if answer.page:
+        content["page.html"] = answer.page
     files = {path_of(out, name): part for name, part in content.items()}
-    files |= dict([answer.page] if answer.page else [])
     sums = {str(path): hashlib.sha256(part).hexdigest() for path, part in files.items()}
     record = {**answer.record, "made_by": MADE_BY, "outputs": sums}
     files[path_of(out, "record.json")] = _encoded(json.dumps(record, indent=2) + "\n")

@@ -19,6 +19,7 @@ from helpers.results import readings, steps
 from helpers.results.store import Result, Store
 from helpers.select import files
 from helpers.selection import registry
+from helpers.specs import printable
 
 NOTEBOOK = ROOT / "notebooks" / "07-your-own-data.ipynb"
 # What a proxy's run leaves for the methods, by the command's flags.
@@ -268,11 +269,6 @@ def absolute(name: str) -> str:
     """Return the name of a data set with a path that holds in any folder."""
     kind, _, path = name.partition(":")
     return f"{kind}:{os.path.abspath(os.path.expanduser(path))}" if names.is_path(name) else name
-
-
-def printable(value: str) -> str:
-    """Return a text that any terminal and notebook takes: file names may hold other bytes."""
-    return value.encode("utf-8", "replace").decode()
 
 
 def page(chosen: specs.Select, title: str, command: str) -> bytes:

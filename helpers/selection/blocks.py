@@ -6,17 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from helpers.checks import check_number
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def thread_count(asked: int | None = None) -> int:
-    """Return the threads to use: as asked, >= 1, else $OMP_NUM_THREADS, else one a core."""
-    if asked is not None:
-        check_number(asked, "threads", 1, whole=True)
-        return int(asked)
+def thread_count() -> int:
+    """Return the threads to use: $OMP_NUM_THREADS, else one a core."""
     wished = os.environ.get("OMP_NUM_THREADS", "")
     if wished.isdigit() and int(wished) >= 1:
         return int(wished)
@@ -24,15 +19,14 @@ def thread_count(asked: int | None = None) -> int:
     return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
-def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], threads: int
-) -> Iterator[Result]:
+def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield work(item) in the order of the items, at most a few ahead of the reader.
 
     NumPy lets other threads run inside products and exponentials, so plain threads share the
     cores; each product keeps to its own thread meanwhile. `threadpoolctl.threadpool_limits`
     around a call limits these threads as well.
     """
+    threads = thread_count()
     if threads > 1:
         from threadpoolctl import ThreadpoolController
 
@@ -51,7 +45,6 @@ def in_order(
             yield pending.popleft().result()
 
 
-def spans(n: int, step: int, first: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of blocks of `step` rows that cover first..n-1."""
-    for start in range(first, n, step):
-        yield start, min(start + step, n)
+def blocks(n: int, step: int, first: int = 0) -> list[slice]:
+    """Return the rows first..n-1 as slices of `step` rows."""
+    return [slice(start, min(start + step, n)) for start in range(first, n, step)]

@@ -59,10 +59,10 @@ def solve(model: Model, solver: str = "highs", time_limit: float = 60.0) -> Opti
         time_limit: Seconds allowed to the solver; StudyError if no answer is found in them.
 
     Returns:
-        OptimizeResult with objective and fun (the program's value), bound and gap (relative;
-        both None where the solver does not tell), iterations and nit (None: PuLP does not pass
-        them on), seconds, seconds_build, status ("optimal" or "feasible"), message, success
-        (proven optimal). Callers add `indices` from the variables.
+        OptimizeResult with objective (the program's value), bound and gap (relative; both None
+        where the solver does not tell), iterations (None: PuLP does not pass them on), seconds,
+        seconds_build, status ("optimal" or "feasible"), message, success (proven optimal). Callers
+        add `indices` from the variables.
     """
     import pulp
 
@@ -89,9 +89,7 @@ def solve(model: Model, solver: str = "highs", time_limit: float = 60.0) -> Opti
         bound = float(problem.sense * problem.solverModel.getInfo().mip_dual_bound)
     return OptimizeResult(
         objective=value,
-        fun=value,
         iterations=None,
-        nit=None,
         success=is_optimal,
         status="optimal" if is_optimal else "feasible",
         message="proven optimal" if is_optimal else f"stopped after {time_limit:g} s",
@@ -108,13 +106,12 @@ def solve_lp_as_written(
     k: int,
     weight: float = 0.3,
     solver: str = "highs",
-    time_limit: float = 60.0,
 ) -> OptimizeResult:
     """Solve `budgeted`'s LP literally, with a variable and a constraint for each of n^2 pairs.
 
-    Args as `exact_milp`, for n up to a few hundred. Returns as `solve`, with indices (k,), largest
-    x first, ties in row order, and x (n,). The objective is the LP's value, which x'Qx of the
-    indices does not exceed.
+    Args as `exact_milp` and `solve`, for n up to a few hundred. Returns as `solve`, with indices
+    (k,), largest x first, ties in row order, and x (n,). The objective is the LP's value, which
+    x'Qx of the indices does not exceed.
 
     Source: `budgeted` eq. 11.
     """
@@ -137,7 +134,7 @@ def solve_lp_as_written(
         return problem, x
 
     model = build(write)
-    result = solve(model, solver, time_limit)
+    result = solve(model, solver)
     result.update(x=model.values, indices=order(model.values)[:k])
     return result
 
@@ -147,7 +144,6 @@ def exact_milp(
     similarity: np.ndarray,
     k: int,
     weight: float = 0.3,
-    solver: str = "highs",
     time_limit: float = 60.0,
 ) -> OptimizeResult:
     """Find the best subset of a small pool, with proof, by mixed-integer programming.
@@ -158,8 +154,7 @@ def exact_milp(
             used.
         k: Rows to keep.
         weight: The paper's lambda, >= 0.
-        solver: As in `solve`, and so is time_limit.
-        time_limit: Seconds.
+        time_limit: Seconds allowed to HiGHS.
 
     Returns:
         As `solve`, with indices (k,), largest entry of Qx first; the objective is x'Qx.
@@ -192,7 +187,7 @@ def exact_milp(
         return problem, x
 
     model = build(write)
-    result = solve(model, solver, time_limit)
+    result = solve(model, time_limit=time_limit)
     _add_subset(result, matrix, order(model.values)[:k])
     if result.success:  # the solver's own value is off by its tolerances
         result.bound = result.objective
@@ -217,9 +212,9 @@ def solve_milp_as_written(
         time_limit: Seconds.
 
     Returns:
-        As `solve`, with indices (k,), objective and fun (that of `geda.objective`, as is the
-        bound), sum_z (the value of (P)), claimed (what PuLP's LpStatus calls the run: "Optimal"
-        also where the time was up).
+        As `solve`, with indices (k,), objective (that of `geda.objective`, as is the bound), sum_z
+        (the value of (P)), claimed (what PuLP's LpStatus calls the run: "Optimal" also where the
+        time was up).
 
     Source: `geda` section 4.1, problem (P).
     """
@@ -246,11 +241,11 @@ def solve_milp_as_written(
 
     model = build(write)
     result = solve(model, solver, time_limit)
-    result.update(indices=np.flatnonzero(model.values > 0.5), sum_z=result.fun)
+    result.update(indices=np.flatnonzero(model.values > 0.5), sum_z=result.objective)
     result.claimed = pulp.LpStatus[model.problem.status]
     # The solver's value and bound are of the sum over nodes, without its weight (M - m) / N.
     result.bound = None if result.bound is None else result.bound * float(weights[0])
-    result.objective = result.fun = geda.objective(norms, result.indices, n_nodes)
+    result.objective = geda.objective(norms, result.indices, n_nodes)
     return result
 
 
@@ -322,7 +317,7 @@ def sdp_bound(
         OptimizeResult with bound (x'Qx of no subset exceeds it, up to rounding of one
         eigenvalue), relaxed (SCS's value of the relaxation, which may err either way), x (n,)
         (the relaxation's diagonal), indices (k,) (the k largest of x, largest entry of Qx
-        first), objective = fun (their x'Qx), gap (relative), iterations = nit, seconds, status
+        first), objective (their x'Qx), gap (relative), iterations, seconds, status
         ("feasible": nothing is proven of the subset but the bound), message, success (SCS
         reached its tolerance; the bound holds either way).
 
@@ -365,7 +360,7 @@ def sdp_bound(
         bound=min(_dual_bound(matrix, k, multipliers, prices), by_sums),
         message="SCS reached its tolerance" if is_accurate else "SCS stopped early",
     )
-    result.update(iterations=steps, nit=steps, status="feasible", success=is_accurate)
+    result.update(iterations=steps, status="feasible", success=is_accurate)
     # Equal entries differ by SCS's tolerance; rounded, ties go to the lowest row.
     _add_subset(result, matrix, order(result.x.round(5))[:k])
     result.gap = relative_gap(result.bound, result.objective)
@@ -400,4 +395,4 @@ def _program_matrix(
 def _add_subset(result: OptimizeResult, matrix: np.ndarray, chosen: np.ndarray) -> None:
     product = matrix[:, chosen].sum(axis=1)
     result.indices = chosen[np.argsort(-product[chosen], kind="stable")]
-    result.objective = result.fun = float(product[chosen].sum())
+    result.objective = float(product[chosen].sum())

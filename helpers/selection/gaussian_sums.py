@@ -12,7 +12,7 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.checks import check_choice, check_features, check_number, check_squares
-from helpers.selection.blocks import in_order, spans, thread_count
+from helpers.selection.blocks import blocks, in_order
 
 DIVERSITIES = ("kernel", "distance")
 SMALLEST_H = 1e-15  # and its inverse the largest bandwidth: beyond, float32 loses the square
@@ -28,16 +28,12 @@ FAR = 100.0  # |x|^2 / 2 from which rounding may lift an exponent visibly above 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Features read by blocks: cast, projected and centred on the way, never copied whole.
+    """Features read by blocks: cast and centred on the way, never copied whole.
 
-    Attributes:
-        source: Shape (n, d), finite, as the user gave it.
-        projection: Shape (d, p), or None.
-        centre: Mean of the rows after projection, shape (p,), float64.
+    `source` (n, d) is finite, as the user gave it; `centre` (d,), float64, the mean of its rows.
     """
 
     source: np.ndarray
-    projection: np.ndarray | None
     centre: np.ndarray
 
     def __len__(self) -> int:
@@ -50,42 +46,28 @@ class Rows:
         return np.dtype(np.float32 if is_single else np.float64)
 
     def take(self, which: slice | np.ndarray) -> np.ndarray:
-        """Return some rows, projected, shape (m, p)."""
-        part = np.asarray(self.source[which], dtype=self.dtype)
-        return part if self.projection is None else part @ self.projection
+        """Return some rows, shape (m, d)."""
+        return np.asarray(self.source[which], dtype=self.dtype)
 
     def scaled(self, which: slice | np.ndarray, h: float) -> np.ndarray:
-        """Return some rows about the mean of all, in units of h, shape (m, p)."""
+        """Return some rows about the mean of all, in units of h, shape (m, d)."""
         part = self.take(which) - self.centre.astype(self.dtype)
         part /= self.dtype.type(h)
         return part
 
 
 @np.errstate(over="ignore", invalid="ignore")  # `check_squares` refuses what has overflowed
-def read(
-    features: np.ndarray, project: int | None = None, rng: np.random.Generator | None = None
-) -> Rows:
-    """Check features (n, d) by blocks and prepare to read them.
-
-    project = p, 1 <= p <= d, projects to p random directions (Johnson-Lindenstrauss, `budgeted`
-    eq. 5), entries N(0, 1 / p) drawn by rng, which is needed for that only.
-    """
+def read(features: np.ndarray) -> Rows:
+    """Check features (n, d) by blocks and prepare to read them."""
     source = np.asarray(features)
     if source.dtype.kind not in "fiub" or source.ndim != 2 or source.size == 0:
         source = check_features(source)
     total = np.zeros(source.shape[1])
-    for start, stop in spans(len(source), N_READ):
-        total += source[start:stop].sum(axis=0, dtype=np.float64)
+    for part in blocks(len(source), N_READ):
+        total += source[part].sum(axis=0, dtype=np.float64)
     if not np.isfinite(total).all():
         check_features(source)  # names the row, unless only the sum overflows
-    plain = Rows(source, None, total / len(source))
-    if project is None:
-        return plain
-    d = source.shape[1]
-    check_number(project, "project", 1, d, whole=True)
-    directions = rng.standard_normal((d, int(project))) / np.sqrt(project)
-    directions = directions.astype(plain.dtype)
-    return Rows(source, directions, plain.centre @ directions)
+    return Rows(source, total / len(source))
 
 
 def gaussian_similarity(
@@ -115,15 +97,16 @@ def gaussian_similarity(
     # One array times itself: half the work of tiles, and symmetric.
     matrix = points @ points.T
     both = np.empty((min(N_CACHED, len(points)), len(points)), matrix.dtype)
-    for start, stop in spans(len(points), N_CACHED):
-        part, total = matrix[start:stop], both[: stop - start]
+    for rows in blocks(len(points), N_CACHED):
+        part = matrix[rows]
+        total = both[: len(part)]
         part *= 2
-        np.add.outer(squares[start:stop], squares, out=total)
+        np.add.outer(squares[rows], squares, out=total)
         np.subtract(total, part, out=part)
         np.maximum(part, 0, out=part)
         part *= -1 / (2 * h * h)
         np.exp(part, out=part)
-        part[np.arange(stop - start), np.arange(start, stop)] = 1
+        part[np.arange(len(part)), np.arange(rows.start, rows.stop)] = 1
         if diversity == "distance":
             np.subtract(1, part, out=part)
     return matrix
@@ -145,23 +128,18 @@ def row_sums(
 def check_bandwidth(features: np.ndarray, bandwidth: float | str) -> float:
     """Return the bandwidth as a number > 0; "median" is taken over the features (n, d)."""
     if bandwidth == "median":
-        return median_distance(features)
+        bandwidth = median_distance(features)
     if isinstance(bandwidth, bool) or not isinstance(bandwidth, Real) or not bandwidth > 0:
         raise StudyError(f"bandwidth must be a number above 0 or 'median', got {bandwidth!r}")
     if not SMALLEST_H <= bandwidth <= 1 / SMALLEST_H:
-        raise StudyError(f"bandwidth must lie in {SMALLEST_H:g}..{1 / SMALLEST_H:g}: scale it")
+        told = f"{SMALLEST_H:g}..{1 / SMALLEST_H:g}, got {bandwidth:.4g}"
+        raise StudyError(f"features are too large or too small: a bandwidth lies in {told}")
     return float(bandwidth)
 
 
 def bandwidth_of(rows: Rows, bandwidth: float | str) -> float:
     """Return the bandwidth of rows that are read by blocks, as a number > 0."""
-    h = check_bandwidth(rows.take(_evenly(len(rows))), bandwidth)
-    if not SMALLEST_H <= h <= 1 / SMALLEST_H:
-        raise StudyError(
-            f"features must have a median distance in {SMALLEST_H:g}..{1 / SMALLEST_H:g}, "
-            f"got {h:.4g}: scale them"
-        )
-    return h
+    return check_bandwidth(rows.take(_evenly(len(rows))), bandwidth)
 
 
 def _evenly(n: int) -> np.ndarray:
@@ -207,14 +185,14 @@ def _centred(features: np.ndarray) -> np.ndarray:
 
 
 def points_of(rows: Rows, which: np.ndarray, h: float) -> np.ndarray:
-    """Return rows as points of a tile, [x, 1, -|x|^2 / 2] in units of h, shape (m, p + 2).
+    """Return rows as points of a tile, [x, 1, -|x|^2 / 2] in units of h, shape (m, d + 2).
 
     The product of a point with another whose last two entries are swapped is the exponent
     -|a - b|^2 / 2 itself.
     """
     points = np.empty((len(which), len(rows.centre) + 2), rows.dtype)
-    for start, stop in spans(len(which), N_READ):
-        points[start:stop, :-2] = rows.scaled(which[start:stop], h)
+    for part in blocks(len(which), N_READ):
+        points[part, :-2] = rows.scaled(which[part], h)
     points[:, -2] = 1
     squares = np.einsum("ij,ij->i", points[:, :-2], points[:, :-2])
     check_squares(squares)
@@ -227,20 +205,20 @@ def pair_sums(points: np.ndarray) -> np.ndarray:
     n = len(points)
     sums, width = np.zeros(n), max(min(n, N_COLUMNS), N_ROWS)
 
-    def stripe(span: tuple[int, int]) -> tuple[int, np.ndarray]:
-        start, stop = span
-        left = _swapped(points[start:stop])
+    def stripe(rows: slice) -> tuple[int, np.ndarray]:
+        start, left = rows.start, _swapped(points[rows])
         part, space = np.zeros(n - start), np.empty(len(left) * width, points.dtype)
-        own = _tile(left, points[start:stop], space)
+        own = _tile(left, points[rows], space)
         np.fill_diagonal(own, 0)
         part[: len(left)] = own.sum(axis=1, dtype=np.float64)
-        for first, last in spans(n, N_COLUMNS, stop):
-            values = _tile(left, points[first:last], space)
-            part[: len(left)] += values @ np.ones(last - first, values.dtype)
-            part[first - start : last - start] = np.ones(len(left), values.dtype) @ values
+        for columns in blocks(n, N_COLUMNS, rows.stop):
+            values = _tile(left, points[columns], space)
+            part[: len(left)] += values @ np.ones(values.shape[1], values.dtype)
+            ones = np.ones(len(left), values.dtype)
+            part[columns.start - start : columns.stop - start] = ones @ values
         return start, part
 
-    for start, part in in_order(stripe, spans(n, N_ROWS), thread_count()):
+    for start, part in in_order(stripe, blocks(n, N_ROWS)):
         sums[start:] += part
     return sums
 
@@ -248,36 +226,36 @@ def pair_sums(points: np.ndarray) -> np.ndarray:
 def sums_over(points: np.ndarray, which: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Return, for every point i, the sum of signs_j kernel_ij over rows j other than i.
 
-    Points as from `points_of` (n, p + 2); row numbers `which` without repeats and signs, both
+    Points as from `points_of` (n, d + 2); row numbers `which` without repeats and signs, both
     (m,). Returns (n,), float64.
     """
     right, weights = points[which], signs.astype(points.dtype)
 
-    def stripe(span: tuple[int, int]) -> np.ndarray:
-        left = _swapped(points[slice(*span)])
+    def stripe(rows: slice) -> np.ndarray:
+        left = _swapped(points[rows])
         space = np.empty(len(left) * min(len(which), N_COLUMNS), left.dtype)
         sums = np.zeros(len(left))
-        for first, last in spans(len(which), N_COLUMNS):
-            values = _tile(left, right[first:last], space)
-            _drop_own(values, which[first:last] - span[0])
-            sums += values @ weights[first:last]
+        for columns in blocks(len(which), N_COLUMNS):
+            values = _tile(left, right[columns], space)
+            _drop_own(values, which[columns] - rows.start)
+            sums += values @ weights[columns]
         return sums
 
     height = N_ROWS * max(1, N_COLUMNS // max(1, len(which)) // 4)
-    return np.concatenate(list(in_order(stripe, spans(len(points), height), thread_count())))
+    return np.concatenate(list(in_order(stripe, blocks(len(points), height))))
 
 
 def sampled_sums(rows: Rows, sample: np.ndarray, h: float) -> np.ndarray:
-    """Return the kernel's row sums less the diagonal of a few rows (m,), in O(p) memory a row."""
+    """Return the kernel's row sums less the diagonal of a few rows (m,), in O(d) memory a row."""
     right = points_of(rows, sample, h)
 
-    def stripe(span: tuple[int, int]) -> np.ndarray:
-        left = _swapped(points_of(rows, np.arange(*span), h))
+    def stripe(part: slice) -> np.ndarray:
+        left = _swapped(points_of(rows, np.arange(part.start, part.stop), h))
         values = _tile(left, right, np.empty(len(left) * len(right), rows.dtype))
-        _drop_own(values, sample - span[0])
+        _drop_own(values, sample - part.start)
         return values.sum(axis=0, dtype=np.float64)
 
-    return sum(in_order(stripe, spans(len(rows), N_COLUMNS), thread_count()))
+    return sum(in_order(stripe, blocks(len(rows), N_COLUMNS)))
 
 
 def _drop_own(values: np.ndarray, places: np.ndarray) -> None:
@@ -311,9 +289,9 @@ def frequencies(d: int, n_frequencies: int, rng: np.random.Generator) -> np.ndar
     """
     check_number(n_frequencies, "n_frequencies", 1, whole=True)
     groups = []
-    for start, stop in spans(n_frequencies, d):
-        basis, _ = np.linalg.qr(rng.standard_normal((d, stop - start)))
-        groups.append(basis * np.sqrt(rng.chisquare(d, stop - start)))
+    for some in blocks(n_frequencies, d):
+        basis, _ = np.linalg.qr(rng.standard_normal((d, some.stop - some.start)))
+        groups.append(basis * np.sqrt(rng.chisquare(d, some.stop - some.start)))
     return np.concatenate(groups, axis=1)
 
 
@@ -323,29 +301,29 @@ def fourier_sums_over(
     """Return an estimate of `sums_over` from z(x) = [cos, sin](W'x) / sqrt(n_frequencies).
 
     z(x) has length 1, so the term of a row with itself is known, and the estimated kernel is
-    positive semi-definite as the true one. W are waves (p, n_frequencies), from `frequencies`.
+    positive semi-definite as the true one. W are waves (d, n_frequencies), from `frequencies`.
     Features are made by blocks and never stored.
     """
-    waves, threads = waves.astype(rows.dtype), thread_count()
+    waves = waves.astype(rows.dtype)
 
-    def total(span: tuple[int, int]) -> np.ndarray:
-        weights = signs[slice(*span)].astype(rows.dtype)
-        phases = rows.scaled(which[slice(*span)], h) @ waves
+    def total(some: slice) -> np.ndarray:
+        weights = signs[some].astype(rows.dtype)
+        phases = rows.scaled(which[some], h) @ waves
         both = weights @ np.cos(phases), weights @ np.sin(phases, out=phases)
         return np.array(both, dtype=np.float64)
 
-    totals = in_order(total, spans(len(which), N_PHASES), threads)
+    totals = in_order(total, blocks(len(which), N_PHASES))
     cosines, sines = sum(totals, np.zeros((2, waves.shape[1]))) / waves.shape[1]
     # C cos(t) + S sin(t) = A cos(t - lag): one cosine a frequency does for both.
     heights = np.hypot(cosines, sines).astype(rows.dtype)
     lags = np.arctan2(sines, cosines).astype(rows.dtype)
 
-    def part(span: tuple[int, int]) -> np.ndarray:
-        phases = rows.scaled(slice(*span), h) @ waves
+    def part(some: slice) -> np.ndarray:
+        phases = rows.scaled(some, h) @ waves
         phases -= lags
         return np.cos(phases, out=phases) @ heights
 
-    parts = in_order(part, spans(len(rows), N_PHASES), threads)
+    parts = in_order(part, blocks(len(rows), N_PHASES))
     sums = np.concatenate(list(parts)).astype(np.float64)
     sums[which] -= signs
     return sums
@@ -356,8 +334,8 @@ def matrix_sums_over(matrix: np.ndarray, which: np.ndarray, signs: np.ndarray) -
     sums = np.zeros(len(matrix))
     for sign in (1, -1):
         some = which[signs == sign]
-        for start, stop in spans(len(some), N_READ):
-            sums += sign * matrix[some[start:stop]].sum(axis=0, dtype=np.float64)
+        for part in blocks(len(some), N_READ):
+            sums += sign * matrix[some[part]].sum(axis=0, dtype=np.float64)
     sums[which] -= signs * np.diagonal(matrix)[which]
     return sums
 

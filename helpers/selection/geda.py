@@ -7,7 +7,6 @@ the best counts per interval solve it; which points of an interval is left open.
 import heapq
 import math
 import time
-from numbers import Real
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -45,7 +44,6 @@ def solve(
     rule: str = "trapezoid",
     nodes: str = "equal",
     ecdf: str = "step",
-    bandwidth: float | str = "silverman",
     within: str = "spread",
     rng: int | np.random.Generator | None = None,
 ) -> OptimizeResult:
@@ -59,15 +57,14 @@ def solve(
         nodes: "equal" widths, or "quantile" for equal counts.
         ecdf: The class's "step" function, or "smoothed" by a Gaussian kernel; the subset's
             stays a step function.
-        bandwidth: Of the smoothed ECDF, in units of the norms, or "silverman".
         within: Which points of an interval: "spread" evenly by rank, "random", or the "first"
             by row; the program leaves this open.
         rng: Seed or generator, needed for within="random" only.
 
     Returns:
-        OptimizeResult with indices (k,), objective = fun and bound (of the variant's own rule,
-        in units of the norms: compare variants by `w1`), gap 0, status "optimal", iterations =
-        nit (bins of the dynamic program, 0 in closed form), seconds, message, success.
+        OptimizeResult with indices (k,), objective and bound (of the variant's own rule, in units
+        of the norms: compare variants by `w1`), gap 0, status "optimal", iterations (bins of the
+        dynamic program, 0 in closed form), seconds, message, success.
 
     Source: `geda` section 4.1; section 6.1 asks for smoothing and Simpson's rule.
 
@@ -94,7 +91,7 @@ def solve(
         kept, share = nearest_counts(below, n, k), below / n
         bins, how = 0, "proven: every term is least by itself"
     else:
-        share = smoothed_shares(ordered, inner, bandwidth)
+        share = smoothed_shares(ordered, inner)
         capacity = np.diff(below, prepend=0, append=n)
         kept = counts_in_capacity(k * share, weights, capacity, k)
         bins, how = n_nodes, "proven by dynamic programming over the bins"
@@ -179,8 +176,8 @@ def wasserstein(norms: np.ndarray, k: int) -> OptimizeResult:
 def _proven(
     indices: np.ndarray, objective: float, start: float, message: str, iterations: int = 0
 ) -> OptimizeResult:
-    result = OptimizeResult(indices=indices, objective=objective, fun=objective, bound=objective)
-    result.update(gap=0.0, iterations=iterations, nit=iterations, status="optimal", success=True)
+    result = OptimizeResult(indices=indices, objective=objective, bound=objective, gap=0.0)
+    result.update(iterations=iterations, status="optimal", success=True)
     result.update(message=message, seconds=time.perf_counter() - start)
     return result
 
@@ -210,7 +207,6 @@ def objective(
     rule: str = "trapezoid",
     nodes: str = "equal",
     ecdf: str = "step",
-    bandwidth: float | str = "silverman",
 ) -> float:
     """Return a quadrature estimate of the L1 distance between the two ECDFs.
 
@@ -227,7 +223,7 @@ def objective(
     inner, weights = nodes_and_weights(ordered, n_nodes, rule, nodes)
     share_all = np.searchsorted(ordered, inner, side="right") / len(norms)
     if ecdf == "smoothed":
-        share_all = smoothed_shares(ordered, inner, bandwidth)
+        share_all = smoothed_shares(ordered, inner)
     share = np.searchsorted(np.sort(norms[selected]), inner, side="right") / len(selected)
     return float(weights @ np.abs(share_all - share))
 
@@ -361,18 +357,15 @@ def silverman(ordered: np.ndarray) -> float:
 
 
 def smoothed_shares(
-    ordered: np.ndarray, inner: np.ndarray, bandwidth: float | str = "silverman"
+    ordered: np.ndarray, inner: np.ndarray, bandwidth: float | None = None
 ) -> np.ndarray:
     """Return the mean over i of Phi((t_j - g_i) / bandwidth): a class's smoothed ECDF at nodes.
 
     Sorted norms g (n,), nodes t and result (N - 1,); the bandwidth is the kernel's standard
-    deviation in units of the norms, or "silverman". Where all norms are equal, Silverman's is 0
+    deviation in units of the norms, by default Silverman's. Where all norms are equal, that is 0
     and the step ECDF is returned.
     """
-    if isinstance(bandwidth, str) and bandwidth == "silverman":
-        bandwidth = silverman(ordered)
-    elif not (isinstance(bandwidth, Real) and 0 < bandwidth < math.inf):
-        raise StudyError(f"bandwidth must be 'silverman' or a number above 0, got {bandwidth!r}")
+    bandwidth = silverman(ordered) if bandwidth is None else bandwidth
     if bandwidth == 0:
         return np.searchsorted(ordered, inner, side="right") / len(ordered)
     # Beyond 9 bandwidths Phi is 0 or 1 to the last digit of a double.

@@ -6,19 +6,19 @@ from collections.abc import Callable
 import numpy as np
 
 from helpers import StudyError
-from helpers.checks import check_features, check_k, check_labels, check_probs
+from helpers.checks import check_features, check_k, check_probs
+from helpers.selection import stratify
+from helpers.selection.blocks import blocks
 from helpers.selection.greedy_cover import (
     MEMORY,
     N_READ,
     Closeness,
-    blocks,
     check_memory,
     cover,
     rows_at_once,
 )
 from helpers.selection.matching import grad_match
 from helpers.selection.registry import Pool, method
-from helpers.selection.stratify import allocate, interleave
 
 __all__ = ["craig", "grad_match", "last_layer_gradients", "per_class"]
 N_BLOCK = 256  # picks whose distances to all rows are held at once
@@ -139,29 +139,22 @@ def per_class(
     Source: arXiv:1906.01827 section 4 and arXiv:2103.00123 section 4: both choose per class.
     """
     gradients = check_features(gradients, "gradients")
-    labels = check_labels(labels)
     if len(labels) != len(gradients):
         raise StudyError(f"labels must have {len(gradients)} rows, got {len(labels)}")
-    k = check_k(k, len(labels))
-    classes, counts = np.unique(labels, return_counts=True)
-    shares = allocate(counts, k)
-    if missed := int((shares == 0).sum()):
-        lost = int(counts[shares == 0].sum())
-        warnings.warn(
-            f"k = {k} leaves {missed} of {len(classes)} classes without a row: "
-            f"their {lost} rows are stood for by no weight",
-            stacklevel=2,
-        )
-    weights, parts = np.zeros(len(labels)), []
-    for label, share in zip(classes, shares, strict=True):
-        if share:
-            rows = np.flatnonzero(labels == label)
-            chosen, mass = solve(gradients[rows], int(share))
-            parts.append(rows[chosen])
-            if len(chosen):
-                mass = mass if mass.sum() > 0 else np.ones(len(mass))
-                weights[rows[chosen]] = mass * (len(rows) / mass.sum())
-    merged = interleave(parts)
+    weights, asked = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)
+
+    def pick(rows: np.ndarray, share: int) -> np.ndarray:
+        asked[rows] = True
+        chosen, mass = solve(gradients[rows], share)
+        if len(chosen):
+            mass = mass if mass.sum() > 0 else np.ones(len(mass))
+            weights[rows[chosen]] = mass * (len(rows) / mass.sum())
+        return chosen
+
+    merged = stratify.per_class(labels, k, pick)
+    if not asked.all():
+        text = f"k = {k} leaves classes without a row: no weight stands for their"
+        warnings.warn(f"{text} {np.count_nonzero(~asked)} rows", stacklevel=2)
     return merged, weights[merged]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.checks import check_number
+from helpers.selection.blocks import blocks
 
 MEMORY = 512 * 2**20  # bytes; half may hold similarities
 N_WIDE = 1024  # pools up to this size are computed in float64 from the start
@@ -143,11 +144,6 @@ class Closeness(Similarity):
     def trusted(self) -> float:
         """Gain below which rounding shows: the root makes it larger near 0."""
         return 64 * self.noise**0.5
-
-
-def blocks(n: int, step: int) -> list[slice]:
-    """Return the rows 0..n-1 as slices of `step` rows."""
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def rows_at_once(n: int, most: int) -> int:

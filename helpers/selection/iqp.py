@@ -7,7 +7,7 @@ formed only where it fits the memory; otherwise Q is known through sums over row
 import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -116,10 +116,9 @@ def truncated_power(
     start: np.ndarray,
     weight: float = 0.3,
     shift: str | float | None = "auto",
-    max_steps: int = 100,
 ) -> np.ndarray:
     """Return the best subset that `power_steps` meets, shape (k,), int64, largest of Qx first."""
-    return power_steps(utility, similarity, start, weight, shift, max_steps).indices
+    return power_steps(utility, similarity, start, weight, shift).indices
 
 
 def power_steps(
@@ -142,11 +141,11 @@ def power_steps(
         max_steps: Products with Q at most.
 
     Returns:
-        OptimizeResult with indices (k,), objective and fun (best x'Qx), objectives (x'Qx of each
-        subset met, start first), bound (the value of the LP relaxation), gap (relative),
-        iterations and nit (subsets after the start that were new), seconds, status ("optimal":
-        meets the bound; "local": a fixed subset; "feasible"), message, success (status is not
-        "feasible"), settled (a fixed subset was reached), shift.
+        OptimizeResult with indices (k,), objective (best x'Qx), objectives (x'Qx of each subset
+        met, start first), bound (the value of the LP relaxation), gap (relative), iterations
+        (subsets after the start that were new), seconds, status ("optimal": meets the bound;
+        "local": a fixed subset; "feasible"), message, success (status is not "feasible"), settled
+        (a fixed subset was reached), shift.
 
     Source: `budgeted` Algorithm 1, after Yuan & Zhang (2013).
 
@@ -156,9 +155,10 @@ def power_steps(
     began = time.perf_counter()
     utility, similarity, sums = check_program(utility, similarity, weight)
     chosen = np.sort(check_rows(start, len(utility), "start"))
-    shift = find_shift(utility, similarity, weight) if shift == "auto" else _check_shift(shift)
+    shift = _check_shift(shift)
+    shift = find_shift(utility, similarity, weight) if shift == "auto" else shift
     program = Program(utility, weight, sums, partial(gaussian_sums.matrix_sums_over, similarity))
-    return reported(_iterate(program, chosen, shift, max_steps), began)
+    return reported(began, **_iterate(program, chosen, shift, max_steps))
 
 
 def find_shift(utility: np.ndarray, similarity: np.ndarray, weight: float = 0.3) -> float:
@@ -196,7 +196,6 @@ def solve(
     method: str = "auto",
     memory: float = MEMORY,
     n_frequencies: int = gaussian_sums.N_FREQUENCIES,
-    project: int | None = None,
     rng: int | np.random.Generator = 0,
 ) -> OptimizeResult:
     """Select k examples by the whole of Algorithm 1 after fine-tuning, for pools of any size.
@@ -219,8 +218,7 @@ def solve(
         memory: Bytes; the matrix is formed where twice its size fits. Without it there are a
             copy of the features and some tiles; with Fourier features only blocks of them.
         n_frequencies: Of the Fourier features, each with a cosine and a sine.
-        project: p: use p random projections of the features (eq. 5); None uses them all.
-        rng: Seed or generator of projections and frequencies; equal seeds, equal answers.
+        rng: Seed or generator of the frequencies; equal seeds, equal answers.
 
     Returns:
         As `power_steps`, with bound and gap None and objectives estimates where method is
@@ -239,9 +237,8 @@ def solve(
     check_choice(method, ("auto", "exact", "fourier"), "method")
     check_number(memory, "memory")
     check_number(max_steps, "max_steps", whole=True)
-    shift = shift if isinstance(shift, str) and shift == "auto" else _check_shift(shift)
-    rng = check_rng(rng)
-    utility, rows = check_utility(utility, weight), gaussian_sums.read(features, project, rng)
+    shift, rng = _check_shift(shift), check_rng(rng)
+    utility, rows = check_utility(utility, weight), gaussian_sums.read(features)
     k = check_k(k, len(utility))
     if len(rows) != len(utility):
         raise StudyError(f"features and utility differ in length: {len(rows)}, {len(utility)}")
@@ -253,22 +250,21 @@ def solve(
     sums, over, largest = gaussian_sums.sums_of(rows, h, diversity, form, n_frequencies, rng)
     program = Program(utility, weight, sums, over)
     if largest < VANISHED and len(rows) > 1:
-        result = _by_utility(program, k, h, diversity)
+        found = _by_utility(program, k, h, diversity)
     else:
         start = top(utility + weight * sums, k)
         if shift == "auto":
             lifts = weight - utility if diversity == "kernel" else weight * sums - utility
             shift = max(0.0, float(lifts.max()))
-        result = _iterate(program, start, shift, max_steps)
+        found = _iterate(program, start, shift, max_steps)
         if form == "fourier":
-            _evaluate(result, program, start, rows, h, diversity)
+            _evaluate(found, program, start, rows, h, diversity)
     if form == "fourier":
-        result.bound = None
-    result.update(method=form, bandwidth=h)
-    return reported(result, began)
+        found["bound"] = None
+    return reported(began, **found, method=form, bandwidth=h)
 
 
-def _by_utility(program: Program, k: int, h: float, diversity: str) -> OptimizeResult:
+def _by_utility(program: Program, k: int, h: float, diversity: str) -> dict[str, object]:
     """Rank by utility, where the kernel between rows has vanished, and warn."""
     warnings.warn(
         f"the Gaussian kernel vanishes between all rows at bandwidth {h:.4g}; ranking by "
@@ -278,14 +274,13 @@ def _by_utility(program: Program, k: int, h: float, diversity: str) -> OptimizeR
     selected = order(program.utility)[:k]
     entry, slack = (0.0, VANISHED) if diversity == "kernel" else (1.0, 0.0)
     value = float(program.utility[selected].sum() + program.weight * k * (k - 1) * entry)
-    result = OptimizeResult(indices=selected, fun=value, objectives=np.array([value]), nit=0)
-    result.update(success=True, shift=0.0, bound=value + program.weight * k * slack)
-    result.message = "the kernel vanishes: ranked by utility"
-    return result
+    found = {"indices": selected, "objective": value, "objectives": [value], "settled": True}
+    found |= {"bound": value + program.weight * k * slack, "shift": 0.0}
+    return found | {"message": "the kernel vanishes: ranked by utility"}
 
 
 def _evaluate(
-    result: OptimizeResult,
+    found: dict[str, object],
     program: Program,
     start: np.ndarray,
     rows: Rows,
@@ -295,7 +290,7 @@ def _evaluate(
     """Replace the objective that Fourier features estimate by the exact one, if that is quick."""
     n_pairs = len(start) * (len(start) - 1)
     if n_pairs // 2 > N_PAIRS:
-        result.message += "; objective estimated by random Fourier features"
+        found["message"] += "; objective estimated by random Fourier features"
         return
 
     def value(selected: np.ndarray) -> float:
@@ -303,10 +298,11 @@ def _evaluate(
         pairs = n_pairs - pairs if diversity == "distance" else pairs
         return float(program.utility[selected].sum() + program.weight * pairs)
 
-    result.fun, at_start = value(np.sort(result.indices)), value(start)
-    if at_start > result.fun:  # an estimate may call a worse subset the better one
-        result.indices, result.fun = start[order(program.product(start)[start])], at_start
-        result.message += "; by exact objective the start was better and is returned"
+    found["objective"], at_start = value(np.sort(found["indices"])), value(start)
+    if at_start > found["objective"]:  # an estimate may call a worse subset the better one
+        found["indices"] = start[order(program.product(start)[start])]
+        found["objective"] = at_start
+        found["message"] += "; by exact objective the start was better and is returned"
 
 
 def budgeted(
@@ -316,15 +312,15 @@ def budgeted(
     weight: float = 0.3,
     bandwidth: float | str = 1.0,
     diversity: str = "kernel",
-    shift: str | float | None = "auto",
-    max_steps: int = 100,
 ) -> np.ndarray:
     """Return the row numbers that `solve` selects, shape (k,), int64, largest of Qx first."""
-    return solve(utility, features, k, weight, bandwidth, diversity, shift, max_steps).indices
+    return solve(utility, features, k, weight, bandwidth, diversity).indices
 
 
-def _iterate(program: Program, start: np.ndarray, shift: float, max_steps: int) -> OptimizeResult:
-    """Iterate from sorted rows (k,); success says whether a fixed subset was reached."""
+def _iterate(
+    program: Program, start: np.ndarray, shift: float, max_steps: int
+) -> dict[str, object]:
+    """Iterate from sorted rows (k,) and return what `reported` takes."""
     k, chosen, product = len(start), start, program.product(start)
     best, values, seen = (chosen, product), [product[chosen].sum()], {chosen.tobytes()}
     settled, message = False, f"stopped after {max_steps} steps, the best subset met is returned"
@@ -345,30 +341,42 @@ def _iterate(program: Program, start: np.ndarray, shift: float, max_steps: int) 
         if values[-1] > max(values[:-1]):
             best = (chosen, product)
     ranking = program.utility + program.weight * program.sums
-    return OptimizeResult(
-        indices=best[0][order(best[1][best[0]])],
-        fun=max(values),
-        objectives=np.array(values),
-        nit=len(values) - 1,
-        success=settled,
-        message=message,
-        shift=shift,
-        bound=float(ranking[top(ranking, k)].sum()),
-    )
+    return {
+        "indices": best[0][order(best[1][best[0]])],
+        "objective": max(values),
+        "objectives": values,
+        "settled": settled,
+        "bound": float(ranking[top(ranking, k)].sum()),
+        "message": message,
+        "shift": shift,
+    }
 
 
-def reported(result: OptimizeResult, began: float) -> OptimizeResult:
-    """Add gap, status and seconds; success says so far whether a fixed subset was reached."""
-    value, bound, settled = float(result.fun), result.bound, bool(result.success)
-    if bound is not None:  # rounding alone can lift the value above
-        bound = max(bound, value)
+def reported(
+    began: float,
+    objective: float,
+    objectives: Sequence[float],
+    bound: float | None,
+    settled: bool,
+    **more: object,
+) -> OptimizeResult:
+    """Return the fields of `power_steps`; `more` are indices, message and the like."""
+    value = float(objective)
+    bound = bound if bound is None else max(bound, value)  # rounding alone can lift the value above
     gap = relative_gap(bound, value)
     is_optimal = gap is not None and gap <= PROVEN
-    status = "optimal" if is_optimal else "local" if settled else "feasible"
-    result.update(objective=value, fun=value, bound=bound, gap=gap, iterations=result.nit)
-    result.update(settled=settled, success=settled or is_optimal, status=status)
-    result.seconds = time.perf_counter() - began
-    return result
+    return OptimizeResult(
+        objective=value,
+        objectives=np.array(objectives),
+        bound=bound,
+        gap=gap,
+        iterations=len(objectives) - 1,
+        settled=settled,
+        success=settled or is_optimal,
+        status="optimal" if is_optimal else "local" if settled else "feasible",
+        seconds=time.perf_counter() - began,
+        **more,
+    )
 
 
 def relative_gap(bound: float | None, value: float) -> float | None:
@@ -401,11 +409,11 @@ def check_utility(utility: np.ndarray, weight: float) -> np.ndarray:
     return utility
 
 
-def _check_shift(shift: float | None) -> float:
-    if shift is None:
-        return 0.0
-    check_number(shift, "shift, unless None or 'auto',")
-    return float(shift)
+def _check_shift(shift: str | float | None) -> str | float:
+    if isinstance(shift, str) and shift == "auto":
+        return shift
+    check_number(0.0 if shift is None else shift, "shift, unless None or 'auto',")
+    return float(shift or 0.0)
 
 
 @method("iqp", "LP + truncated power", needs=("scores|probs", "features"), family="geometry")

@@ -17,9 +17,7 @@ BLOCK_CELLS = 1 << 22  # distances that one thread computes before it takes more
 TILE_ROWS = 384  # rows multiplied at once, so that their distances stay in the cache
 
 
-def greedy_k_centers(
-    features: np.ndarray, k: int, initial: np.ndarray | None = None, threads: int | None = None
-) -> np.ndarray:
+def greedy_k_centers(features: np.ndarray, k: int, initial: np.ndarray | None = None) -> np.ndarray:
     """Add, k times, the row farthest from all centres chosen so far.
 
     Args:
@@ -28,11 +26,10 @@ def greedy_k_centers(
         k: New centres, 1 <= k <= n - (number of initial rows).
         initial: Row numbers that are centres already, shape (m,); None or empty starts with
             row 0 as the first pick.
-        threads: Of the distances; None takes $OMP_NUM_THREADS, else one a core. The answer does
-            not depend on them.
 
     Returns:
-        The new centres (k,) in order of addition; ties go to the lowest row.
+        The new centres (k,) in order of addition; ties go to the lowest row. They do not depend on
+        the number of threads: $OMP_NUM_THREADS, else one a core.
 
     Source: `svp` Algorithm 1, after Sener & Savarese (2018); "facility location" in `svp`
     Table 2 is this method.
@@ -51,7 +48,7 @@ def greedy_k_centers(
     given = _check_initial(initial, n)
     n_wanted = len(given) + check_k(k, n - len(given))
     # Several threads inside one small product would cost more than they save.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(thread_count(threads)) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(thread_count()) as pool:
         cover, m = _Cover(features, pool), N_FIRST
         cover.add(given if len(given) else np.array([0]))
         while len(cover.selected) < n_wanted:

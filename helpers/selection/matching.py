@@ -74,10 +74,10 @@ def match(
     Args as `grad_match`.
 
     Returns:
-        OptimizeResult with indices and weights; objective = fun = ||sum g - sum w g||^2 +
-        ridge ||w||^2 and relative_residual = ||sum g - sum w g|| / ||sum g||; residuals
+        OptimizeResult with indices and weights; objective = ||sum g - sum w g||^2 + ridge ||w||^2
+        and relative_residual = ||sum g - sum w g|| / ||sum g||; residuals
         (steps + 1,), the relative residual before the first and after each step; n_removed,
-        rows that were chosen and left again; iterations = nit, seconds, message, success;
+        rows that were chosen and left again; iterations, seconds, message, success;
         status "optimal" (gap 0) where no choice of rows and weights does better, up to the
         tolerance or to rows at right angles with the residual (cosine <= 1e-7), else "feasible"
         (bound and gap None).
@@ -116,35 +116,20 @@ def match(
         # Rounding alone can make it no better; the row then waits until another one helps.
         barred = [*barred, row] if chosen.objective >= before else []
         residuals.append(float(np.linalg.norm(chosen.residual)) / length)
-    message = message if length else "the gradients sum to zero"
-    return _result(chosen, residuals, n_removed, proven, message, time.perf_counter() - start)
-
-
-def _result(
-    chosen: "_Weighted",
-    residuals: list[float],
-    n_removed: int,
-    proven: bool,
-    message: str,
-    seconds: float,
-) -> OptimizeResult:
-    n_steps = len(residuals) - 1
     return OptimizeResult(
         indices=np.array(chosen.rows, dtype=np.int64),
         weights=chosen.weights.copy(),
-        fun=chosen.objective,
         objective=chosen.objective,
         bound=chosen.objective if proven else None,
         gap=0.0 if proven else None,
         relative_residual=residuals[-1],
         residuals=np.array(residuals),
         n_removed=n_removed,
-        iterations=n_steps,
-        nit=n_steps,
+        iterations=len(residuals) - 1,
         status="optimal" if proven else "feasible",
         success=proven,
-        message=message,
-        seconds=seconds,
+        message=message if length else "the gradients sum to zero",
+        seconds=time.perf_counter() - start,
     )
 
 

@@ -72,7 +72,6 @@ def ssp(
     k: int,
     n_clusters: int = N_CLUSTERS,
     mode: str = "hard",
-    metric: str = "cosine",
     rng: int | np.random.Generator | None = None,
 ) -> np.ndarray:
     """Pick the examples farthest from (or nearest to) the centre of their cluster, no labels.
@@ -82,15 +81,14 @@ def ssp(
         k: Examples to keep in all.
         n_clusters: Clusters of k-means over all rows, 1 <= n_clusters <= n.
         mode: "hard" takes the farthest first, "easy" the nearest first.
-        metric: "cosine" clusters rows scaled to length 1 and measures 1 - cosine to the
-            centre (1 for rows of zeros); "euclidean" takes the rows as they are.
         rng: Seeds k-means; None seeds it with 0.
 
     Returns:
         Row numbers (k,), by distance; ties keep row order.
 
     Source: Sorscher et al. (2022), arXiv:2206.14486, on pruning without labels; `adonis`
-    Table A1, where it is a peer of IDS, and which says that it measures by the cosine.
+    Table A1, where it is a peer of IDS, and which says that it measures by the cosine: rows are
+    scaled to length 1, and the distance is 1 - cosine (1 for rows of zeros).
 
     Note: scikit-learn's KMeans, best of 3 starts by k-means++, on one thread so that equal
     seeds give equal answers; MiniBatchKMeans above 50,000 rows. The number of clusters is
@@ -99,12 +97,9 @@ def ssp(
     features = check_features(features)
     k = check_k(k, len(features))
     check_choice(mode, ("hard", "easy"), "mode")
-    check_choice(metric, ("cosine", "euclidean"), "metric")
     check_number(n_clusters, "n_clusters", 1, len(features), whole=True)
-    if metric == "cosine":
-        features = _unit_rows(features)
-    seed = 0 if rng is None else int(check_rng(rng).integers(2**31))
-    dist = _to_own_centre(features, *_cluster(features, int(n_clusters), seed), metric)
+    features, seed = _unit_rows(features), 0 if rng is None else int(check_rng(rng).integers(2**31))
+    dist = _to_own_centre(features, *_cluster(features, int(n_clusters), seed))
     return np.argsort(-dist if mode == "hard" else dist, kind="stable")[:k]
 
 
@@ -131,24 +126,15 @@ def _cluster(features: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarr
     return model.labels_, model.cluster_centers_
 
 
-def _to_own_centre(
-    features: np.ndarray, clusters: np.ndarray, centres: np.ndarray, metric: str
-) -> np.ndarray:
-    """Return each row's distance (n,) to the centre of its cluster, squared where Euclidean."""
-    dist = np.empty(len(features))
-    centres = (_unit_rows(centres) if metric == "cosine" else centres).astype(np.float64)
+def _to_own_centre(features: np.ndarray, clusters: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return 1 - cosine (n,) of each row of length 1 to the centre of its cluster."""
+    dist, centres = np.empty(len(features)), _unit_rows(centres).astype(np.float64)
     for start in range(0, len(features), 4096):
         rows = slice(start, start + 4096)
-        own, wide = centres[clusters[rows]], features[rows].astype(np.float64)
-        if metric == "cosine":
-            dist[rows] = 1 - np.einsum("ij,ij->i", wide, own)
-        else:
-            wide -= own
-            dist[rows] = np.einsum("ij,ij->i", wide, wide)
+        wide = features[rows].astype(np.float64)
+        dist[rows] = 1 - np.einsum("ij,ij->i", wide, centres[clusters[rows]])
     # Rows that are their centre up to rounding count as equally near.
-    rounding = 8 * float(np.finfo(features.dtype).eps)
-    floor = rounding if metric == "cosine" else (rounding * np.abs(features).max()) ** 2
-    return np.where(dist <= floor, 0, dist)
+    return np.where(dist <= 8 * float(np.finfo(features.dtype).eps), 0, dist)
 
 
 def moderate(features: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
@@ -193,9 +179,8 @@ def pick_ssp(
     rng: np.random.Generator,
     n_clusters: int = N_CLUSTERS,
     mode: str = "hard",
-    metric: str = "cosine",
 ) -> np.ndarray:
     """Rank by distance to the own k-means prototype, without labels."""
     if n_clusters == N_CLUSTERS:  # nobody's choice, so that a small pool may have fewer
         n_clusters = min(n_clusters, pool.n)
-    return ssp(pool.features, k, n_clusters, mode, metric, rng)
+    return ssp(pool.features, k, n_clusters, mode, rng)

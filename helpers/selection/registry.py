@@ -1,20 +1,7 @@
-'''The methods every comparison runs, by key, and what they see of the examples.
+"""The methods every comparison runs, by key, and what they see of the examples.
 
-A method is one file in this folder. For example, the examples whose class the proxy gets wrong
-first::
-
-    # helpers/selection/mistakes.py
-    """Selection of what the proxy gets wrong."""
-    import numpy as np
-    from helpers.checks import check_probs
-    from helpers.selection.registry import method
-
-    @method("mistakes", "Mistakes first", needs=("probs", "labels"), family="scores")
-    def mistakes(pool, k, rng):
-        """Pick k rows of a Pool, those with the least probable label first."""
-        right = check_probs(pool.probs)[np.arange(pool.n), pool.labels]
-        return np.argsort(right, kind="stable")[:k]
-'''
+A method is one file in this folder; the README shows one in ten lines.
+"""
 
 import importlib
 import inspect
@@ -91,7 +78,9 @@ class Pool:
             if n_rows != self.n:
                 raise StudyError(f"{name} must have {self.n} rows as {first}, got {n_rows}")
         if self.has("labels") and np.ndim(self.probs) == 2:
-            _check_columns(np.asarray(self.labels), np.shape(self.probs)[1])
+            labels, c = np.asarray(self.labels), np.shape(self.probs)[1]
+            if labels.dtype.kind in "biuf" and ((labels < 0) | (labels >= c)).any():
+                raise StudyError(f"labels must lie in 0..{c - 1}, the columns of probs")
         if self.centres is not None and np.shape(self.centres)[1:] != np.shape(self.features)[1:]:
             raise StudyError(
                 f"centres must be as wide as features, got {np.shape(self.centres)} "
@@ -119,18 +108,6 @@ class Pool:
     def has(self, names: str) -> bool:
         """Say whether a field is there, or one of several: "scores|probs"."""
         return any(vars(self).get(name) is not None for name in names.split("|"))
-
-
-def _check_columns(labels: np.ndarray, n_classes: int) -> None:
-    if labels.dtype.kind not in "biuf":
-        return  # `check_labels` says so, where labels are read
-    outside = (labels < 0) | (labels >= n_classes)
-    if outside.any():
-        row = int(outside.argmax())
-        raise StudyError(
-            f"labels must lie in 0..{n_classes - 1}, the columns of probs, "
-            f"got {labels[row]} in row {row}"
-        )
 
 
 @dataclass(frozen=True)
@@ -198,9 +175,10 @@ def discover(folders: Iterable[str], package: str) -> None:
     METHODS.update(entries)
 
 
-def options_of(method_key: str) -> tuple[str, ...]:
-    """Return the names of the options a method takes."""
-    return tuple(inspect.signature(get(method_key).pick).parameters)[3:]
+def options_of(method_key: str) -> dict[str, inspect.Parameter]:
+    """Return the options that a method takes, by name."""
+    parameters = inspect.signature(get(method_key).pick, eval_str=True).parameters
+    return dict(list(parameters.items())[3:])  # after pool, k and rng
 
 
 def ways(method_key: str, options: dict[str, object]) -> list[set[str]]:
@@ -233,14 +211,14 @@ def _check_type(name: str, value: object, annotation: object) -> None:
         raise StudyError(f"option {name} must be {names}, got {value!r}")
 
 
-def _check_options(entry: Method, options: dict[str, object]) -> None:
+def check_options(entry: Method, options: dict[str, object]) -> None:
+    """Raise unless a method has these options, and takes values of their types."""
     valid = options_of(entry.key)
     for name, value in options.items():
         if name not in valid:
             known = f"its options are {', '.join(valid)}" if valid else "it takes none"
             raise StudyError(f"{entry.key} has no option {name!r}; {known}")
-        parameters = inspect.signature(entry.pick, eval_str=True).parameters
-        _check_type(name, value, parameters[name].annotation)
+        _check_type(name, value, valid[name].annotation)
 
 
 def pick(
@@ -264,7 +242,7 @@ def pick(
         the later row of two equal ones.
     """
     entry = get(method_key)
-    _check_options(entry, options)
+    check_options(entry, options)
     for name in entry.needs:
         if not pool.has(name):
             wanted = name.replace("|", " or ")

@@ -4,11 +4,11 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.checks import check_choice, check_features, check_k, check_number
+from helpers.selection.blocks import blocks
 from helpers.selection.gaussian_sums import check_bandwidth
 from helpers.selection.greedy_cover import (
     MEMORY,
     Gaussian,
-    blocks,
     check_memory,
     cover,
     rows_at_once,

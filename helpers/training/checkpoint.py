@@ -7,7 +7,6 @@ import copy
 import io
 import os
 import time
-import uuid
 import warnings
 import zipfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import torch
 
 from helpers import device as devices
+from helpers.data.cache import beside
 from helpers.training.loop import Loop
 from helpers.training.trace import TraceRecorder
 
@@ -47,7 +47,8 @@ class Checkpoint:
         if time.monotonic() - self.latest < INTERVAL_S:
             return
         try:
-            self._write(self._state())
+            with beside(self.path) as file:
+                torch.save(self._state(), file)
         except (OSError, RuntimeError) as error:  # torch.save raises the latter on a full disk
             if not self.warned:
                 why = getattr(error, "strerror", None) or str(error).splitlines()[0]
@@ -93,19 +94,6 @@ class Checkpoint:
             raise ValueError("its trace has another length")
         self.sessions = int(state["sessions"])
         self.same_setup = state["same_setup"] and state["setup"] == self.setup
-
-    def _write(self, state: dict[str, object]) -> None:
-        beside = self.path.with_name(f".{self.path.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(beside, "wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.path)
-        finally:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
 
 
 def peek(path: Path) -> tuple[str, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -108,28 +109,24 @@ def frozen(dataset: Dataset, model: nn.Module, device: torch.device) -> tuple[Te
     splits = {"train": dataset.train_inputs, "test": dataset.test_inputs}
     about = f"{model.frozen} {model.stamp(device)} {dataset.fingerprint}".encode()
 
+    def encoded(images: np.ndarray) -> Iterator[np.ndarray]:
+        for i in range(0, len(images), ENCODED):
+            for one in model.encoded(shared(images[i : i + ENCODED]).to(device)):
+                yield one.cpu().numpy()
+
     def decode(write: cache.Write) -> dict:
-        shape: list[int] = []
         for split, images in splits.items():
-            parts = (shared(images[i : i + ENCODED]) for i in range(0, len(images), ENCODED))
-            found = (one for part in parts for one in model.encoded(part.to(device)))
-            first = next(found).cpu().numpy()
-            shape = list(first.shape[1:])
-
-            def rows(first: np.ndarray = first, rest: Iterator[Tensor] = found) -> Iterator:
-                for one in (first, *(r.cpu().numpy() for r in rest)):
-                    yield one.reshape(len(one), -1).view(np.uint8)
-
-            write(split, (2 * first[0].size,), rows())
-        return {"shape": shape}
+            rows = encoded(images)
+            first = next(rows)
+            every = (one.reshape(len(one), -1).view(np.uint8) for one in chain([first], rows))
+            write(split, (2 * first[0].size,), every)
+        return {"shape": first.shape[1:]}
 
     where = cache.place(f"{dataset.name} {model.frozen}", Path(dataset.name))
-    found, facts = cache.decoded(
-        DEFAULT_ROOT / "cache", where, hashlib.sha256(about).hexdigest()[:16], decode
-    )
-    return tuple(
-        shared(found[split].view(np.float16).reshape(-1, *facts["shape"])) for split in splits
-    )
+    stamp = hashlib.sha256(about).hexdigest()[:16]
+    found, facts = cache.decoded(DEFAULT_ROOT / "cache", where, stamp, decode)
+    shape = (-1, *facts["shape"])
+    return tuple(shared(found[split].view(np.float16).reshape(shape)) for split in splits)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers import device as devices, probing, recipes, samplers
-from helpers.augmentation import Draws, augment, draw, joined, rotate
+from helpers.augmentation import Draws, augment, draw, rotate
 from helpers.data import Dataset
 from helpers.training.average import Average
 from helpers.training.inputs import Inputs, placed
@@ -54,63 +54,26 @@ class BatchPlanner:
 
     def draws(self, rows: Tensor) -> Draws:
         """Draw the augmentation of the next rows (b,), on the device."""
-        return self._placed(self._draw(rows))
-
-    def _draw(self, rows: Tensor) -> Draws:
         draws = draw(len(rows), self.recipe, self.crops)
-        if not self.recipe.alternate or draws.mirrored is None:
-            return draws
-        return draws._replace(mirrored=self.sides[rows] ^ (self.number % 2 == 1))
+        if self.recipe.alternate and draws.mirrored is not None:
+            draws = draws._replace(mirrored=self.sides[rows] ^ (self.number % 2 == 1))
+        return Draws(*(placed(values, self.data.device) for values in draws))
 
     def minibatches(self, number: int, losses: samplers.Losses) -> Iterator[Minibatch]:
         """Yield an epoch's steps; batches of one row are left out.
 
-        A sampler that does not look at losses is drawn to its end first, so that the device gets
-        the whole epoch in one copy and never waits for the host.
+        Each has the learning rate in the middle of its step.
         """
-        self.number = number
-        if not self.sampler.online:
-            yield from self._whole(list(self._rated(number, losses)))
-            return
-        for batch, rate in self._rated(number, losses):
-            yield Minibatch(
-                placed(batch.rows, self.data.device),
-                self.draws(batch.rows),
-                placed(_shares(batch.weights), self.data.device),
-                rate,
-                self.data.sent(batch.rows),
-            )
-
-    def _rated(
-        self, number: int, losses: samplers.Losses
-    ) -> Iterator[tuple[samplers.Batch, float]]:
-        """Yield the sampler's batches with the learning rate in the middle of each step."""
-        progress, size = 0.0, self.recipe.batch
-        for batch in self.sampler.batches(number, size, self.order, losses):
+        self.number, progress = number, 0.0
+        for batch in self.sampler.batches(number, self.recipe.batch, self.order, losses):
             rate = self.recipe.rate_at(number + (progress + batch.progress) / 2)
-            progress = batch.progress
-            if len(batch.rows) > 1:
-                yield batch, rate
-
-    def _whole(self, rated: list[tuple[samplers.Batch, float]]) -> Iterator[Minibatch]:
-        """Yield steps that are views of tensors moved at once."""
-        if not rated:
-            return
-        drawn = [self._draw(batch.rows) for batch, _ in rated]
-        draws = self._placed(joined(drawn))
-        rows = placed(torch.cat([batch.rows for batch, _ in rated]), self.data.device)
-        parts = [_shares(batch.weights) for batch, _ in rated]
-        shares = None if parts[0] is None else placed(torch.cat(parts), self.data.device)
-        start = 0
-        for batch, rate in rated:
-            stop = start + len(batch.rows)
-            some = None if shares is None else shares[start:stop]
-            inputs = self.data.sent(batch.rows)
-            yield Minibatch(rows[start:stop], draws.part(start, stop), some, rate, inputs)
-            start = stop
-
-    def _placed(self, draws: Draws) -> Draws:
-        return Draws(*(placed(values, self.data.device) for values in draws))
+            progress, rows = batch.progress, batch.rows
+            if len(rows) > 1:
+                weights = batch.weights
+                if weights is not None:  # what each counts, so that a step's length does not vary
+                    weights = placed(weights / weights.sum().clamp_min(1e-12), self.data.device)
+                placed_rows = placed(rows, self.data.device)
+                yield Minibatch(placed_rows, self.draws(rows), weights, rate, self.data.sent(rows))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state of both generators."""
@@ -120,11 +83,6 @@ class BatchPlanner:
         """Go on from where `state_dict` was taken."""
         self.order.set_state(state["order"])
         self.crops.set_state(state["crops"])
-
-
-def _shares(weights: Tensor | None) -> Tensor | None:
-    """Return what each row counts in its batch, so that a step's length does not vary."""
-    return None if weights is None else weights / weights.sum().clamp_min(1e-12)
 
 
 def parameter_groups(model: nn.Module, recipe: recipes.Recipe) -> list[dict[str, object]]:

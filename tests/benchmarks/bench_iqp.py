@@ -85,7 +85,7 @@ def highs(data: SimpleNamespace):
             raise RuntimeError(f"HiGHS: {found.message}")
         rows = np.argsort(-found.x[:n], kind="stable")[: data.k]
         seconds = time.perf_counter() - began
-        return read(OptimizeResult(indices=rows, fun=-float(found.fun), seconds=seconds))
+        return read(OptimizeResult(indices=rows, objective=-float(found.fun), seconds=seconds))
 
     return call
 
@@ -125,7 +125,11 @@ def write(utility: np.ndarray, matrix: np.ndarray, k: int):
 
 def read(result) -> Answer:
     """Return an LP's rows with its value and the solver's seconds."""
-    notes = {"value": result.fun, "of which solver s": result.seconds, "solver_s": result.seconds}
+    notes = {
+        "value": result.objective,
+        "of which solver s": result.seconds,
+        "solver_s": result.seconds,
+    }
     return Answer(np.asarray(result.indices), notes=notes)
 
 
