@@ -198,7 +198,7 @@ def findings_table(names: Iterable[str]) -> str:
     head = ["data, profile", "rows kept", "choice", "points over random rows", "its error"]
     head += ["beside all rows", "seeds"]
     every = pd.concat(all_found)
-    shown, near = every["low"] > 0, every["beside"] < NEAR
+    shown, near = every["low"] > 0, every["beside"].round(1) <= NEAR
     counts = (
         f"{shown.sum()} of {len(every)} best choices are shown to beat random rows of the same "
     )

@@ -86,6 +86,6 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float, f
 def told(values: np.ndarray, level: float = 0.95) -> str:
     """Say the mean of values (m,) with its `t_interval`, as in "+0.17 [-0.30, +0.64]"."""
     mean, low, high = t_interval(values, level)
-    if len(values) > 1 and np.ptp(values) == 0:
+    if len(values) > 1 and np.ptp(values) < 1e-9:
         return f"{mean:+.2f} (equal in {len(values)} runs)"  # coarse values tie: no certainty
     return f"{mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if np.isfinite(low) else " (one run)")

@@ -46,10 +46,12 @@ def build(out: Path, folders: Folders) -> int:
         raise StudyError(f"{out} is there and is no site")
     shutil.rmtree(out, ignore_errors=True)
     with tempfile.TemporaryDirectory() as kept:
-        made = Sphinx(folders.root, None, out, kept, "html", SETTINGS, None, sys.stderr)
+        pages = Path(kept, "site")  # myst-nb writes beside it, which is no business of a checkout
+        made = Sphinx(folders.root, None, pages, kept, "html", SETTINGS, None, sys.stderr)
         made.connect("source-read", lambda app, page, text: _prepare(folders, page, text))
         made.connect("html-page-context", lambda *of: of[3].update(metatags=STYLE))
         made.build()
+        shutil.move(pages, out)
     shutil.copy(out / "README.html", out / "index.html")
     return len(list(out.rglob("*.html")))
 
@@ -59,9 +61,10 @@ def _prepare(folders: Folders, page: str, text: list[str]) -> None:
     here, usual = (folders.root / page).parent, folders.published("notebooks", "digits")
 
     def link(found: re.Match) -> str:  # to copies with outputs; folders are no pages
-        own, other = here / found[2], usual / found[2]
-        is_own = own.exists() and not (here == folders.notebooks and other.exists())
-        to = own if is_own else other
+        places = [here / found[2], usual / found[2], folders.notebooks / found[2]]
+        if here == folders.notebooks:
+            places = places[1:]
+        to = next((place for place in places if place.exists()), places[-1])
         path = os.path.relpath(to, here) if to.exists() else found[2]
         return found[1] if to.is_dir() else f"[{found[1]}]({path})"
 

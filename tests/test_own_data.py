@@ -345,5 +345,5 @@ def test_a_gallery_escapes_and_marks_what_was_kept():
     labels = np.arange(4, dtype=np.int64) % 2
     texts = data.Dataset("text:t", rows, labels, rows, labels, ("bad\udce9", "good"))
     shown = own_data.gallery(texts, range(4), np.array([0]))
-    for text in ("&lt;b&gt;short", "é" * own_data.LETTERS + "…", "(empty)", "bad?"):
+    for text in ("&lt;b&gt;short", "é" * own_data.LETTERS + "…", "(empty)", r"bad\udce9"):
         assert text in shown

@@ -9,6 +9,7 @@ import itertools
 import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import get_args
 
 import numpy as np
@@ -196,7 +197,9 @@ def ways(method_key: str, options: dict[str, object]) -> list[set[str]]:
 def get(method_key: str) -> Method:
     """Return a method by key, or name the valid keys."""
     if method_key not in METHODS:
-        raise StudyError(f"method must be one of {', '.join(METHODS)}; got {method_key!r}")
+        like = get_close_matches(str(method_key), METHODS, 1)
+        hint = f" (did you mean {like[0]}?)" if like else ""
+        raise StudyError(f"method must be one of {', '.join(METHODS)}; got {method_key!r}{hint}")
     return METHODS[method_key]
 
 
