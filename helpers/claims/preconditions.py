@@ -243,6 +243,13 @@ def warm_up(asked: Asked, limit: int = 391) -> str:
     return ""
 
 
+def works(asked: Asked, limit: float = 5.0) -> str:
+    """What is varied, the last cell, loses at most `limit` points to training on everything."""
+    cell = asked.cells[-1]
+    lost = error(asked.config, cell).mean() - error(asked.config, Cell(model=cell.model)).mean()
+    return f"{cell.method} has lost {lost:.1f} points before that" if lost > limit else ""
+
+
 def cuda(asked: Asked) -> str:
     """The runs were made on a GPU."""
     device = str(asked.full("proxy")[0].metrics["device"])
@@ -272,7 +279,7 @@ def data(asked: Asked, limit: str) -> str:
 CHECKS: dict[str, Callable[..., str]] = {
     check.__name__.replace("_", " "): check
     for check in (converged, random_close, headroom, better_target, learned, stopped, attainable,
-                  cost_ratio, epochs, passes, warm_up, cuda, data)
+                  cost_ratio, epochs, passes, warm_up, works, cuda, data)
 }  # fmt: skip
 
 
