@@ -278,7 +278,13 @@ def _add_studies(study: Parser, figures: Parser, claims: Parser) -> None:
             metavar="NAME=VALUE",
             help="set a notebook parameter; the value is YAML; may be repeated",
         )
-        add("--only", action="append", default=[], metavar="03", help="number or part of a name")
+        add(
+            "--only",
+            action="append",
+            default=[],
+            metavar="03",
+            help="number or part of a name; may be repeated",
+        )
     for command in (study, figures):
         add = command.add_argument
         add("--out", type=Path, metavar="DIR", help="write DIR/notebooks and DIR/figures instead")

@@ -41,7 +41,8 @@ def refusal(error: ValidationError) -> str:
     first = error.errors()[0]
     if own := first.get("ctx", {}).get("error"):
         return str(own)
-    text = first["msg"].replace("valid tuple", "list")
+    text = first["msg"].replace("valid tuple", "list").replace("Tuple", "List")
+    text = text.replace(" after validation, not 0", "")
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {text[0].lower()}{text[1:]}, got {repr(first['input'])[:60]}"
 

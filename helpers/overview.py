@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
@@ -102,6 +103,11 @@ def _row(name: str, row: Counter[str], size: float) -> str:
     return f"{name:<28}{row['results']:>9}{row['missing']:>9}{hours:>12,.2f}{disk:>10.3f}"
 
 
+@lru_cache(maxsize=64)
+def _rows(dataset: str) -> int:
+    return data.check(dataset)
+
+
 def _work(spec: Spec) -> float | None:
     """Return a training's multiply-adds, a step as three passes forward; None where unknown."""
     if not isinstance(spec, specs.Train) or spec.sampler:
@@ -109,7 +115,7 @@ def _work(spec: Spec) -> float | None:
     base = spec.dataset.partition("@")[0].partition("-")[0]
     with contextlib.suppress(StudyError, OSError):
         side = recipes.get(spec.recipe).crop or {"digits": 8, "mnist": 28}.get(base, 32)
-        rows = data.check(spec.dataset) * experiments.table.asked(spec)["share"]
+        rows = _rows(spec.dataset) * experiments.table.asked(spec)["share"]
         work = 3 * experiments.multiply_adds(spec.model) * (side / 32) ** 2 * spec.epochs * rows
         return work if work > 0 else None  # a share is NaN where rows are counted
     return None

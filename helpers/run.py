@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -154,8 +155,11 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
     Store(what.folders.store()).keys()  # refuses what is no folder before anything runs
     if what.profile.name == TEMPORARY_PROFILE and options.out is None:
         clear(what.executed.parents[1], rf"study-{TEMPORARY_PROFILE}-(\d+)")
-    what.executed.mkdir(parents=True, exist_ok=True)
-    what.figures.mkdir(parents=True, exist_ok=True)
+    for folder in (what.executed, what.figures):
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise StudyError(f"{folder} cannot be written: --out DIR names another place")
     stems, failed = [path.stem for path in what.notebooks.values()], []
     before = _stamps(what.figures)
     for stem in stems:
@@ -171,7 +175,10 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
                 print(str(error).partition("\n")[0], flush=True)
     finally:
         clear(what.figures, r".*\.(\d+)\.tmp")  # of a kernel killed while it wrote one
-    print(f"{len(stems)} notebooks in {duration(time.monotonic() - began)}", flush=True)
+    print(
+        f"{len(stems)} notebook{'s' * (len(stems) != 1)} in {duration(time.monotonic() - began)}",
+        flush=True,
+    )
     if failed and stems[place:]:
         print(f"not run: {', '.join(stems[place:])}", file=sys.stderr)
     for error in failed[:-1]:
