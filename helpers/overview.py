@@ -248,7 +248,9 @@ def between(path: Path, marker: str, make: Callable[[str], str]) -> None:
 
 
 def refresh_readme(folders: Folders, chosen: Profile) -> None:
-    """Put findings, headlines and verdicts into the README; verdict rows of other profiles stay.
+    """Put findings, headlines and verdicts into the README, of all published profiles.
+
+    Rows of profiles without headlines stay, apart from this one's.
 
     Raises:
         StudyError: If the README lacks the lines around them.
@@ -257,22 +259,22 @@ def refresh_readme(folders: Folders, chosen: Profile) -> None:
     if chosen.regime == "none":
         return
 
-    def decided() -> list[ledger.Row]:  # of a profile without headlines of its own
+    judged = pages.published(chosen.name)
+    rows = dict(judged)
+    if chosen.name not in rows:  # one without headlines of its own
         with variables_set({"STUDY_PROFILE": chosen.name}):
-            return pages.decided(chosen)
+            rows[chosen.name] = pages.decided(chosen)
 
     def verdicts_table(old: str) -> str:
         known = [row for row in old.split("\n") if row.startswith(("| `", "`"))]
-        own, first = ((f"| `{name}` |", f"`{name}`:") for name in (chosen.name, "digits"))
-        others = [row for row in known if not row.startswith(own)]
-        new = [*others, *verdict_rows(chosen, judged.get(chosen.name) or decided())]
-        new = sorted(new, key=lambda row: not row.startswith(first))
-        rows = [row for row in new if row.startswith("|")]
+        own = tuple(start for name in rows for start in (f"| `{name}` |", f"`{name}`:"))
+        new = [row for row in known if not row.startswith(own)]
+        new += [row for name, of in rows.items() for row in verdict_rows(profile(name), of)]
+        new = sorted(new, key=lambda row: not row.startswith(("| `digits` |", "`digits`:")))
         head = ["profile", "document", *pages.counts([]).columns]
-        tests = [row for row in new if not row.startswith("|")]
-        return "\n".join([_line(head), "|---" * len(head) + "|", *rows, "", *tests])
+        table, tests = ([row for row in new if row.startswith(s)] for s in ("|", "`"))
+        return "\n".join([_line(head), "|---" * len(head) + "|", *table, "", *tests])
 
-    judged = pages.published(chosen.name)
     between(path, "findings", lambda old: findings_table(judged))
     between(path, "documents", lambda old: fate_table(old, judged))
     between(path, "headlines", lambda old: headline_table(folders, judged))
@@ -335,13 +337,15 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
 
     `full` and `shrink` are those of `packs.export`.
     """
-    store = Store()
-    keys = with_needs(spec for part in wanted(chosen).values() for spec in part)
+    store, of = Store(), wanted(chosen)
+    drawn = chosen.only or list(of)
+    keys = with_needs(spec for part in of.values() for spec in part)
+    judged = keys.keys() - with_needs(s for number in drawn for s in of.get(number, ())).keys()
     found = [result for key in keys if (result := store.read(key)) is not None]
     folder = folder or packs.path_of(chosen.name)
-    configs = {n: chosen.config(number=n) for n in numbers(chosen)}
+    configs = {number: chosen.config(number=number) for number in drawn}
     roles = {number: (config.proxy, config.target) for number, config in configs.items()}
-    count, size = packs.export(found, folder, full, shrink, roles)
+    count, size = packs.export(found, folder, full, shrink, roles, judged)
     print(f"{count} of {len(keys)} results, {size / 2**20:.2f} MiB, in {folder}")
     return 0
 

@@ -69,6 +69,7 @@ def export(
     full: bool = False,
     shrink: bool = False,
     roles: Mapping[str, Container[str]] | None = None,
+    judged: Container[str] = (),
 ) -> tuple[int, int]:
     """Write results as one pack; return how many and how many bytes.
 
@@ -79,13 +80,18 @@ def export(
         shrink: Also replace a pack of more results.
         roles: Number ("04") of each notebook that will read it -> its proxies and targets; None
             for all notebooks and any network.
+        judged: Keys of results that only claims read: of their arrays labels alone are kept.
 
     Raises:
         StudyError: If there is nothing to write, less than there is, or no writing there.
     """
     entries, arrays = {}, {}
     for result in sorted(results, key=lambda result: result.key):
-        names = [name for name in result.arrays if full or _is_kept(result, name, roles)]
+        names = list(result.arrays)
+        if not full and result.key in judged:
+            names = [name for name in names if name == "labels"]
+        elif not full:
+            names = [name for name in names if _is_kept(result, name, roles)]
         entry = archive.entry_of(result)
         entry["complete"] = result.complete and len(names) == len(result.arrays)
         origin = {name: text for name, text in result.provenance.items() if name != "fresh"}
