@@ -222,8 +222,8 @@ def _drawn(folder: Path, before: dict[str, tuple]) -> set[str]:
 def publish(what: Plan, before: dict[str, tuple]) -> None:
     """Refresh the committed copies of what ran, their pictures with a palette.
 
-    Figures that a notebook no longer draws disappear; other notebooks' stay. A notebook that
-    shows and holds the same as its committed copy is left alone.
+    Figures that a notebook no longer draws disappear; other notebooks' stay. A notebook or table
+    that shows and holds the same as its committed copy is left alone.
     """
     copies = what.folders.published("notebooks", what.profile.name)
     pictures = what.folders.published("figures", what.profile.name)
@@ -238,8 +238,16 @@ def publish(what: Plan, before: dict[str, tuple]) -> None:
             if old.name not in drawn:
                 old.unlink()
         for name in sorted(name for name in drawn if name.startswith(f"{number}-")):
-            made = (what.figures / name).read_bytes()
-            (pictures / name).write_bytes(quantised(made) if name.endswith(".png") else made)
+            made, copy = (what.figures / name).read_bytes(), pictures / name
+            if name.endswith(".png"):
+                copy.write_bytes(quantised(made))
+            elif not copy.exists() or _rows(copy.read_bytes()) != _rows(made):
+                copy.write_bytes(made)
+
+
+def _rows(table: bytes) -> list[bytes]:
+    """Return a CSV without its two comment lines, which name a commit."""
+    return table.split(b"\n", 2)[2:]
 
 
 def _shown(notebook: dict[str, Any]) -> list[tuple]:
