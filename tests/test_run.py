@@ -372,7 +372,7 @@ def test_signals_end_the_kernel_and_its_workers_and_leave_no_file(folders, tmp_p
             time.sleep(0.1)
         running.send_signal(sent)
         running.send_signal(sent)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=180)
         assert running.returncode == code
         assert said.rstrip().splitlines()[-1].startswith("interrupted; finished runs are stored")
         for folder in (folders.executed("digits"), folders.figures("digits"), tmp_path / "tmp"):
