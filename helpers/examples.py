@@ -13,6 +13,7 @@ from ipywidgets import HBox, Layout, Widget
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from helpers import StudyError, data, experiments, pictures, plots, results
@@ -188,6 +189,7 @@ def _history(ax: Axes, runs: dict[str, Result], row: int, n: int) -> None:
             colours = np.where(right, base.colour_of("entropy"), "#e4e7eb")
             ax.scatter(range(1, len(right) + 1), [place] * len(right), c=colours, marker="s", s=70)
     ax.set(xlabel="epoch", ylim=(-0.6, len(runs) - 0.4))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _scores(run: Result, row: int, n: int) -> list[str]:
