@@ -1,5 +1,6 @@
 """Packs: out, in, read where they lie, damage, hostile ones, and traces that were dropped."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -76,6 +77,11 @@ def test_what_one_notebook_reads_is_left_out_where_it_does_not_run(filled, folde
     ):
         packs.export(filled.list(), folder, roles={number: networks})
         assert set(packs.read(folder)[specs.key(RUN)].arrays) == kept
+    with_labels = dataclasses.replace(filled.read(specs.key(RUN)), arrays={"labels": np.arange(3)})
+    packs.export([with_labels], folder, shrink=True, judged={specs.key(RUN)})
+    assert set(packs.read(folder)[specs.key(RUN)].arrays) == {"labels"}
+    packs.export(filled.list(), folder, judged={specs.key(RUN)})
+    assert set(packs.read(folder)[specs.key(RUN)].arrays) <= {"labels"}
 
 
 def test_equal_results_make_equal_packs(filled, folder, monkeypatch):
