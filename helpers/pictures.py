@@ -9,23 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 COLOURS = 256
 
 
 def quantised(png: bytes) -> bytes:
-    """Return a picture with a palette of at most 256 colours, no alpha and no metadata.
+    """Return a picture with a palette of at most 256 colours, no alpha, and its description.
 
     Equal pictures give equal bytes; one that has a palette already is returned as it is.
     """
     with Image.open(io.BytesIO(png)) as picture:
         if picture.mode == "P":
             return png
+        about = PngInfo()
+        if told := picture.info.get("Description"):  # the alternative text on the site
+            about.add_text("Description", told)
         flat = Image.new("RGB", picture.size, "white")
         flat.paste(picture, mask=picture.getchannel("A") if picture.mode == "RGBA" else None)
     out = io.BytesIO()
     small = flat.quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
-    small.save(out, format="PNG", optimize=True)
+    small.save(out, format="PNG", optimize=True, pnginfo=about)
     return out.getvalue()
 
 

@@ -1,6 +1,7 @@
 """Every figure kind on small tables: values, labels, placeholders, colours, stable files."""
 
 import functools
+import io
 import itertools
 import os
 
@@ -13,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
+from PIL import Image
 
-from helpers import StudyError, plots
+from helpers import StudyError, pictures, plots
 from helpers.claims import selection_times as table_1
 from helpers.plots import base, budgets, panels
 from helpers.ranking import t_interval
@@ -561,3 +563,11 @@ def test_heatmaps_show_their_numbers():
     table = plots.means_by_kind(arrays, "gap", {"lp": "LP", "sdp": "SDP"}, 1000)
     np.testing.assert_allclose(table.loc["LP"], [0.2, 0.1])
     assert table.loc["SDP"].isna().all()
+
+
+def test_a_published_picture_keeps_its_description(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_FIGURES", str(tmp_path))
+    plots.save(plt.figure(), "01-x", "what is seen")
+    small = pictures.quantised((tmp_path / "01-x.png").read_bytes())
+    with Image.open(io.BytesIO(small)) as image:
+        assert (image.mode, image.text["Description"]) == ("P", "what is seen")
