@@ -155,7 +155,14 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
     if getattr(options, "sweep", ""):
         return _sweep(asked, options.sweep, options.dry_run, folders)
     runs = options.command != "claims" and not getattr(options, "dry_run", False)
-    what = (run.study if runs else run.plan)(asked, folders)
+    what, failed = run.plan(asked, folders), None
+    try:
+        if runs:
+            run.carry_out(what)
+    except NotebookFailed as error:
+        if not asked.keep_going:
+            raise
+        failed = error
     with profiles.variables_set(run.environment(what)):
         if getattr(options, "dry_run", False):
             print(overview.missing_runs(what))
@@ -163,6 +170,8 @@ def _study(options: argparse.Namespace, folders: Any) -> int:
             told = overview.claims(what.profile, rows, short=runs and bool(asked.only))
             as_json = getattr(options, "json", False)
             print(json.dumps(pages.records(rows), indent=1) if as_json else told)
+    if failed:
+        raise failed
     if not runs:
         return 0
     if asked.publish and folders.root == profiles.ROOT:

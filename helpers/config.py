@@ -104,8 +104,8 @@ class Config(BaseModel):
     dial_methods: Names = ("random", "forgetting")
     # the target's seconds over the proxy's, as measured, for the equal bill; 0: multiply-adds'
     cost_ratio: Annotated[float, Field(ge=0)] = 0.0
-    # shares chosen by `budgeted`'s method in its readings, as in its Table II; () asks for none
-    table_two: Annotated[tuple[Share, ...], Field(strict=False, max_length=100)] = ()
+    # data sets, whole, on which `budgeted`'s Table II is made; () asks for none
+    table_two: Names = ()
 
     def __init__(self, **values: Any) -> None:
         try:

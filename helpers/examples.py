@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
-from ipywidgets import HBox, Layout, Widget
+from ipywidgets import HBox, Label, Layout, Widget
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -108,10 +108,16 @@ def play(draw: Callable[..., object], **controls: Widget) -> None:
         plt.close("all")  # a figure is shown once, not again at the end of the cell
         return made
 
-    display(HBox(list(controls.values()), layout=Layout(flex_flow="row wrap")))
+    def again(change: object) -> None:
+        state.value = "working …"
+        shown.update(drawn())
+        state.value = ""
+
+    state = Label()
+    display(HBox([*controls.values(), state], layout=Layout(flex_flow="row wrap")))
     shown = display(drawn(), display_id=True)
     for control in controls.values():
-        control.observe(lambda change: shown.update(drawn()), "value")
+        control.observe(again, "value")
 
 
 def kept_and_dropped(config: Config, method: str, share: float, seed: int) -> Figure:

@@ -12,7 +12,7 @@ from statistics import fmean
 import pandas as pd
 
 from helpers import StudyError, data, experiments, recipes, results, specs
-from helpers.claims import findings, ledger, pages, verdicts
+from helpers.claims import deciding, findings, ledger, pages, verdicts
 from helpers.data import names
 from helpers.experiments import partial
 from helpers.profiles import Folders, Profile, profile, profiles, variables_set, write_table
@@ -39,6 +39,20 @@ def wanted(chosen: Profile) -> dict[str, list[Spec]]:
             number: experiments.ALL[number](chosen.config(number=number))
             for number in numbers(chosen)
         }
+
+
+def read_by_claims(chosen: Profile) -> list[Spec]:
+    """List the runs of the cells that claims compare in a profile's regime, asked for or not."""
+    found: list[Spec] = []
+    with variables_set({"STUDY_PROFILE": chosen.name}):
+        for claim in (one for one in ledger.load_ledger() if chosen.regime in one.at):
+            config, cells = pages.config_of(chosen, claim.document), []
+            with contextlib.suppress(results.Missing):  # of a setting that the study lacks
+                cells = deciding.cells_of(claim, config)
+            for cell in cells:
+                with contextlib.suppress(results.Missing):
+                    found += experiments.runs(config, [cell])
+    return found
 
 
 def with_needs(asked: Iterable[Spec]) -> dict[str, Spec]:
@@ -317,7 +331,8 @@ def verify() -> int:
 def prune(folders: Folders, sure: bool) -> int:
     """Delete the results that no profile asks for; without ``sure`` only say how many."""
     known = profiles(folders.notebooks / "profiles.yml").values()
-    used = with_needs(s for one in known for asked in wanted(one).values() for s in asked)
+    asked = (part for one in known for part in (*wanted(one).values(), read_by_claims(one)))
+    used = with_needs(spec for part in asked for spec in part)
     store = Store()
     doomed = [key for key in store.keys() if key not in used]  # noqa: SIM118 - not a dict
     if not sure:
@@ -339,14 +354,15 @@ def export(chosen: Profile, folder: Path | None, full: bool, shrink: bool = Fals
     """
     store, of = Store(), wanted(chosen)
     drawn = chosen.only or list(of)
-    keys = with_needs(spec for part in of.values() for spec in part)
+    asked = [spec for part in of.values() for spec in part]
+    keys = with_needs([*asked, *read_by_claims(chosen)])
     judged = keys.keys() - with_needs(s for number in drawn for s in of.get(number, ())).keys()
     found = [result for key in keys if (result := store.read(key)) is not None]
     folder = folder or packs.path_of(chosen.name)
     configs = {number: chosen.config(number=number) for number in drawn}
     roles = {number: (config.proxy, config.target) for number, config in configs.items()}
     count, size = packs.export(found, folder, full, shrink, roles, judged)
-    print(f"{count} of {len(keys)} results, {size / 2**20:.2f} MiB, in {folder}")
+    print(f"{count} of {len(with_needs(asked))} results, {size / 2**20:.2f} MiB, in {folder}")
     return 0
 
 

@@ -72,15 +72,25 @@ def notebooks(folders: Folders) -> dict[str, Path]:
 
 
 def choose(found: dict[str, Path], only: tuple[str, ...]) -> list[str]:
-    """Turn what ``--only`` names ("3", "03", part of a stem, commas) into numbers in order."""
+    """Turn what ``--only`` names into numbers in order.
+
+    It is a number ("3", "03"), part of a stem, a document ("svp": the notebooks that are about it
+    but not about all), or several of them with commas.
+    """
     names = [name.strip() for part in only for name in part.split(",") if name.strip()]
     known, chosen = ", ".join(path.stem for path in found.values()), []
     for name in names:
         part = name.removesuffix(".ipynb").lower()
         fits = [number for number in found if number == part.zfill(2)]
         fits = fits or [number for number, path in found.items() if part in path.stem]
-        if len(fits) != 1:
-            raise StudyError(f"{len(fits) or 'no'} notebooks fit {name}; notebooks: {known}")
+        if not fits:
+            from helpers.claims import pages
+
+            fits = [n for n in found if part in pages.documents([n]) and n != "06"]
+        elif len(fits) > 1:
+            raise StudyError(f"{len(fits)} notebooks fit {name}; notebooks: {known}")
+        if not fits:
+            raise StudyError(f"no notebooks fit {name}; notebooks: {known}")
         chosen += fits
     if not names:
         raise StudyError(f"--only names no notebook; notebooks: {known}")
@@ -147,11 +157,23 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
 
     Raises:
         StudyError: If something asked for does not exist; nothing has run then.
+        NotebookFailed, KeyboardInterrupt: As `carry_out`.
+    """
+    what = plan(options, folders)
+    carry_out(what)
+    return what
+
+
+def carry_out(what: Plan) -> None:
+    """Run the notebooks of a plan, first to last.
+
+    Raises:
+        StudyError: If a folder cannot be written; nothing has run then.
         NotebookFailed: At the first failing cell, or at the end if asked to keep going; the
             notebooks that ran are in place.
         KeyboardInterrupt: As it came; the kernel is gone, finished runs are stored.
     """
-    what, began = plan(options, folders), time.monotonic()
+    options, began = what.options, time.monotonic()
     Store(what.folders.store()).keys()  # refuses what is no folder before anything runs
     if what.profile.name == TEMPORARY_PROFILE and options.out is None:
         clear(what.executed.parents[1], rf"study-{TEMPORARY_PROFILE}-(\d+)")
@@ -187,7 +209,6 @@ def study(options: Options, folders: Folders | None = None) -> Plan:
         raise failed[-1]
     if options.publish:
         publish(what, before)
-    return what
 
 
 def _run_one(what: Plan, number: str, before: dict[str, tuple], title: str) -> None:

@@ -36,6 +36,7 @@ def _store(spec, error, seconds, arrays=None, curve=None, alone=True, device="cp
     clock = seconds * np.arange(1, len(errors) + 1) / len(errors)
     tested = [None if np.isnan(one) else 1 - one / 100 for one in errors]
     history = {"test_acc": tested, "seconds": clock.tolist()}
-    metrics = {"test_acc": 1 - error / 100, "seconds": seconds, "alone": alone, "n": N}
+    metrics = {"test_acc": 1 - error / 100, "seconds": seconds, "cpu_s": seconds}
+    metrics |= {"alone": alone, "n": N}
     metrics |= {"device": device, "threads": 1, "history": history, "n_train": N}
     Store().write(spec, metrics, {"labels": np.arange(N) % classes, **(arrays or {})})

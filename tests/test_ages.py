@@ -20,7 +20,9 @@ def made_up(monkeypatch):
         lambda split: (faces[split], 40 + faces[split] @ slopes),
     )
     monkeypatch.setattr(
-        ages, "_features", lambda name, x: np.tanh(x @ noise[name] / 4).astype(np.float32)
+        ages,
+        "_features",
+        lambda name, x: np.tanh(x.reshape(len(x), -1)[:, :6] @ noise[name] / 4).astype(np.float32),
     )
 
 
@@ -36,6 +38,13 @@ def test_labels_help_and_each_method_is_paid_for(made_up):
     np.testing.assert_allclose(arrays["relative_iqp"], more)
     again = MEASUREMENTS["age-regression"](0, repeats=2, n_start=40)[1]
     np.testing.assert_array_equal(arrays["rmse_dpp"], again["rmse_dpp"])
+
+
+def test_seconds_an_image_are_told_of_each_network(made_up):
+    metrics, arrays = MEASUREMENTS["frozen-seconds"](0, repeats=2, n=3)
+    assert metrics == {"n": 3}
+    assert set(arrays) == set(ages.NETWORKS)
+    assert all(seconds.shape == (2,) for seconds in arrays.values())
 
 
 def test_faces_are_read_or_named(tmp_path, monkeypatch):

@@ -5,13 +5,14 @@ import pytest
 
 from helpers import experiments as ex
 from helpers.claims import deciding, ledger
-from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, UNDECIDED
+from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, NOT_MEASURED, UNDECIDED
 from helpers.experiments import Cell
+from helpers.experiments.questions import IN_ALL
 from helpers.results.store import Store
 from helpers.specs import Measure
 from tests.planting import plant
 
-STUDY = ex.Config(dataset="digits@300+100", n_seeds=3, table_two=(0.5, 0.4, 0.25))
+STUDY = ex.Config(dataset="digits@300+100", n_seeds=3)
 CLAIMS = {claim.id: claim for claim in ledger.load_ledger() if claim.document == "budgeted"}
 METHODS = ("dpp", "iqp", "submodular", "random")
 KS = np.array([600, 900, 1200, 1500, 2000])
@@ -182,25 +183,34 @@ def test_the_kernel_s_share_has_a_spread_and_the_objective_counts():
     assert parts["share, closed form"].verdict == HOLDS
 
 
-def test_table_two_is_judged_on_mnist_in_two_readings():
-    assert decided("17", "digits")[0].verdict == NOT_DECIDABLE
-    plant(STUDY, Cell(), 0.7, seconds=100.0)
-    plant(STUDY, Cell(model="proxy"), 0.7, seconds=1.0)
-    for share in STUDY.table_two:
-        for reading, error in (("bandwidth", 0.5), ("diversity", 1.2)):
-            value = 1.0 if reading == "bandwidth" else "distance"
-            cell = Cell("iqp", share, options=((reading, value),))
-            plant(STUDY, cell, error, seconds=100 * share, choosing=1.0)
-    answer, parts = decided("17", "mnist")
-    assert {one: part.verdict for one, part in parts.items()} == {
-        "as printed": HOLDS, "distance": FAILS,
-    }  # fmt: skip
-    assert answer.verdict == FAILS
-    answer, parts = decided("18", "mnist")
-    assert (parts["as printed"].verdict, parts["time"].verdict) == (HOLDS, HOLDS)
-    asked = set(ex.asked(STUDY, "table two"))
-    assert len(asked) == 3 * (1 + 3 * 3)
-    assert not ex.asked(STUDY.replace(table_two=()), "table two")
+def test_table_two_asks_accuracy_of_parts_and_seconds_with_every_layer_in_every_pass():
+    study = STUDY.replace(table_two=("mnist", "cifar10"))
+    costs = {("mnist", 0.5): -0.9, ("mnist", 0.4): -1.0, ("mnist", 0.25): -0.8,
+             ("cifar10", 0.5): 1.6, ("cifar10", 0.25): 4.2}  # fmt: skip
+    assert len(set(ex.asked(study, "table two"))) == 3 * 2 * (1 + 3 + 3)
+    assert not ex.asked(STUDY, "table two")
+    for data in study.table_two:
+        plant(study, Cell(model="proxy", data=data), 5.0, seconds=10.0)
+    for (data, share), cost in costs.items():
+        cell = Cell("iqp", share, data=data, options=PRINTED, **IN_ALL)
+        plant(study, cell, 5.0 + cost, seconds=10 * share)
+        for seed in study.seeds:
+            Store().write(ex.chosen(study, cell, seed), {"cpu_s": 3.0}, {})
+            Store().write(ex.start_run(study, cell, seed), {"cpu_s": 1.0}, {})
+    assert decided("17", "mnist", study)[0].verdict == NOT_DECIDABLE
+    for name in ("17", "18", "19"):  # seconds are missing yet
+        assert decided(name, study=study)[0].verdict == (HOLDS if name == "17" else NOT_MEASURED)
+    frozen = Measure("frozen-seconds")
+    Store().write(frozen, {}, {study.proxy: np.array([0.001, 0.001])})
+    for name in ("18", "19"):
+        assert decided(name, study=study)[0].verdict == HOLDS
+    _, parts = decided("19", study=study)
+    images = 0.001 * 300 * study.epochs  # everything: 10 s of its own and all passes
+    choosing = 0.001 * 300 * (1 + study.epochs * 0.01) + 3 + 1
+    half = (10 + images) / (5 + images / 2 + choosing)
+    assert parts["half time"].value == pytest.approx(half, rel=1e-3)
+    Store().write(frozen, {}, {study.proxy: np.array([1e-9, 1e-9])})
+    assert decided("19", study=study)[0].verdict == FAILS
 
 
 def test_a_weight_is_held_against_each_other():

@@ -107,6 +107,7 @@ def test_what_does_not_exist_is_refused_in_one_line(folders):
         ({"profile": "smoke", "publish": True}, "is not published"),
     ):
         refused(naming, plan, folders, **asked)
+    assert list(plan(folders, only=("svp",)).notebooks) == ["01", "02"]
     wrong = {"n": (True, 1.0, "2"), "keep": ("much",), "fast": (1,), "dataset": (7,),
              "seeds": ("3,4", [1, "a"])}  # fmt: skip
     for name, values in wrong.items():
@@ -247,12 +248,15 @@ def test_failures_stop_the_study_with_their_error_last(folders, capsys):
     assert [p.name for p in kept.iterdir()] == ["01-one.ipynb"]
 
 
-def test_going_on_runs_the_others_and_ends_with_1(folders, capsys):
+def test_going_on_runs_the_others_and_ends_with_1(folders, capsys, monkeypatch):
+    monkeypatch.setattr("helpers.overview.judged", lambda *_, **__: ["a row"])
+    monkeypatch.setattr("helpers.overview.claims", lambda *_, **__: "the claims")
     for name in ("01-one.ipynb", "03-three.ipynb"):
         write(folders.notebooks, name, FIRST, f"raise KeyError('{name[:2]}')")
     assert main(["study", "--only", "1,2,3", "--keep-going"], folders) == 1
-    said = capsys.readouterr().err
+    printed, said = capsys.readouterr()
     assert said.index("KeyError: '01'") < said.index("KeyError: '03'")
+    assert printed.endswith("the claims\n")
     kept = {p.stem for p in folders.executed("digits").iterdir()}
     assert kept == {"01-one.failed", "02-two", "03-three.failed"}
 

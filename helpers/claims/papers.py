@@ -64,7 +64,7 @@ def _ours(config: Config, one: Printed) -> tuple[float, float, float]:
         if one.quantity == "speed-up":
             values = read(config, replace(cell, by="target")) / values
         if one.quantity in AGAINST_FULL:
-            full = read(config, Cell(model=cell.model))
+            full = read(config, Cell(model=cell.model, data=cell.data))
             values = values - full if one.quantity == "error" else full / values
     except (Missing, Unfit, StudyError):
         return np.nan, np.nan, np.nan

@@ -28,6 +28,7 @@ from helpers.experiments.questions import (
     PEERS,
     QUESTIONS,
     STEPPED,
+    ablations,
     asked,
     brief_stop,
     compared_methods,

@@ -42,7 +42,7 @@ class Cell:
     Attributes:
         method: `full` (all rows), a key of the registry, or, `online`, a sampler.
         share: Of the training rows: kept, labelled in all (`active`), or of the pool that
-            remains beside the start set (`budgeted`).
+            remains beside the start set (`budgeted`; of all with a `start` of its own).
         by: The network that chooses, or its role, also that IDS embeds with; `untrained` for the
             trained network itself before its first epoch.
         model: The network that is trained, or its role.
@@ -57,6 +57,7 @@ class Cell:
         flipped: Per cent of the training labels that are wrong.
         recorded: Whether an `online` run scores all rows at its end.
         data: Another data set than the study's; "" for that.
+        start: Share of the rows that `budgeted` starts from; 0 for the study's.
 
     A role is `proxy`, `target`, `shallowest` or `deepest` of `Config.models`, `between` or
     `between 2`, the first two of `Config.more_proxies`.
@@ -76,6 +77,7 @@ class Cell:
     flipped: int = 0
     recorded: bool = False
     data: str = ""
+    start: float = 0.0
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -105,11 +107,14 @@ def depth_run(config: Config, model: str, seed: int) -> Train:
     return Train(config.data_name, model, recipe, config.epochs, seed, record_at=record_at)
 
 
-def start_run(config: Config, model: str, seed: int) -> Train:
-    """Return M0 of `budgeted` Algorithm 1: trained on the labelled start set."""
-    start = Select(config.data_name, "random-per-class", config.start_share, seed)
-    run = subset_run(config, model, start)
-    return dataclasses.replace(run, record_at=(0, config.epochs), keep_weights=True)
+def start_run(config: Config, cell: Cell, seed: int) -> Train:
+    """Return M0 of `budgeted` Algorithm 1: a cell's network, trained on the labelled start set."""
+    config, model = on_data(config, cell), named(config, cell.model)
+    share = cell.start or config.start_share
+    data = f"{config.data_name}~flip{cell.flipped}" if cell.flipped else config.data_name
+    run = subset_run(config, model, Select(data, "random-per-class", share, seed))
+    changes = {"dataset": data, "record_at": (0, config.epochs), "keep_weights": True}
+    return dataclasses.replace(run, **changes)
 
 
 def subset_run(config: Config, model: str, chosen: Select) -> Train:
@@ -137,9 +142,10 @@ def chosen(config: Config, cell: Cell, seed: int) -> Select:
         return _labelled(config, method, cell.share, seed, by)
     reads, options = METHODS[method].needs, METHOD_OPTIONS.get(method, ())
     if cell.protocol == "budgeted":
-        first = start_run(config, named(config, cell.model), seed)
+        first = start_run(config, cell, seed)
         of, options = (first,) if reads else (), options + cell.options
-        return Select(config.data_name, method, cell.share, seed, of, first.subset, options)
+        share = (cell.share - cell.start) / (1 - cell.start)
+        return Select(first.dataset, method, share, seed, of, first.subset, options)
     if cell.after:
         if cell.after >= config.epochs:
             raise Missing(f"no stop after {cell.after} of {config.epochs} epochs")
@@ -228,7 +234,7 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
         if cell.protocol == "active" and by == model and cell.method != "random":
             found = _round(config, model, picked)
         elif cell.protocol == "budgeted":
-            found = dataclasses.replace(found, init=start_run(config, model, seed))
+            found = dataclasses.replace(found, init=start_run(config, cell, seed))
     changes: dict[str, object] = {}
     if cell.recipe:
         changes["recipe"] = recipes.like(config.recipe, cell.recipe)

@@ -17,12 +17,12 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
         *("metrics", "active"),
     ),
     "02": ("depths", "families"),
-    "03": ("budgeted", "panel", "weights"),
+    "03": ("budgeted", "panel", "weights", "table two", "ablations"),
     "04": ("ladder", "peers", "nodes", "variants", "reselected"),
     "05": ("online", "sweeps", "online sweeps"),
     "06": (
         *("core-set", "by target", "extra", "opponents", "dial", "own batch"),
-        *("slides", "replicated", "table two"),
+        *("slides", "replicated"),
     ),
 }
 # By name, with options where a claim fixes how much is measured.
@@ -30,10 +30,10 @@ MEASURES: dict[str, tuple[Measure, ...]] = {
     "02": (Measure("kcenters-time"),),
     # solvers, rivals and exact checks of `budgeted`
     "03": (
-        *map(Measure, ("lp-time", "budgeted-time", "budget-slope", "kernel-exponent")),
+        *map(Measure, ("lp-time", "budgeted-time", "kernel-exponent", "selection-time")),
         *map(Measure, ("linearisation", "rounding-gap", "power-monotone", "power-start")),
-        *map(Measure, ("selection-time", "textbook-draws", "scaling", "random-projection")),
-        *map(Measure, ("gap-table", "swap-gain", "greedy-share", "step-seconds", "table-one")),
+        *map(Measure, ("scaling", "random-projection", "gap-table", "swap-gain")),
+        *map(Measure, ("greedy-share", "step-seconds", "table-one")),
         Measure("budget-slope", options=(("n_pools", 400),)),
         Measure("textbook-draws", options=(("repeats", 6),)),
         Measure("power-start", options=(("sizes", (3000,)), ("n_instances", 60))),
@@ -61,7 +61,7 @@ def measures(config: Config, number: str) -> list[Spec]:
     """Return the measurements of a notebook ("03"), and the rankings that notebook 02 reads."""
     found: list[Spec] = list(MEASURES.get(number, ()))
     if number == "03" and any(one.startswith("pretrained:") for one in config.panel_models):
-        found.append(Measure("age-regression"))
+        found += [Measure("age-regression"), Measure("frozen-seconds")]
     if number == "02":
         found += [*centre_orders(config, False), *centre_orders(config, True)]
     return found

@@ -1,16 +1,17 @@
-"""Age regression on faces: `budgeted`'s fourth experiment, where the target is a number."""
+"""What networks that learnt ImageNet are worth: ages from faces, and seconds an image."""
 
 from __future__ import annotations
 
 import io
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from helpers import StudyError
-from helpers.measurements.table import WEIGHT, Measured, measurement, share_of
+from helpers.measurements.table import WEIGHT, Measured, measurement, seconds_table, share_of
 
 NETWORKS = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 FACES, SIDE = "utkface_age", 128  # folder in `$STUDY_DATA`; pixels a side
@@ -73,6 +74,23 @@ def age_regression(
             found.setdefault(f"relative_{name}", []).append(more)
     metrics = {"n_start": n_start, "n_pool": len(pool), "n_test": len(truth), "k": k}
     return metrics, {name: np.array(values) for name, values in found.items()}
+
+
+@measurement("frozen-seconds", threads=1)
+def frozen_seconds(seed: int, repeats: int = 5, n: int = 256) -> Measured:
+    """Time the layers that stay as they are, on n made-up images of 32 x 32 pixels.
+
+    Returns:
+        Metrics: n. An array a network, by name: processor seconds an image, (repeats,).
+    """
+    rng = np.random.default_rng(seed)
+    images = rng.integers(256, size=(n, 3, 32, 32), dtype=np.uint8)
+    calls = {name: partial(_features, name) for name in NETWORKS}
+    timed = seconds_table(
+        {name: lambda m, call=call: call(images[:m]) for name, call in calls.items()},
+        [n], repeats, clock=time.process_time,
+    )  # fmt: skip
+    return {"n": n}, {name: seconds[:, 0] / n for name, seconds in timed.items()}
 
 
 def _faces(split: str) -> tuple[np.ndarray, np.ndarray]:

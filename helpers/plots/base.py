@@ -19,6 +19,7 @@ from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib_inline.config import InlineBackend
 
 from helpers import StudyError, profiles
 from helpers.experiments.table import RUN_LABELS
@@ -143,6 +144,8 @@ def style(given: Mapping[str, Any] | None = None) -> None:
         _given.clear()
         _given.update(given)
         shell = get_ipython()
+        if shell is not None:  # shown as it is saved: to find a tighter frame is a draw more
+            InlineBackend.instance(parent=shell).print_figure_kwargs = {"bbox_inches": None}
         if shell is not None and PROGRESS_ENV not in os.environ:
             shell.extension_manager.load_extension("autoreload")
             shell.run_line_magic("autoreload", "2")

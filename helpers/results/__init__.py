@@ -70,6 +70,8 @@ def compute(
         StudyError: If runs failed (all others are stored first, unless the store itself cannot be
             written); `NotRun` if `$STUDY_OFFLINE` is set and something is missing.
     """
+    if not wanted:
+        return []
     asked = {specs.key(spec): spec for spec in wanted}
     todo = missing(asked.values())
     if todo and os.environ.get("STUDY_OFFLINE"):

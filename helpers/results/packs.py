@@ -40,7 +40,7 @@ def is_shown(spec: specs.Spec, name: str) -> bool:
     """Tell whether notebooks or claims read an array: of a run on a selection only its visits.
 
     Histories of losses are large; they are drawn of the first seed, and judged of scored runs. Of
-    `budgeted`'s choices those by other weights are compared.
+    `budgeted`'s choices those by other weights, and beside wrong labels, are compared.
     """
     if isinstance(spec, specs.Train):
         if name == "sampler_histories" and spec.seed and not spec.record_at:
@@ -49,7 +49,8 @@ def is_shown(spec: specs.Spec, name: str) -> bool:
             return name == "labels"
         return name in (SHOWN if spec.subset is None else ("visited",))
     if isinstance(spec, specs.Select) and spec.start and spec.start.method == "random-per-class":
-        return name == "indices" and "weight" in dict(spec.options)
+        compared = "weight" in dict(spec.options) or "~flip" in spec.dataset
+        return name == "indices" and compared
     return isinstance(spec, specs.Measure) or name == "indices"
 
 

@@ -5,6 +5,7 @@ PuLP writes the programs; HiGHS, CBC or SCS solve them.
 """
 
 import contextlib
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -70,9 +71,12 @@ def solve(model: Model, solver: str = "highs", time_limit: float = 60.0) -> Opti
     problem = model.problem
     make = {"highs": pulp.HiGHS, "cbc": pulp.PULP_CBC_CMD}[solver]
     start = time.perf_counter()
-    with warnings.catch_warnings():
+    # CBC is handed files, which an interrupted PuLP would leave behind
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore", DeprecationWarning)
-        problem.solve(make(msg=False, timeLimit=time_limit, gapRel=0.0))
+        own = make(msg=False, timeLimit=time_limit, gapRel=0.0)
+        own.tmpDir = folder
+        problem.solve(own)
     seconds = time.perf_counter() - start
     # pulp.LpStatus says "Optimal" on a time-out; sol_status alone can be trusted, and calls a
     # linear program that was stopped early feasible whatever its values are.

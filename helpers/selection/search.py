@@ -6,8 +6,10 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from helpers.checks import check_k, check_rows
-from helpers.scores import order
-from helpers.selection.iqp import check_program, reported, top
+from helpers.scores import entropy, order
+from helpers.selection.gaussian_sums import gaussian_similarity
+from helpers.selection.iqp import budgeted, check_program, reported, top
+from helpers.selection.registry import Pool, method
 
 N_BLOCK = 64  # rows that may leave, weighed at once against all that may enter
 LEAST_GAIN = 1e-12  # a swap must gain more than this share of x'Qx: less may be rounding
@@ -112,3 +114,14 @@ def _best_swap(
         if gains[place] > best[0]:
             best = (float(gains[place]), int(leaving[place[0]]), int(outside[place[1]]))
     return best
+
+
+@method("iqp-swaps", "LP + power, then swaps", needs=("scores|probs", "features"),
+        family="geometry", compare=False)  # fmt: skip
+def pick_swaps(pool: Pool, k: int, rng: np.random.Generator, weight: float = 0.3,
+               bandwidth: float | str = 1.0) -> np.ndarray:  # fmt: skip
+    """Run `budgeted`'s Algorithm 1 as `iqp` does, and exchange rows while that improves x'Qx."""
+    utility = entropy(pool.probs) if pool.scores is None else pool.scores
+    start = budgeted(utility, pool.features, k, weight, bandwidth)
+    similarity = gaussian_similarity(pool.features, bandwidth)
+    return swap_search(utility, similarity, start, weight).indices

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from helpers.claims.evidence.measurements import measure
-from helpers.claims.quantities import Unfit, accuracy
+from helpers.claims.quantities import Unfit, accuracy, results_of
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
 from helpers.experiments import Cell
+from helpers.experiments.questions import IN_ALL, READINGS
 from helpers.measurements.table import exponent
+from helpers.results import get
 from helpers.results.store import Result
 
 NETWORKS = 3  # fewer do not stand for most cells
@@ -119,6 +121,34 @@ def seconds_ratio(
     ratio = [(_seconds(found, name, as_written) / slowest)[:, want].T for name in of]
     labels = [f"{name}, k = {s:.0%}" for name in of for s in shares[want]]
     return Evidence(np.concatenate(ratio), labels, "x", note=note)
+
+
+def tuning_ratio(config: Config, data: str, of: Sequence[float], over: Sequence[float]) -> Evidence:
+    """Seconds of choosing and tuning on shares of a data set over those on others, (pairs, seeds).
+
+    Processor seconds, which need no idle machine. The frozen layers, which run once an image here,
+    are charged in every pass, as the document runs them: over the start set, over all rows before
+    it chooses, and over what it chose.
+    """
+    ratio = [_tuned(config, data, a) / _tuned(config, data, b)
+             for a, b in zip(of, over, strict=True)]  # fmt: skip
+    labels = [f"{a:.0%} over {b:.0%}" for a, b in zip(of, over, strict=True)]
+    return Evidence(np.array(ratio), labels, "x")
+
+
+def _tuned(config: Config, data: str, share: float) -> np.ndarray:
+    cell, passes = Cell(model="proxy", data=data), config.epochs * share
+    if share < 1:
+        cell = Cell("iqp", share, data=data, options=READINGS[0], **IN_ALL)
+        passes += config.epochs * cell.start + 1
+    network = config.proxy.removeprefix("pretrained:").removesuffix("/0")
+    image = np.median(measure("frozen-seconds").arrays[network])
+    spent = []
+    for run in results_of(config, cell):
+        beside = [get(run.spec.init), get(run.spec.subset)] if share < 1 else []
+        spent.append(sum(one.metrics["cpu_s"] for one in (run, *beside)))
+        spent[-1] += run.metrics["n"] * passes * image
+    return np.array(spent)
 
 
 def growth(config: Config, method: str, as_written: bool) -> Evidence:
