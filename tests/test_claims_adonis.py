@@ -98,7 +98,7 @@ def test_a_world_like_the_documents_holds():
 
 def test_a_world_where_choosing_ruins_training_does_not():
     plant_table(lost=8.0, boost=0.9)
-    lost = ["02", "04", "05", "08", "13"]
+    lost = ["02", "05", "08", "13"]
     assert {n: answer(f"adonis-{n}").answer.verdict for n in lost} == dict.fromkeys(lost, FAILS)
 
 

@@ -198,19 +198,24 @@ def test_table_two_asks_accuracy_of_parts_and_seconds_with_every_layer_in_every_
             Store().write(ex.chosen(study, cell, seed), {"cpu_s": 3.0}, {})
             Store().write(ex.start_run(study, cell, seed), {"cpu_s": 1.0}, {})
     assert decided("17", "mnist", study)[0].verdict == NOT_DECIDABLE
-    for name in ("17", "18", "19"):  # seconds are missing yet
-        assert decided(name, study=study)[0].verdict == (HOLDS if name == "17" else NOT_MEASURED)
+    for name in ("17", "18"):
+        assert decided(name, study=study)[0].verdict == HOLDS
+    assert decided("19", study=study)[0].verdict == NOT_MEASURED  # nor are random parts
+    for share in (0.5, 0.25):
+        plant(study, Cell("random", share, data="cifar10", **IN_ALL), 6.0)
+    assert decided("19", study=study)[0].verdict == NOT_DECIDABLE  # random parts lose too little
+    for share in (0.5, 0.25):
+        plant(study, Cell("random", share, data="cifar10", **IN_ALL), 11.0)
     frozen = Measure("frozen-seconds")
     Store().write(frozen, {}, {study.proxy: np.array([0.001, 0.001])})
-    for name in ("18", "19"):
-        assert decided(name, study=study)[0].verdict == HOLDS
-    _, parts = decided("19", study=study)
+    answer, parts = decided("19", study=study)
+    assert answer.verdict == HOLDS
     images = 0.001 * 300 * study.epochs  # everything: 10 s of its own and all passes
     choosing = 0.001 * 300 * (1 + study.epochs * 0.01) + 3 + 1
     half = (10 + images) / (5 + images / 2 + choosing)
     assert parts["half time"].value == pytest.approx(half, rel=1e-3)
     Store().write(frozen, {}, {study.proxy: np.array([1e-9, 1e-9])})
-    assert decided("19", study=study)[0].verdict == FAILS
+    assert decided("19", study=study)[1]["quarter time"].verdict == FAILS
 
 
 def test_a_weight_is_held_against_each_other():

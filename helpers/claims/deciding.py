@@ -158,7 +158,7 @@ def cells_of(claim: Claim, config: Config) -> list[Cell]:
     beside = [Cell(), Cell(model="proxy")]
     for one in found:
         beside += [Cell(model=m) for m in (one.model, one.by) if m != "untrained"]
-        if one.share < 1 and one.protocol in ("core-set", "active"):
+        if one.share < 1 and one.protocol != "online":
             beside.append(preconditions.at_random(one))
     return list(dict.fromkeys([*found, *beside]))
 

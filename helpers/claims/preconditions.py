@@ -51,7 +51,7 @@ class Asked:
     @property
     def kept(self) -> list[Cell]:
         """The cells on a part of the rows, one a share, network, protocol and data set."""
-        kept = [c for c in self.cells if c.share < 1 and c.protocol in ("core-set", "active")]
+        kept = [c for c in self.cells if c.share < 1 and c.protocol != "online"]
         return list({(c.share, c.model, c.protocol, c.data): c for c in kept}.values())
 
     @property
