@@ -106,15 +106,18 @@ def missing_runs(what: Plan) -> str:
         return "\n".join([*lines, "nothing is missing: the study would draw what is stored"])
     of = "this machine's" if sizes else "the published runs'"
     told = f"hours of {of} {here}: {totals['known']} of the {totals['missing']} missing "
-    told += "runs as those of the same network on the same data, "
-    told += f"{totals['counted']} by multiply-adds, at the largest training's rate of "
-    told += f"{rate / 1e9:.1f} billion/s; of the others nothing is known ({what.profile.about})"
+    told += "runs as those of the same network on the same data"
+    if totals["counted"]:
+        told += f", {totals['counted']} by multiply-adds, at the largest training's rate of "
+        told += f"{rate / 1e9:.1f} billion/s"
+    told += f"; of the others nothing is known ({what.profile.about})"
     return "\n".join([*details, *([""] if details else []), *lines, told])
 
 
 def _row(name: str, row: Counter[str], size: float) -> str:
-    hours, disk = row["s"] / 3600, row["missing"] * size
-    return f"{name:<28}{row['results']:>9}{row['missing']:>9}{hours:>12,.2f}{disk:>10.3f}"
+    disk = row["missing"] * size
+    hours = "?" if row["missing"] and not row["s"] else f"{row['s'] / 3600:,.2f}"
+    return f"{name:<28}{row['results']:>9}{row['missing']:>9}{hours:>12}{disk:>10.3f}"
 
 
 @lru_cache(maxsize=64)
@@ -189,7 +192,7 @@ def headline_table(folders: Folders, judged: Mapping[str, list[ledger.Row]]) -> 
     lines = [_line(["headline", "the document", *(f"`{name}`" for name in names)])]
     lines.append("|---" * (len(names) + 2) + "|")
     for row in pages.beside(judged).to_dict("records"):
-        told = sorted(names, key=lambda n: _told_least(row[n]))
+        told = sorted((n for n in names if row[n] != "-"), key=lambda n: _told_least(row[n]))
         shown = [folders.published("figures", n) / f"{row['figure']}.png" for n in told]
         link = next((p.relative_to(folders.root) for p in shown if p.exists()), None)
         title = f"[{row['headline']}]({link})" if link else row["headline"]
