@@ -100,6 +100,7 @@ def test_a_world_where_choosing_ruins_training_does_not():
     plant_table(lost=8.0, boost=0.9)
     lost = ["02", "05", "08", "13"]
     assert {n: answer(f"adonis-{n}").answer.verdict for n in lost} == dict.fromkeys(lost, FAILS)
+    assert answer("adonis-04").parts["loss"].verdict == FAILS  # told aside: the sentence grants it
 
 
 def test_the_other_reading_is_told_and_does_not_decide():
