@@ -140,6 +140,19 @@ def test_a_panel_may_be_of_other_data_sets():
     assert read == {("diversity", "distance")}  # beside the kernel as printed, which has no option
 
 
+def test_panels_of_digits_start_from_networks_that_learnt_the_other_half():
+    halves = f"{SCALE.dataset}~0-4", f"{SCALE.dataset}~5-9"
+    assert SCALE.panels == (">".join(halves),)
+    for spec in (ex.asked(SCALE, "budgeted")[0].init, ex.asked(SCALE, "panel")[0]):
+        assert (spec.init.dataset, spec.dataset) == halves
+        assert spec.init.keep_weights
+        assert spec.init.init is None
+    cell = Cell("iqp", 0.5, model="vgg3-w8/1", protocol="budgeted", data="cifar100>cifar10")
+    start = ex.start_run(SCALE, cell, 0)
+    assert (start.model, start.init.model) == ("vgg3-w8/1", "vgg3-w8")
+    assert SCALE.replace(dataset="fashionmnist").panels == ("",)
+
+
 def test_measurements_asked_for_exist():
     found = [m for number in ex.ALL for m in ex.measures(SCALE, number) if isinstance(m, Measure)]
     assert len(found) > 10

@@ -88,7 +88,7 @@ def _ladder(c: Config) -> list[Cell]:
 
 def _panel(c: Config) -> list[Cell]:
     """Return `budgeted` figure 1, its own method also as printed and by distance."""
-    axes = {"data": list(c.panel_data), "model": list(c.panel_models)}
+    axes = {"data": list(c.panels), "model": list(c.panel_models)}
     axes |= {"share": list(c.panel_budgets), "protocol": "budgeted"}
     own = READINGS if "iqp" in c.panel_methods else ()
     readings = [one for way in own for one in grid(method="iqp", options=way, **axes)]
@@ -128,7 +128,8 @@ def ablations(c: Config) -> dict[str, list[Cell]]:
 
 
 def _weights(c: Config) -> list[Cell]:
-    base = Cell("iqp", max(c.panel_budgets), model="proxy", protocol="budgeted")
+    own = {"model": "proxy", "protocol": "budgeted", "data": c.own_panel}
+    base = Cell("iqp", max(c.panel_budgets), **own)
     return [
         dataclasses.replace(base, options=(("weight", w), ("diversity", reading)))
         for reading in ("kernel", "distance")
@@ -253,7 +254,7 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "own batch": _own_batch,
     # `budgeted` figure 1 and section IV-B, and all rows of a panel's data set beside its curves
     "budgeted": _panel,
-    "panel": lambda c: grid(data=list(c.panel_data), model=list(c.panel_models)),
+    "panel": lambda c: grid(data=list(c.panels), model=list(c.panel_models)),
     "weights": _weights,
     "ablations": lambda c: [one for cells in ablations(c).values() for one in cells],
     "table two": _table_two,
