@@ -65,6 +65,7 @@ ASKED = {
     "dial": lambda r: r.subset.method in SCALE.dial_methods,
     "own batch": lambda r: r.subset.method == "least-confidence",
     "budgeted": lambda r: r.init.keep_weights and r.subset.start == r.init.subset,
+    "extractors": lambda r: r.sampler.of[0].record_at,
     "panel": lambda r: r.subset is None and r.record_at,
     "weights": lambda r: {"weight", "diversity"} <= set(dict(r.subset.options)),
     "ablations": lambda r: r.subset.start == r.init.subset and r.subset.dataset == r.dataset,

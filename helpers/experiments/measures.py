@@ -17,7 +17,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
         *("metrics", "active"),
     ),
     "02": ("depths", "families"),
-    "03": ("budgeted", "panel", "weights", "table two", "ablations"),
+    "03": ("budgeted", "panel", "weights", "table two", "ablations", "extractors"),
     "04": ("ladder", "peers", "nodes", "variants", "reselected"),
     "05": ("online", "sweeps", "online sweeps"),
     "06": (

@@ -109,6 +109,7 @@ def ablations(c: Config) -> dict[str, list[Cell]]:
         "no power steps": Cell("iqp", options=(("max_steps", 0),), **base),
         "no shift": Cell("iqp", options=(("shift", None),), **base),
         "then swaps": Cell("iqp-swaps", options=median, **base),
+        "32 random directions": Cell("iqp", options=(*median, ("dimensions", 32)), **base),
         "pairs alone": Cell("iqp", options=(("weight", 1e6),), **base),
         "classes equal": Cell("random-per-class", **base),
     }
@@ -258,6 +259,12 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "weights": _weights,
     "ablations": lambda c: [one for cells in ablations(c).values() for one in cells],
     "table two": _table_two,
+    # `adonis` Table A3: IDS by what several networks that learnt ImageNet see
+    "extractors": lambda c: (
+        grid(method="ids", protocol="online", model="proxy", by=list(c.panel_models))
+        if c.proxy.endswith("/0")
+        else []
+    ),
     # `geda` figures 5.2 to 5.5, 5.1.3, 6.1; beside the ladder peers that choose by the gradients of
     # epoch 0 too (figure 5.6), and choices made anew (5.5, 6.3)
     "ladder": _ladder,
