@@ -91,6 +91,8 @@ def selection_time(
 ) -> Measured:
     """Time every contender of `budgeted` Table I at several budgets, kernels included.
 
+    Processor seconds of one thread, which a busy machine leaves as they are.
+
     The pool is made up, or real where `of` names a data set and a network, see `real_pool`. The
     bandwidth, the median distance, is found before and shared by all. repeats_slow is for what
     takes tenths of a second and more; n_lp is the pool of the LP as written, which HiGHS could not
@@ -107,17 +109,17 @@ def selection_time(
     rng = np.random.default_rng(seed)
     features, utility = real_pool(*of, n, rng) if of else made_up_pool(n, d, rng)
     ks = np.array([round(share * n) for share in shares])
-    large = round(LARGE * n)
+    large, clock = round(LARGE * n), time.process_time
     calls, rng = _contenders(features, utility, seed), np.random.default_rng(seed)
     whole = min(int(ks[1]), DRAWN)
-    summed = summed_steps(features, np.append(ks, [large, whole]), repeats, n_timed, rng)
-    drawn = seconds_of(lambda: _textbook_draw(features, whole, rng))
+    summed = summed_steps(features, np.append(ks, [large, whole]), repeats, n_timed, rng, clock)
+    drawn = spent(lambda: _textbook_draw(features, whole, rng))
     rounds = {name: repeats_slow if name in SLOW else repeats for name in calls}
-    timed = seconds_table(calls, ks, rounds, warm_up=1)
+    timed = seconds_table(calls, ks, rounds, 1, clock)
     arrays = {f"seconds_{name}": seconds for name, seconds in timed.items()}
     arrays |= {"ks": ks, "shares": np.array(shares), "seconds_dpp": summed[:, :-2]}
     at_large = {name: calls[name] for name in ("greedy", "iqp")}
-    for name, seconds in seconds_table(at_large, [large], repeats, warm_up=1).items():
+    for name, seconds in seconds_table(at_large, [large], repeats, 1, clock).items():
         arrays[f"large_{name}"] = seconds[:, 0]
     arrays["large_dpp"] = summed[:, -2]
     few = features[:n_lp], utility[:n_lp]
@@ -129,7 +131,7 @@ def selection_time(
 
 def _kernel_and_lp(features: np.ndarray, utility: np.ndarray, k: int) -> float:
     """Return seconds of kernel and LP as written by HiGHS on a small pool, PuLP's included."""
-    return seconds_of(
+    return spent(
         lambda: exact.solve_lp_as_written(
             utility, gaussian_similarity(features, "median"), k, WEIGHT
         )
