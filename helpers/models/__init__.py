@@ -24,16 +24,14 @@ def build(name: str, n_classes: int, in_channels: int) -> nn.Module:
 
     Args:
         name: See the `make` of each module here.
-        n_classes: Classes, at least 2.
+        n_classes: Classes, or 1 for a number.
         in_channels: Channels of the images, 1 or 3; 1 for texts.
 
     Raises:
         StudyError: If the name or a number is not one of these.
     """
-    if n_classes < 2 or in_channels < 1:
-        raise StudyError(
-            f"{name} needs 2 or more classes and a channel, got {n_classes}, {in_channels}"
-        )
+    if n_classes < 1 or in_channels < 1:
+        raise StudyError(f"{name} needs an output and a channel, got {n_classes}, {in_channels}")
     for family in FAMILIES:
         model = family.make(name, n_classes, in_channels)
         if model is not None:
