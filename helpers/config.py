@@ -77,7 +77,7 @@ class Config(BaseModel):
     node_counts: Counts = (3, 5, 10, 20, 50)  # values of N tried at the smallest percentage
     start_share: Share = 0.1  # labelled, that `budgeted` starts from
     panel_models: SomeNames = ("vgg3-w8", "vgg5-w16", "vgg7-w16")  # of `budgeted`
-    panel_data: SomeNames = ("",)  # data sets there; "" is the study's
+    panel_data: SomeNames = ("",)  # data sets there; "" is the study's, see `own_panel`
     panel_budgets: Shares = (0.1, 0.2)  # of the remaining pool, that it adds
     panel_methods: SomeNames = ("random", "iqp", "dpp", "submodular")  # compared there
     weights: Weights = (0.0, 0.1, 0.3, 1.0, 3.0)  # lambda, with both readings of the kernel term
@@ -140,6 +140,17 @@ class Config(BaseModel):
     def seeds(self) -> tuple[int, ...]:
         """The seeds that runs use."""
         return tuple(range(self.first_seed, self.first_seed + self.n_seeds))
+
+    @property
+    def own_panel(self) -> str:
+        """What `budgeted` tunes on: the study's data; of digits 5 to 9 after learning 0 to 4."""
+        halves = f"{self.dataset}~0-4>{self.dataset}~5-9"
+        return halves if self.dataset.partition("@")[0] == "digits" else ""
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """The data sets of `panel_data`."""
+        return tuple(one or self.own_panel for one in self.panel_data)
 
     @property
     def data_name(self) -> str:

@@ -13,6 +13,7 @@ from helpers.specs import Measure
 from tests.planting import plant
 
 STUDY = ex.Config(dataset="digits@300+100", n_seeds=3)
+PANEL = {"protocol": "budgeted", "data": STUDY.panels[0]}
 CLAIMS = {claim.id: claim for claim in ledger.load_ledger() if claim.document == "budgeted"}
 METHODS = ("dpp", "iqp", "submodular", "random")
 KS = np.array([600, 900, 1200, 1500, 2000])
@@ -40,7 +41,7 @@ def panels(errors, study=STUDY):
         for model in study.panel_models:
             for place, share in enumerate(sorted(study.panel_budgets)):
                 for options in ((), PRINTED) if method == "iqp" else ((),):
-                    cell = Cell(method, share, model=model, protocol="budgeted", options=options)
+                    cell = Cell(method, share, model=model, options=options, **PANEL)
                     plant(study, cell, np.asarray(error) - place)
 
 
@@ -76,7 +77,7 @@ def test_the_kernel_as_printed_decides_and_the_median_distance_is_told_beside():
     panels([[4, 4, 4], [5, 5, 5], [6, 6, 6], [7, 7, 7]])
     for model in STUDY.panel_models:
         for share in STUDY.panel_budgets:
-            plant(STUDY, Cell("iqp", share, model=model, protocol="budgeted"), 8.0)
+            plant(STUDY, Cell("iqp", share, model=model, **PANEL), 8.0)
     answer, parts = decided("03")
     assert (answer.verdict, parts["median bandwidth"].verdict) == (HOLDS, FAILS)
     assert "median bandwidth: does not hold" in answer.note
@@ -92,7 +93,7 @@ def test_shares_of_cells_need_several_networks():
 def test_budgets_and_rivals_are_pooled_within_a_seed():
     panels([[5, 5, 5], [5, 5.1, 4.9], [9, 9, 9], [7, 7, 7]])
     for model in STUDY.panel_models:
-        plant(STUDY, Cell(model=model), 1.0)
+        plant(STUDY, Cell(model=model, data=STUDY.panels[0]), 1.0)
     assert decided("01")[0].verdict == HOLDS
     answer, parts = decided("05")
     assert (answer.verdict, parts["DPP"].verdict) == (HOLDS, HOLDS)  # better refutes nothing

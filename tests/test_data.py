@@ -158,6 +158,19 @@ def test_bad_names_slices_and_options(tmp_path):
         data.with_option("digits", "skip_broken")
 
 
+def test_classes_alone_are_renumbered(tmp_path):
+    whole, part = load("digits@300+100"), load("digits@300+100~5-9")
+    kept = whole.train_labels >= 5
+    assert part.class_names == ("5", "6", "7", "8", "9")
+    np.testing.assert_array_equal(part.train_labels, whole.train_labels[kept] - 5)
+    np.testing.assert_array_equal(part.train_inputs, whole.train_inputs[kept])
+    assert check(part.name) == part.n == kept.sum()
+    flipped = load("digits@300+100~5-9~flip10")
+    assert (flipped.train_labels != part.train_labels).sum() == round(part.n / 10)
+    for name in ("digits~5-12", "digits~4-4"):
+        assert "classes 0..9" in error_of(name, tmp_path)
+
+
 def test_slices_are_checked_without_decoding_or_downloading(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "_decode", None)
     monkeypatch.setattr(download, "_parts", None)

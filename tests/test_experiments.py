@@ -65,6 +65,7 @@ ASKED = {
     "dial": lambda r: r.subset.method in SCALE.dial_methods,
     "own batch": lambda r: r.subset.method == "least-confidence",
     "budgeted": lambda r: r.init.keep_weights and r.subset.start == r.init.subset,
+    "extractors": lambda r: r.sampler.of[0].record_at,
     "panel": lambda r: r.subset is None and r.record_at,
     "weights": lambda r: {"weight", "diversity"} <= set(dict(r.subset.options)),
     "ablations": lambda r: r.subset.start == r.init.subset and r.subset.dataset == r.dataset,
@@ -140,6 +141,19 @@ def test_a_panel_may_be_of_other_data_sets():
     assert ex.run(two, Cell(), 0).dataset == ex.run(SCALE, Cell(), 0).dataset == SCALE.dataset
     read = {option for run in asked for option in run.subset.options if option[0] == "diversity"}
     assert read == {("diversity", "distance")}  # beside the kernel as printed, which has no option
+
+
+def test_panels_of_digits_start_from_networks_that_learnt_the_other_half():
+    halves = f"{SCALE.dataset}~0-4", f"{SCALE.dataset}~5-9"
+    assert SCALE.panels == (">".join(halves),)
+    for spec in (ex.asked(SCALE, "budgeted")[0].init, ex.asked(SCALE, "panel")[0]):
+        assert (spec.init.dataset, spec.dataset) == halves
+        assert spec.init.keep_weights
+        assert spec.init.init is None
+    cell = Cell("iqp", 0.5, model="vgg3-w8/1", protocol="budgeted", data="cifar100>cifar10")
+    start = ex.start_run(SCALE, cell, 0)
+    assert (start.model, start.init.model) == ("vgg3-w8/1", "vgg3-w8")
+    assert SCALE.replace(dataset="fashionmnist").panels == ("",)
 
 
 def test_measurements_asked_for_exist():

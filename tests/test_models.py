@@ -194,6 +194,38 @@ def test_state_goes_out_and_in_again():
         models.load_state(models.build("resnet14-w8", 4, 1), models.flat_state(one))
 
 
+def test_layers_before_the_tuned_ones_stay_as_they_are():
+    for name in (*SMALL, "sprint-w8"):
+        network, plain = models.build(f"{name}/1", 4, 1), models.build(name, 4, 1)
+        models.load_state(network, models.flat_state(plain))  # the state is the whole network's
+        rows, before = torch.randn(8, 1, 8, 8), models.flat_state(network)
+        trained = [one for one in network.parameters() if one.requires_grad]
+        network.train()(rows).sum().backward()
+        assert all(one.grad is not None for one in trained), name
+        torch.optim.SGD(trained, 1.0).step()
+        changed = models.flat_state(network) != before
+        first, head = int(changed.argmax()), sum(one.numel() for one in trained)
+        assert first > 0, name
+        assert 0 < changed.sum() <= len(before) - first <= 1.2 * head, name
+    assert [len(models.build(f"vgg3-w8/{n}", 4, 1).kept) for n in (0, 1)] == [4, 2]  # with norms
+    for name, told in (("vgg3-w8/2", "none of the 3 layers"), ("vgg3-w8/", "a number of trained")):
+        with pytest.raises(StudyError, match=told):
+            models.build(name, 4, 1)
+
+
+def test_weights_of_other_data_keep_the_new_last_layer_and_pass_grey_images_alike():
+    for name, ours, theirs in (("resnet8-w8", 1, 3), ("vgg3-w8", 3, 1)):
+        source, network = models.build(name, 7, theirs).eval(), models.build(name, 4, ours).eval()
+        head, grey = network.classifier.weight.clone(), torch.rand(2, 1, 8, 8)
+        models.load_state(network, models.flat_state(source), source)
+        assert torch.equal(network.classifier.weight, head)
+        shown = [grey.expand(-1, channels, -1, -1) for channels in (ours, theirs)]
+        torch.testing.assert_close(network.features(shown[0]), source.features(shown[1]))
+    source = models.build("sprint-w8", 7, 3)  # its filters number what colours give them
+    with pytest.raises(StudyError, match="images of another kind"):
+        models.load_state(models.build("sprint-w8", 4, 1), models.flat_state(source), source)
+
+
 def test_dense_layers_add_channels_and_transitions_halve_them():
     network = models.build("densenet16-k8", 10, 1).eval()
     x, shapes = network.stem(torch.randn(2, 1, 28, 28)), []

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from helpers import StudyError, results, specs
+from helpers import StudyError, data, models, probing, results, specs
 from helpers.results import packs, steps
 from helpers.results.store import NotStored, Store
 from helpers.specs import Measure, Sampler, Select, Train
@@ -208,6 +209,22 @@ def test_results_of_other_data_under_the_same_name_are_refused():
     Store().write(RUN, found.metrics | {"data_fingerprint": "0" * 64}, found.arrays)
     with pytest.raises(StudyError, match="measured on other data named"):
         results.compute([Select(DATA, "entropy", 0.1, 0, (RUN,))])
+
+
+def test_a_network_starts_from_what_it_learnt_on_other_data():
+    first = Train(f"{DATA}~0-4", "vgg3-w8", "digits", 6, 5, keep_weights=True)
+    tuned = Train(f"{DATA}~5-9", "vgg3-w8/0", "digits", 6, 5, init=first, record_at=(0, 6))
+    learnt, found = results.compute([first, tuned])
+    network = models.build("vgg3-w8", 5, 1)
+    models.load_state(network, learnt.arrays["weights"])
+    part = data.load(tuned.dataset)
+    mean, std = (torch.tensor(v) for v in probing.normalisation(part.train_inputs))
+    rows = torch.tensor(part.train_inputs)
+    _, features = probing.outputs(network, rows, mean, std, 64)
+    kept = found.arrays["features"].astype(np.float32)
+    np.testing.assert_allclose(kept, features.numpy(), atol=2e-3)  # those of the digits 0 to 4
+    accuracy = found.metrics["history"]["train_acc"]
+    assert accuracy[-1] > accuracy[0] + 0.2
 
 
 def test_reading_results_never_imports_torch():

@@ -39,8 +39,10 @@ SETS: dict[str, Callable[[Config], list]] = {
     "larger budgets": lambda config: [share for share in config.budgets if share >= 0.3],
     "later label_budgets": lambda config: list(config.label_budgets[1:]),
     "own batch": own_batch,
+    "panels": lambda config: list(config.panels),
+    "own panel": lambda config: [config.own_panel],
     # `budgeted` has no CIFAR-100, which stands in for SVHN
-    "document data": lambda config: [d for d in config.panel_data if not d.startswith("cifar100")],
+    "document data": lambda config: [d for d in config.panels if not d.startswith("cifar100")],
     "other weights": lambda config: [weight for weight in config.weights if weight != 0.3],
     "other nodes": lambda config: [n for n in config.node_counts if n != 5],
     "both etas": lambda config: sorted({1, max(config.etas)}),

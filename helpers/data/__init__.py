@@ -13,8 +13,8 @@
 - `parquet:PATH`: images in Parquet, in the Hugging Face layout, see `helpers.data.images`;
 - `text:PATH`: texts in CSV, JSON lines or Parquet, see `helpers.data.text`.
 
-`~flip10` at the end gives a wrong label to ten per cent of the training rows; `~draw3` divides
-training and test rows anew, by the random draw 3.
+`~5-9` at the end keeps the rows of classes 5 to 9, `~flip10` gives a wrong label to ten per cent
+of the training rows, `~draw3` divides training and test rows anew, by the random draw 3.
 
 `@10000+2000` keeps the first 10,000 training and 2,000 test rows; a validation set stays whole.
 After a path options may follow, `folder:photos?skip_broken@10000+2000`: see `names.OPTIONS`.
@@ -29,7 +29,7 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.data import cache, download, images, names, text
-from helpers.data.dataset import Dataset, Listing, Origin, redrawn, with_flips
+from helpers.data.dataset import Dataset, Listing, Origin, redrawn, with_classes, with_flips
 from helpers.data.names import resolve, with_option
 
 __all__ = ["Dataset", "Origin", "check", "load", "resolve", "with_option"]
@@ -60,7 +60,10 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
         return with_flips(load(flip["name"], root), int(flip["percent"]))
     if draw := _DRAW.fullmatch(str(name)):
         return redrawn(load(draw["name"], root), int(draw["draw"]))
-    resolved = names.resolve(name)
+    whole, classes = names.part(names.resolve(name))
+    if classes:
+        return with_classes(load(whole, root), *classes)
+    resolved = whole
     base = names.parse(resolved)[0]
     path = names.path_of(base)
     files = _reader(base).files(base, path) if path else ()
@@ -72,9 +75,11 @@ def check(name: str) -> int:
     """Refuse what `load` would refuse by its name, labels or slice; decode and download nothing.
 
     Returns:
-        Number of training rows, broken images included.
+        Number of training rows, broken images included. Of some classes alone all are decoded.
     """
-    resolved = names.resolve(name)
+    resolved, classes = names.part(names.resolve(name))
+    if classes:
+        return load(name).n
     base, rows = names.parse(resolved)
     if names.path_of(base):
         return len(_listing(resolved).splits["train"].labels)

@@ -202,6 +202,28 @@ def with_flips(dataset: Dataset, percent: int) -> Dataset:
     return replace(dataset, name=f"{dataset.name}~flip{percent}", train_labels=labels)
 
 
+def with_classes(dataset: Dataset, first: int, last: int) -> Dataset:
+    """Return the rows of classes `first` to `last` alone, which become 0, 1, ...
+
+    The name gets `~` and the two numbers at its end.
+    """
+    if not first < last < dataset.n_classes:
+        known = f"classes 0..{dataset.n_classes - 1}"
+        raise StudyError(f"{dataset.name} has {known}, got ~{first}-{last}")
+    parts: dict[str, np.ndarray] = {}
+    for split in ("train", "test"):
+        labels = getattr(dataset, f"{split}_labels")
+        rows = np.flatnonzero((first <= labels) & (labels <= last))
+        parts[f"{split}_inputs"] = getattr(dataset, f"{split}_inputs")[rows]
+        parts[f"{split}_labels"] = labels[rows] - first
+    names = dataset.class_names[first : last + 1]
+    name = f"{dataset.name}~{first}-{last}"
+    return replace(
+        dataset, name=name, class_names=names, valid_inputs=None, valid_labels=None,
+        origin=Origin(), **parts,
+    )  # fmt: skip
+
+
 @lru_cache(maxsize=1)  # the copy is large, and one seed's runs come together
 def redrawn(dataset: Dataset, draw: int) -> Dataset:
     """Return a data set whose rows are divided at random into as many for training and testing.

@@ -74,6 +74,7 @@ OPTIONS = {
 }
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "data" / "raw"
 
+_PART = re.compile(r"(?P<name>.+)~(?P<first>\d+)-(?P<last>\d+)", re.DOTALL)
 _SLICE = re.compile(r"(?P<base>.*)@(?P<train>\d+)\+(?P<test>\d+)", re.DOTALL)
 
 
@@ -98,6 +99,12 @@ def parse(name: str) -> tuple[str, tuple[int, int] | None]:
     if rows and min(rows) < 1:
         raise StudyError(f"{name!r}: a slice needs at least one training and one test row")
     return base, rows
+
+
+def part(name: str) -> tuple[str, tuple[int, int] | None]:
+    """Split `NAME~FIRST-LAST` into the whole's name and the classes kept; None without them."""
+    match = _PART.fullmatch(name)
+    return (match["name"], (int(match["first"]), int(match["last"]))) if match else (name, None)
 
 
 def options(name: str) -> dict[str, str]:
@@ -141,6 +148,7 @@ def with_option(name: str, option: str) -> str:
 
 def _pieces(name: str) -> tuple[str, str, tuple[int, int] | None]:
     """Base, options and slice; a question mark before the last slash belongs to the path."""
+    name = part(name)[0]
     match = _SLICE.fullmatch(name)
     base = match["base"] if match else name
     rows = (int(match["train"]), int(match["test"])) if match else None

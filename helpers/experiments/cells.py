@@ -57,7 +57,8 @@ class Cell:
         epochs: Of the trained network; 0 for the study's, or `LONGER`, `EQUAL_STEPS`, `EQUAL_BILL`.
         flipped: Per cent of the training labels that are wrong.
         recorded: Whether an `online` run scores all rows at its end.
-        data: Another data set than the study's; "" for that.
+        data: Another data set than the study's; "" for that. `FIRST>DATA` where the network has
+            learnt all of FIRST before.
         start: Share of the rows that `budgeted` starts from; 0 for the study's.
 
     A role is `proxy`, `target`, `shallowest` or `deepest` of `Config.models`, `between` or
@@ -116,7 +117,16 @@ def start_run(config: Config, cell: Cell, seed: int) -> Train:
     first = "random" if has_numbers(config.data_name) else "random-per-class"
     run = subset_run(config, model, Select(data, first, share, seed))
     changes = {"dataset": data, "record_at": (0, config.epochs), "keep_weights": True}
-    return dataclasses.replace(run, **changes)
+    return dataclasses.replace(run, init=_learnt(config, cell, model, seed), **changes)
+
+
+def _learnt(config: Config, cell: Cell, model: str, seed: int) -> Train | None:
+    """Return training of a cell's network on the data that it learns first, if it does."""
+    first = cell.data.rpartition(">")[0]
+    if not first:
+        return None
+    config, whole = config.replace(dataset=first), model.partition("/")[0]
+    return dataclasses.replace(depth_run(config, whole, seed), record_at=(), keep_weights=True)
 
 
 def subset_run(config: Config, model: str, chosen: Select) -> Train:
@@ -133,7 +143,7 @@ def _data_of(config: Config, cell: Cell, seed: int) -> str:
 
 def on_data(config: Config, cell: Cell) -> Config:
     """Return the parameters with a cell's data set."""
-    return config.replace(dataset=cell.data) if cell.data else config
+    return config.replace(dataset=cell.data.rpartition(">")[2]) if cell.data else config
 
 
 def chosen(config: Config, cell: Cell, seed: int) -> Select:
@@ -238,6 +248,7 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
     model, by = named(config, cell.model), named(config, cell.by)
     if cell.method == "full":
         found = depth_run(config, model, seed)
+        found = dataclasses.replace(found, init=_learnt(config, cell, model, seed))
     elif cell.protocol == "online":
         found = _sampled(config, cell, model, by, seed)
     else:

@@ -17,7 +17,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
         *("metrics", "active"),
     ),
     "02": ("depths", "families"),
-    "03": ("budgeted", "panel", "weights", "table two", "ages", "ablations"),
+    "03": ("budgeted", "panel", "weights", "table two", "ages", "ablations", "extractors"),
     "04": ("ladder", "peers", "nodes", "variants", "reselected"),
     "05": ("online", "sweeps", "online sweeps"),
     "06": (
@@ -62,6 +62,11 @@ def measures(config: Config, number: str) -> list[Spec]:
     found: list[Spec] = list(MEASURES.get(number, ()))
     if number == "03" and any(one.startswith("pretrained:") for one in config.panel_models):
         found.append(Measure("frozen-seconds"))
+        # Table I on its 3,000 points, of the data and by the network that the study tunes
+        real = Measure(
+            "selection-time", options=(("n", 3000), ("of", (config.data_name, config.proxy)))
+        )
+        found = [real if one == Measure("selection-time") else one for one in found]
     if number == "02":
         found += [*centre_orders(config, False), *centre_orders(config, True)]
     return found

@@ -90,7 +90,7 @@ def _ladder(c: Config) -> list[Cell]:
 
 def _panel(c: Config) -> list[Cell]:
     """Return `budgeted` figure 1, its own method also as printed and by distance."""
-    axes = {"data": list(c.panel_data), "model": list(c.panel_models)}
+    axes = {"data": list(c.panels), "model": list(c.panel_models)}
     axes |= {"share": list(c.panel_budgets), "protocol": "budgeted"}
     own = READINGS if "iqp" in c.panel_methods else ()
     readings = [one for way in own for one in grid(method="iqp", options=way, **axes)]
@@ -111,6 +111,7 @@ def ablations(c: Config) -> dict[str, list[Cell]]:
         "no power steps": Cell("iqp", options=(("max_steps", 0),), **base),
         "no shift": Cell("iqp", options=(("shift", None),), **base),
         "then swaps": Cell("iqp-swaps", options=median, **base),
+        "32 random directions": Cell("iqp", options=(*median, ("dimensions", 32)), **base),
         "pairs alone": Cell("iqp", options=(("weight", 1e6),), **base),
         "classes equal": Cell("random-per-class", **base),
     }
@@ -148,7 +149,8 @@ def ages(c: Config) -> dict[str, Cell]:
 
 
 def _weights(c: Config) -> list[Cell]:
-    base = Cell("iqp", max(c.panel_budgets), model="proxy", protocol="budgeted")
+    own = {"model": "proxy", "protocol": "budgeted", "data": c.own_panel}
+    base = Cell("iqp", max(c.panel_budgets), **own)
     return [
         dataclasses.replace(base, options=(("weight", w), ("diversity", reading)))
         for reading in ("kernel", "distance")
@@ -273,11 +275,17 @@ QUESTIONS: dict[str, Callable[[Config], list[Cell]]] = {
     "own batch": _own_batch,
     # `budgeted` figure 1 and section IV-B, and all rows of a panel's data set beside its curves
     "budgeted": _panel,
-    "panel": lambda c: grid(data=list(c.panel_data), model=list(c.panel_models)),
+    "panel": lambda c: grid(data=list(c.panels), model=list(c.panel_models)),
     "weights": _weights,
     "ablations": lambda c: [one for cells in ablations(c).values() for one in cells],
     "table two": _table_two,
     "ages": lambda c: list(ages(c).values()),
+    # `adonis` Table A3: IDS by what several networks that learnt ImageNet see
+    "extractors": lambda c: (
+        grid(method="ids", protocol="online", model="proxy", by=list(c.panel_models))
+        if c.proxy.endswith("/0")
+        else []
+    ),
     # `geda` figures 5.2 to 5.5, 5.1.3, 6.1; beside the ladder peers that choose by the gradients of
     # epoch 0 too (figure 5.6), and choices made anew (5.5, 6.3)
     "ladder": _ladder,

@@ -17,6 +17,7 @@ from helpers.measurements.table import (
     made_up_pool,
     measurement,
     median_seconds,
+    real_pool,
     seconds_of,
     seconds_table,
     share_of,
@@ -27,6 +28,7 @@ from helpers.selection.submodular import CoverageDiversity, coverage_diversity
 
 SLOW = ("exact", "greedy", "lazy")
 LARGE = 2 / 3  # k / N of `budgeted` Table III
+DRAWN = 300  # rows at most that a textbook's sampler draws whole, to check its summed steps
 
 
 def spent(call: Callable[[], object]) -> float:
@@ -85,10 +87,12 @@ def selection_time(
     repeats_slow: int = 2,
     n_lp: int = 60,
     n_timed: int = 5,
+    of: Sequence[str] = (),
 ) -> Measured:
     """Time every contender of `budgeted` Table I at several budgets, kernels included.
 
-    The bandwidth, the median distance, is found before and shared by all. repeats_slow is for what
+    The pool is made up, or real where `of` names a data set and a network, see `real_pool`. The
+    bandwidth, the median distance, is found before and shared by all. repeats_slow is for what
     takes tenths of a second and more; n_lp is the pool of the LP as written, which HiGHS could not
     finish at n; n_timed as in `summed_steps`, which takes the place of a textbook draw's minutes.
 
@@ -100,31 +104,36 @@ def selection_time(
 
     Source: `budgeted` Tables I and III.
     """
-    features, utility = made_up_pool(n, d, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    features, utility = real_pool(*of, n, rng) if of else made_up_pool(n, d, rng)
     ks = np.array([round(share * n) for share in shares])
     large = round(LARGE * n)
     calls, rng = _contenders(features, utility, seed), np.random.default_rng(seed)
-    summed = summed_steps(features, np.append(ks, large), repeats, n_timed, rng)
-    drawn = seconds_of(lambda: _textbook_draw(features, int(ks[1]), rng))
+    whole = min(int(ks[1]), DRAWN)
+    summed = summed_steps(features, np.append(ks, [large, whole]), repeats, n_timed, rng)
+    drawn = seconds_of(lambda: _textbook_draw(features, whole, rng))
     rounds = {name: repeats_slow if name in SLOW else repeats for name in calls}
     timed = seconds_table(calls, ks, rounds, warm_up=1)
     arrays = {f"seconds_{name}": seconds for name, seconds in timed.items()}
-    arrays |= {"ks": ks, "shares": np.array(shares), "seconds_dpp": summed[:, :-1]}
+    arrays |= {"ks": ks, "shares": np.array(shares), "seconds_dpp": summed[:, :-2]}
     at_large = {name: calls[name] for name in ("greedy", "iqp")}
     for name, seconds in seconds_table(at_large, [large], repeats, warm_up=1).items():
         arrays[f"large_{name}"] = seconds[:, 0]
-    arrays["large_dpp"] = summed[:, -1]
-    arrays["seconds_lp"] = np.array([_kernel_and_lp(n_lp, share, d, seed) for share in shares])
-    metrics = {"n": n, "n_lp": n_lp, "textbook_k": int(ks[1]), "textbook_drawn": drawn}
-    metrics["textbook_ratio"] = float(np.median(summed[:, 1]) / drawn)
+    arrays["large_dpp"] = summed[:, -2]
+    few = features[:n_lp], utility[:n_lp]
+    arrays["seconds_lp"] = np.array([_kernel_and_lp(*few, share_of(n_lp, s)) for s in shares])
+    metrics = {"n": n, "n_lp": n_lp, "textbook_k": whole, "textbook_drawn": drawn}
+    metrics["textbook_ratio"] = float(np.median(summed[:, -1]) / drawn)
     return metrics | {"large_k": large}, arrays
 
 
-def _kernel_and_lp(n: int, share: float, d: int, seed: int) -> float:
+def _kernel_and_lp(features: np.ndarray, utility: np.ndarray, k: int) -> float:
     """Return seconds of kernel and LP as written by HiGHS on a small pool, PuLP's included."""
-    features, utility = made_up_pool(n, d, np.random.default_rng(seed))
-    similarity, k = gaussian_similarity(features, "median"), share_of(n, share)
-    return seconds_of(lambda: exact.solve_lp_as_written(utility, similarity, k, WEIGHT))
+    return seconds_of(
+        lambda: exact.solve_lp_as_written(
+            utility, gaussian_similarity(features, "median"), k, WEIGHT
+        )
+    )
 
 
 @measurement("textbook-draws", threads=1)

@@ -93,3 +93,26 @@ def made_up_pool(n: int, d: int, rng: np.random.Generator) -> tuple[np.ndarray, 
     features = centres[rng.integers(10, size=n)] + rng.normal(size=(n, d)) * spread
     utility = np.log(10) * rng.beta(0.5, 2, size=n)
     return features.astype(np.float32), utility
+
+
+def real_pool(
+    dataset: str, network: str, n: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return features (n, d) float32 and utilities (n,) of n training rows of a data set.
+
+    Features are what the frozen layers of a network that learnt ImageNet return; utilities, in
+    nats, entropies of a linear layer that is fitted to the rows besides.
+    """
+    import torch
+    from sklearn.linear_model import LogisticRegression
+
+    from helpers import data, models
+    from helpers.scores import entropy
+    from helpers.training.inputs import frozen
+
+    whole = data.load(dataset)
+    model = models.build(network, whole.n_classes, whole.in_channels)
+    features = frozen(whole, model, torch.device("cpu"))[0].numpy().astype(np.float32)
+    start, pool = np.split(rng.permutation(whole.n), [-n])
+    fitted = LogisticRegression(max_iter=1000).fit(features[start], whole.train_labels[start])
+    return features[pool], entropy(fitted.predict_proba(features[pool]))

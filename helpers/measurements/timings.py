@@ -273,13 +273,12 @@ def random_projection(
     overlaps, kept, faster = [], [], []
     for p in dimensions:
         for _ in range(n_draws):
-            projection = rng.normal(size=(d, p)).astype(np.float32) / np.float32(p) ** 0.5
-            other = iqp.budgeted(utility, features @ projection, k, WEIGHT, h)
+            other = iqp.budgeted(utility, iqp.projected(features, p, rng), k, WEIGHT, h)
             shared = len(np.intersect1d(chosen, other))
             overlaps.append(shared / (2 * k - shared))
             kept.append(iqp.objective(utility, similarity, other, WEIGHT) / value)
         projected = median_seconds(
-            lambda q=projection: gaussian_similarity(features @ q, h), repeats, clock
+            lambda p=p: gaussian_similarity(iqp.projected(features, p, rng), h), repeats, clock
         )
         faster.append(whole / projected)
     shape = (len(dimensions), n_draws)

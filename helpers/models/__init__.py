@@ -11,6 +11,7 @@ from torch import nn
 
 from helpers import StudyError
 from helpers.models import dense, mobile, plain, pretrained, residual, sprint, text
+from helpers.models.base import Tuned
 
 # Each family's module offers NAMES (for messages) and make(name, n_classes, in_channels), the
 # arguments of `build`; it returns None where the name is not its own.
@@ -23,7 +24,8 @@ def build(name: str, n_classes: int, in_channels: int) -> nn.Module:
     """Build a freshly initialised network from torch's current random state.
 
     Args:
-        name: See the `make` of each module here.
+        name: See the `make` of each module here; `/N` behind it trains the last layer and N
+            weighted layers before it only.
         n_classes: Classes, or 1 for a number.
         in_channels: Channels of the images, 1 or 3; 1 for texts.
 
@@ -32,6 +34,11 @@ def build(name: str, n_classes: int, in_channels: int) -> nn.Module:
     """
     if n_classes < 1 or in_channels < 1:
         raise StudyError(f"{name} needs an output and a channel, got {n_classes}, {in_channels}")
+    plain, cut, n_layers = name.partition("/")
+    if cut and not name.startswith(pretrained.PREFIX):
+        if not n_layers.isdecimal():
+            raise StudyError(f"{name}: a number of trained layers comes after /, such as /1")
+        return Tuned(build(plain, n_classes, in_channels), int(n_layers))
     for family in FAMILIES:
         model = family.make(name, n_classes, in_channels)
         if model is not None:
@@ -83,13 +90,28 @@ def flat_state(model: nn.Module) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def load_state(model: nn.Module, flat: np.ndarray) -> None:
-    """Put a vector from `flat_state` back into a network of the same kind."""
-    state = model.state_dict()
-    if sum(v.numel() for v in state.values()) != len(flat):
+def load_state(model: nn.Module, flat: np.ndarray, source: nn.Module | None = None) -> None:
+    """Put a vector from `flat_state` back into a network of the same kind.
+
+    Where it is of `source`, which learnt other data, the last layer stays as it is. Filters of
+    colours are summed for grey images, and those of grey images shared among colours: a grey image
+    passes them as before.
+
+    Raises:
+        StudyError: If the vector is of another network.
+    """
+    state, theirs = model.state_dict(), (source or model).state_dict()
+    if len(state) != len(theirs) or sum(v.numel() for v in theirs.values()) != len(flat):
         raise StudyError("the stored weights belong to another network")
     values, at = torch.from_numpy(np.asarray(flat, np.float32)), 0
-    for name, old in state.items():
-        state[name] = values[at : at + old.numel()].view(old.shape).to(old.dtype)
+    for (name, own), old in zip(state.items(), theirs.values(), strict=True):
+        value = values[at : at + old.numel()].view(old.shape)
         at += old.numel()
+        if source is not None and "classifier." in name:
+            continue
+        if own.shape != old.shape and 1 in (own.shape[1:2] + old.shape[1:2]):
+            value = value.sum(dim=1, keepdim=True).expand(own.shape) / own.shape[1]
+        if own.shape != value.shape:
+            raise StudyError("the stored weights were learnt on images of another kind")
+        state[name] = value.to(own.dtype)
     model.load_state_dict(state)

@@ -217,9 +217,12 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
         example_weights = chosen.get("example_weights")
         if example_weights is not None:  # a step on what weighs 0 would count, yet teach nothing
             rows, example_weights = rows[example_weights > 0], example_weights[example_weights > 0]
-    weights = None
+    weights = source = None
     if spec.init is not None:
-        weights = traced(checked(get(spec.init), dataset), "weights", "keep_weights=True")
+        learnt = data.load(spec.init.dataset)
+        weights = traced(checked(get(spec.init), learnt), "weights", "keep_weights=True")
+        if spec.init.dataset != spec.dataset:
+            source = models.build(spec.init.model, learnt.n_outputs, learnt.in_channels)
     where, key = Store(), specs.key(spec)
     result = training.fit(
         dataset,
@@ -230,6 +233,7 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
         device,
         record_at=spec.record_at,
         weights=weights,
+        source=source,
         checkpoint=where.checkpoint(key),
     )
     if "resumed" in result.metrics and not where.was_alone(key):

@@ -426,12 +426,22 @@ def pick_iqp(
     diversity: str = "kernel",
     shift: str | float | None = "auto",
     max_steps: int = 100,
+    dimensions: int = 0,
 ) -> np.ndarray:
     """Run `budgeted`'s Algorithm 1 on features and scores, entropies by default.
+
+    With `dimensions` the features are first projected to so many random directions (eq. 5).
 
     The shift is "auto", monotone; shift=None iterates as printed. `solve` also returns
     objective, bound and gap.
     """
     utility = entropy(pool.probs) if pool.scores is None else pool.scores
     options = {"diversity": diversity, "shift": shift, "max_steps": max_steps}
-    return solve(utility, pool.features, k, weight, bandwidth=bandwidth, rng=rng, **options).indices
+    features = projected(pool.features, dimensions, rng) if dimensions else pool.features
+    return solve(utility, features, k, weight, bandwidth=bandwidth, rng=rng, **options).indices
+
+
+def projected(features: np.ndarray, p: int, rng: np.random.Generator) -> np.ndarray:
+    """Return features (n, d) in p random directions (n, p); their lengths stay on average."""
+    size = (features.shape[1], p)
+    return features @ (rng.normal(size=size).astype(np.float32) / np.float32(p) ** 0.5)

@@ -29,6 +29,7 @@ def fit(
     *,
     record_at: tuple[int, ...] = (),
     weights: np.ndarray | None = None,
+    source: nn.Module | None = None,
     checkpoint: Path | None = None,
 ) -> Run:
     """Train a network and keep its trace.
@@ -49,6 +50,8 @@ def fit(
         record_at: Epochs (0 = untrained, `epochs` = finished) at which all training rows are
             scored; the last of them also keeps logits and features.
         weights: A flat state from `models.flat_state` to start from.
+        source: The network that has these weights, where it learnt other data: the last layer is
+            then drawn anew.
         checkpoint: A file in which the run's state is kept while it lasts, and from which it
             goes on where it was cut short: on a CPU to the same bits. The caller removes it.
 
@@ -67,7 +70,8 @@ def fit(
     what = model if isinstance(model, str) else type(model).__name__
     with devices.deterministic(seed, threads, recipe.precision == "mixed"):
         try:
-            loop = _loop(dataset, model, recipe, sampler, seed, where, weights)
+            loop = _loop(dataset, model, recipe, sampler, seed, where)
+            _start(loop, weights, source)
             recorder, kept = TraceRecorder("acc" if dataset.class_names else "rmse"), None
             if checkpoint is not None:
                 about = {
@@ -109,7 +113,6 @@ def _loop(
     sampler: samplers.Sampler,
     seed: int,
     where: torch.device,
-    weights: np.ndarray | None,
 ) -> Loop:
     if isinstance(model, str):
         model = models.build(model, dataset.n_outputs, dataset.in_channels)
@@ -125,13 +128,15 @@ def _loop(
         raise StudyError(
             f"{dataset.name} has labels 0..{dataset.n_classes - 1}, the network {outputs} outputs"
         )
-    model = models.to_device(model, where)
+    return Loop(dataset, models.to_device(model, where), recipe, sampler, seed, where)
+
+
+def _start(loop: Loop, weights: np.ndarray | None, source: nn.Module | None) -> None:
+    """Give a run's network the weights it starts from, if there are any."""
     if weights is not None:
-        models.load_state(model, weights)
-    loop = Loop(dataset, model, recipe, sampler, seed, where)
-    if weights is None and hasattr(model, "prepare_for"):
-        model.prepare_for(loop.data.sample(recipe))
-    return loop
+        models.load_state(loop.model, weights, source)
+    elif hasattr(loop.model, "prepare_for"):
+        loop.model.prepare_for(loop.data.sample(loop.recipe))
 
 
 def _drive(

@@ -39,7 +39,7 @@ def cells_won(
     A cell is a network, a data set, a budget and a seed, won by the best accuracy, ties split.
     Seeds and budgets of a panel, a network on a data set, are won together: a panel is one value.
     """
-    panels = [(data, model) for data in config.panel_data for model in config.panel_models]
+    panels = [(data, model) for data in config.panels for model in config.panel_models]
 
     def reached(method: str, data: str, model: str, share: float) -> np.ndarray:
         own = (("bandwidth", bandwidth),) if bandwidth and method == "iqp" else ()
