@@ -254,6 +254,7 @@ def test_numbers_that_are_none_are_refused_in_one_line(tmp_path):
 
 def test_a_draw_divides_the_same_rows_anew(tmp_path):
     whole = load("digits@200+50", tmp_path)
+    assert data.check("digits@200+50~draw7") == 200
     first, again, other = (load(f"digits@200+50~draw{i}", tmp_path) for i in (0, 0, 1))
     assert first.fingerprint == again.fingerprint != other.fingerprint
     for one in (first, other):

@@ -77,6 +77,7 @@ def check(name: str) -> int:
     Returns:
         Number of training rows, broken images included. Of some classes alone all are decoded.
     """
+    name = _DRAW.sub(r"\g<name>", str(name))  # as many rows
     resolved, classes = names.part(names.resolve(name))
     if classes:
         return load(name).n
