@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from helpers import StudyError, data, recipes
-from helpers.data.names import is_path, is_text, parse
+from helpers.data.names import has_numbers, is_path, is_text, parse
 from helpers.results import packs
 from helpers.selection import registry
 
@@ -168,7 +168,7 @@ class Config(BaseModel):
         return min(same, default=name)
 
     def check_data(self, known: Collection[str]) -> None:
-        """Refuse data that are not there, or have fewer rows than a slice or batch asks for.
+        """Refuse data that are not there, without classes, or of too few rows for slice or batch.
 
         `known` are the parameters of the notebooks that will run.
         """
@@ -176,6 +176,8 @@ class Config(BaseModel):
         path = base.partition(":")[2]
         if is_path(base) and not os.path.exists(path):
             raise StudyError(f"dataset {self.dataset}: there is no {path}")
+        if has_numbers(self.dataset):
+            raise StudyError(f"dataset {self.dataset}: it has numbers, the study compares classes")
         own_batch = self.own_batch if "own_batch" in known else 0
         if (rows or own_batch) and own_batch > (n := data.check(self.dataset)):
             raise StudyError(f"own_batch must be at most {n}, the training rows, got {own_batch}")

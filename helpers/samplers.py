@@ -421,6 +421,8 @@ def build(name: str, run: Setting, **options: object) -> Sampler:
     """Build a sampler by name; StudyError where there is no such one."""
     if name not in SAMPLERS:
         raise StudyError(f"unknown sampler {name!r}; there are {', '.join(SAMPLERS)}")
+    if run.labels.dtype.kind == "f" and name in ("ids", "ids+adonis", "grad-match"):
+        raise StudyError(f"the sampler {name} reads classes, the data set has numbers")
     try:
         return SAMPLERS[name](run, **options)
     except TypeError as error:

@@ -229,3 +229,19 @@ def test_a_weight_is_held_against_each_other():
     plant(STUDY, cell, 4.0)
     answer, _ = decided("23")
     assert (answer.verdict, answer.part) == (FAILS, "3.0")
+
+
+def test_ages_are_compared_seed_by_seed_over_more_seeds_than_the_rest():
+    study = ex.Config(proxy="pretrained:efficientnet-lite0/0", n_seeds=3)
+    assert decided("21", study=study)[0].verdict == NOT_MEASURED
+    assert decided("21", "pretrained", STUDY)[0].verdict == NOT_MEASURED  # no such network
+    seeds = ex.seeded(study, "ages")
+    faces = np.linspace(11, 13, seeds.n_seeds)  # test sets differ far more than choices
+    for more, verdict in ((0.2, HOLDS), (3.0, FAILS)):
+        for name, cell in ex.ages(study).items():
+            plant(seeds, cell, faces * (1 + more / 100 * (name == "dpp")))
+        answer, parts = decided("21", study=study)
+        assert answer.verdict == verdict
+        assert parts["DPP"].n == seeds.n_seeds > 3
+        assert parts["DPP"].value == pytest.approx(more, rel=0.05)
+        assert parts["submodular"].value == pytest.approx(0)

@@ -143,7 +143,9 @@ def test_bad_names_slices_and_options(tmp_path):
     for name, word in (
         ("cifar11@10+10", "parquet:PATH"), ("folder:", "folder:PATH"), (None, "must be text"),
         ("digits@100", "@TRAIN+TEST"), ("digits@5000+10", "1347 training and 450 test"),
-        ("digits@5+10", "among the 5 training"), ("folder:x?skip=1", "classes, skip_broken"),
+        ("digits@5+10", "among the 5 training"),
+        ("folder:x?skip=1", "classes, target, skip_broken"),
+        ("folder:x?target=age", "target=age, expected number"),
     ):  # fmt: skip
         assert word in error_of(name, tmp_path), name
     assert names.parse("parquet:/a?b/c.parquet?label=x@3+4") == ("parquet:/a?b/c.parquet", (3, 4))
@@ -205,6 +207,64 @@ def test_a_named_data_set_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(names.NAMED, "mine", names.Named("parquet", "own"))
     assert load("mine@6+2", tmp_path / "raw").n == 6
     assert not capsys.readouterr().err
+
+
+# Numbers in place of classes
+
+
+def test_numbers_are_read_from_every_kind_of_source(tmp_path):
+    ages = [1.5, 30, 30, 71, 5, 0.25, -3, 8, 9, 10]
+    file = write_parquet(tmp_path / "a.parquet", [picture(row) for row in range(10)], ages)
+    found = load(f"parquet:{file}?target=number@7+2", tmp_path)
+    assert (found.n_classes, found.n_outputs, "numbers" in repr(found)) == (0, 1, True)
+    assert found.train_labels.dtype == np.float64
+    pixels = np.concatenate([found.train_inputs, found.test_inputs])[:, 0, 0, 0]
+    labels = np.concatenate([found.train_labels, found.test_labels])
+    assert labels.tolist() == [ages[row] for row in pixels]
+    assert (len(found.test_labels), found.origin.held_out) == (2, True)
+    small_folder(tmp_path / "faces", ("7", "31.5"))
+    found = load(f"folder:{tmp_path / 'faces'}?target=number", tmp_path)
+    tens = found.train_inputs[:, 0, 0, 0] // 10
+    np.testing.assert_array_equal(found.train_labels, np.array([7, 31.5])[tens])
+    (tmp_path / "r.csv").write_text("text,stars\n" + "\n".join(f"t{i},{i / 4}" for i in range(10)))
+    found = load(f"text:{tmp_path / 'r.csv'}?target=number", tmp_path)
+    assert set(found.train_labels) | set(found.test_labels) == {i / 4 for i in range(10)}
+
+
+def test_numbers_that_are_none_are_refused_in_one_line(tmp_path):
+    pictures = [picture(row) for row in range(5)]
+    for labels, words in (
+        (["3", "4", "old", "5", "6"], "row 2 is 'old', expected a number"),
+        ([1.0, None, 2.0, 3.0, 4.0], "row 1 is None, expected a number"),
+        ([1.0, 2.0, 3.0, float("nan"), 4.0], "row 3 is nan, expected a number"),
+        ([4.0] * 5, "must be finite and differ"),
+    ):
+        file = write_parquet(tmp_path / "x.parquet", pictures, labels)
+        text = error_of(f"parquet:{file}?target=number", tmp_path)
+        assert words in text
+        assert "\n" not in text
+    file = write_parquet(tmp_path / "x.parquet", pictures, [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert "~flip gives rows another class" in error_of(
+        f"parquet:{file}?target=number~flip10", tmp_path
+    )
+    small_folder(tmp_path / "faces", ("ant", "bee"))
+    text = error_of(f"folder:{tmp_path / 'faces'}?target=number", tmp_path)
+    assert "class folder: row 0 is 'ant'" in text or "class folder: row 0 is 'bee'" in text
+
+
+def test_a_draw_divides_the_same_rows_anew(tmp_path):
+    whole = load("digits@200+50", tmp_path)
+    assert data.check("digits@200+50~draw7") == 200
+    first, again, other = (load(f"digits@200+50~draw{i}", tmp_path) for i in (0, 0, 1))
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+    for one in (first, other):
+        assert (one.n, len(one.test_labels)) == (200, 50)
+        both = np.concatenate([one.train_inputs, one.test_inputs])
+        assert one.drawn[0] is whole
+        order = one.drawn[1]
+        assert sorted(order) == list(range(250))
+        every = np.concatenate([whole.train_inputs, whole.test_inputs])
+        np.testing.assert_array_equal(both, every[order])
 
 
 # Splits and labels

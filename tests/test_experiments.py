@@ -70,6 +70,7 @@ ASKED = {
     "weights": lambda r: {"weight", "diversity"} <= set(dict(r.subset.options)),
     "ablations": lambda r: r.subset.start == r.init.subset and r.subset.dataset == r.dataset,
     "table two": lambda r: r.subset is None or r.init.subset.budget == 0.01,
+    "ages": lambda r: r.dataset == f"utkface~draw{r.seed}",
     "ladder": lambda r: r.model == SCALE.proxy,
     "peers": lambda r: r.subset is None or r.subset.of[0].epochs != r.epochs,
     "reselected": lambda r: r.sampler is None or r.sampler.name == "grad-match",
@@ -109,11 +110,12 @@ def test_every_question_asks_valid_runs_of_its_kind_for_each_seed(name):
     learnt = SCALE.replace(proxy="pretrained:efficientnet-lite0/0")
     studies = (LARGE, SCALE, other, learnt)
     asked = next(filter(None, (ex.asked(study, name) for study in studies)))
-    assert {spec.seed for spec in asked} in ({10, 11}, {0, 1, 2})
+    own = {*range(ex.seeded(SCALE, name).n_seeds)}
+    assert {spec.seed for spec in asked} in ({10, 11}, own)
     assert len(set(map(specs.key, asked))) == len(asked)  # nothing twice
     assert all(map(ASKED[name], asked + ex.asked(SCALE, name)))
     for spec in everything(asked):
-        assert spec.dataset.startswith(("digits", "cifar10"))
+        assert spec.dataset.startswith(("digits", "cifar10", "utkface"))
         if isinstance(spec, Select):
             assert spec.method in METHODS
             assert 0 < spec.budget <= 1

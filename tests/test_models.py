@@ -269,6 +269,6 @@ def test_names_widths_and_sizes_that_make_no_network_are_refused_in_one_line():
                         ("vdcnn9-w8-t32", "bytes read lie in 64..1024")):  # fmt: skip
         with pytest.raises(StudyError, match=words):
             models.build(name, 10, 3)
-    for n_classes, in_channels in ((1, 3), (10, 0)):
-        with pytest.raises(StudyError, match="2 or more classes"):
+    for n_classes, in_channels in ((0, 3), (10, 0)):
+        with pytest.raises(StudyError, match="an output and a channel"):
             models.build("resnet8", n_classes, in_channels)

@@ -382,3 +382,59 @@ def test_an_epoch_on_a_gpu_never_waits(digits):
                 made.step(batch)
         finally:
             torch.cuda.set_sync_debug_mode("default")
+
+
+# Numbers in place of classes
+
+
+@pytest.fixture(scope="module")
+def sums(digits):
+    """Digits, and how much ink each took: a number of hundreds."""
+    inks = (part.sum(axis=(1, 2, 3)) / 16.0 for part in (digits.train_inputs, digits.test_inputs))
+    train, test = inks
+    return data.Dataset("sums", digits.train_inputs, train, digits.test_inputs, test, ())
+
+
+def test_a_number_is_learnt_in_its_own_unit(sums):
+    run = fit(sums, recipe=recipes.get("digits", 20), record_at=(0, 20))
+    spread = float(sums.test_labels.std())
+    assert run.metrics["test_rmse"] < spread / 3 < spread < 2 * run.history["train_rmse"][0]
+    assert "test_acc" not in run.metrics
+    assert run.model.classifier.out_features == 1
+    told = run.trace["logits"][:, 0] * sums.train_labels.std() + sums.train_labels.mean()
+    assert np.sqrt(np.mean((told - sums.train_labels) ** 2)) < spread / 3
+    assert "entropy" not in run.trace
+    assert run.trace["features"].shape[0] == sums.n
+    weights = fit(sums, samplers.Fixed(np.arange(100), np.ones(100)))
+    plain = fit(sums, np.arange(100))
+    np.testing.assert_allclose(weights.history["loss"], plain.history["loss"], rtol=1e-4)
+
+
+def test_losses_of_numbers_choose_online_and_classes_do_not(sums):
+    run = fit(sums, samplers.Adonis(samplers.Fixed(np.arange(sums.n)), sums.n))
+    assert run.history["forward"][-1] > run.history["backward"][-1]
+    setting = samplers.Setting(np.arange(9), sums.train_labels, 2, 0, lambda: None)
+    for name, options in (("ids", {}), ("grad-match", {"keep": 0.5, "choices": 1})):
+        with pytest.raises(StudyError, match=f"{name} reads classes"):
+            samplers.build(name, setting, **options)
+
+
+def test_a_run_on_numbers_goes_on_where_it_was_cut(sums, tmp_path, monkeypatch):
+    from helpers.training import checkpoint
+
+    monkeypatch.setattr(checkpoint, "INTERVAL_S", 0)
+    straight, kept = fit(sums), tmp_path / "run"
+    monkeypatch.setattr(loop.Loop, "epoch", _cut_at(2, loop.Loop.epoch))
+    with pytest.raises(KeyboardInterrupt):
+        fit(sums, checkpoint=kept)
+    monkeypatch.undo()
+    same(straight, fit(sums, checkpoint=kept))
+
+
+def _cut_at(epoch, usual):
+    def cut(self, number):
+        if number == epoch:
+            raise KeyboardInterrupt
+        return usual(self, number)
+
+    return cut

@@ -47,8 +47,8 @@ def results_of(config: Config, cell: Cell) -> list[Result]:
 
 
 def error(config: Config, cell: Cell) -> np.ndarray:
-    """Return test errors in points, (seeds,)."""
-    return np.array([100 * (1 - r.metrics["test_acc"]) for r in results_of(config, cell)])
+    """Return test errors in points, or RMSE of numbers, (seeds,)."""
+    return np.array([readings.error_of(r) for r in results_of(config, cell)])
 
 
 def accuracy(config: Config, cell: Cell) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Data sets by name: embedded digits, downloads, class folders, Parquet files, texts.
 
-`load(name)` gives a `Dataset` of uint8 images or texts and integer labels. A name is
+`load(name)` gives a `Dataset` of uint8 images or texts and labels, classes or numbers. A name is
 `BASE[@TRAIN+TEST]`:
 
 - a key of `names.NAMED`: `digits` (scikit-learn's, nothing to download); `cifar10`, `cifar100`,
@@ -8,13 +8,13 @@
   `fashionmnist`, downloaded through torchvision, or read from a Parquet copy in `$STUDY_DATA`
   where one lies (`resolve` says which); `imagenette` (photographs of ten classes of ImageNet),
   `imdb`, `amazon-reviews` (negative or positive) and `amazon-ratings` (the same by their stars),
-  read from `$STUDY_DATA`;
+  and `utkface` (faces and their ages in years, which are numbers), read from `$STUDY_DATA`;
 - `folder:PATH`: class folders with images, see `helpers.data.images`;
 - `parquet:PATH`: images in Parquet, in the Hugging Face layout, see `helpers.data.images`;
 - `text:PATH`: texts in CSV, JSON lines or Parquet, see `helpers.data.text`.
 
 `~5-9` at the end keeps the rows of classes 5 to 9, `~flip10` gives a wrong label to ten per cent
-of the training rows.
+of the training rows, `~draw3` divides training and test rows anew, by the random draw 3.
 
 `@10000+2000` keeps the first 10,000 training and 2,000 test rows; a validation set stays whole.
 After a path options may follow, `folder:photos?skip_broken@10000+2000`: see `names.OPTIONS`.
@@ -29,13 +29,14 @@ import numpy as np
 
 from helpers import StudyError
 from helpers.data import cache, download, images, names, text
-from helpers.data.dataset import Dataset, Listing, Origin, with_classes, with_flips
+from helpers.data.dataset import Dataset, Listing, Origin, redrawn, with_classes, with_flips
 from helpers.data.names import resolve, with_option
 
 __all__ = ["Dataset", "Origin", "check", "load", "resolve", "with_option"]
 
 SHOWN = 10  # broken images in a message
 _FLIP = re.compile(r"(?P<name>.+)~flip(?P<percent>[1-9]\d?)", re.DOTALL)
+_DRAW = re.compile(r"(?P<name>.+)~draw(?P<draw>\d+)", re.DOTALL)
 
 
 def load(name: str, root: str | Path | None = None) -> Dataset:
@@ -57,6 +58,8 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
     """
     if flip := _FLIP.fullmatch(str(name)):
         return with_flips(load(flip["name"], root), int(flip["percent"]))
+    if draw := _DRAW.fullmatch(str(name)):
+        return redrawn(load(draw["name"], root), int(draw["draw"]))
     whole, classes = names.part(names.resolve(name))
     if classes:
         return with_classes(load(whole, root), *classes)
@@ -74,6 +77,7 @@ def check(name: str) -> int:
     Returns:
         Number of training rows, broken images included. Of some classes alone all are decoded.
     """
+    name = _DRAW.sub(r"\g<name>", str(name))  # as many rows
     resolved, classes = names.part(names.resolve(name))
     if classes:
         return load(name).n

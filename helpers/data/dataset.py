@@ -4,7 +4,7 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Origin:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Images or texts, and labels, of one classification task.
+    """Images or texts, and the classes or numbers to be learnt of them.
 
     The arrays are read-only, because `load` hands the same object to every caller: copy before
     changing them.
@@ -42,17 +42,18 @@ class Dataset:
         name: The name it was loaded under, copy and slice included (`cifar10-exact@10000+2000`).
         train_inputs: uint8: images of shape (n, C, H, W), values 0..255, or texts of shape (n, T)
             as UTF-8 bytes, cut at T and filled up with 0.
-        train_labels: int64 class indices, shape (n,).
+        train_labels: int64 class indices, shape (n,); float64 where the targets are numbers.
         test_inputs: uint8, shape (n_test, C, H, W) or (n_test, T).
-        test_labels: int64, shape (n_test,).
-        class_names: One name a class, in the order of the labels.
+        test_labels: As train_labels, shape (n_test,).
+        class_names: One name a class, in the order of the labels; none where they are numbers.
         valid_inputs: As train_inputs, or None.
-        valid_labels: int64, shape (n_valid,), or None.
+        valid_labels: As train_labels, shape (n_valid,), or None.
         origin: Where the training rows come from.
+        drawn: Where `redrawn` divided the rows: what it divided, and its rows in the new order.
 
     Raises:
         StudyError: If shapes or types are wrong, a label is out of range, the training rows hold
-            one class only, or a class has no training row.
+            one class or number only, or a class has no training row.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Dataset:
     valid_inputs: np.ndarray | None = None
     valid_labels: np.ndarray | None = None
     origin: Origin = field(default_factory=Origin)
+    drawn: tuple["Dataset", np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         """Check every split and hold its arrays as read-only views."""
@@ -88,7 +90,7 @@ class Dataset:
         what = f"texts, {size} bytes" if self.is_text else f"images, {size}"
         return (
             f"Dataset({self.name!r}: {self.n:,} + {len(self.test_labels):,} {what}, "
-            f"{self.n_classes} classes)"
+            f"{f'{self.n_classes} classes' if self.class_names else 'numbers'})"
         )
 
     @property
@@ -103,8 +105,13 @@ class Dataset:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes."""
+        """Number of classes, 0 where the targets are numbers."""
         return len(self.class_names)
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of a network: one a class, or one number."""
+        return self.n_classes or 1
 
     @property
     def in_channels(self) -> int:
@@ -121,7 +128,7 @@ class Dataset:
         """SHA-256 (hex) over shape, type and bytes of every array, split by split."""
         digest = hashlib.sha256()
         for split, images, labels in self._splits():
-            for array in (images, labels.astype("<i8", copy=False)):
+            for array in (images, labels.astype("<i8" if self.class_names else "<f8", copy=False)):
                 digest.update(f"{split}:{array.shape}:{array.dtype.str};".encode())
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
@@ -141,13 +148,18 @@ def check_labels(name: str, split: str, labels: np.ndarray, class_names: tuple[s
     Raises:
         StudyError: If there is no row, the type is not int64, a label is outside
             0..n_classes-1, all training rows are of one class, or a class has no training row.
+            Without classes: the type is not float64, or all training rows have one number.
     """
-    if labels.ndim != 1 or labels.dtype != np.int64:
-        raise StudyError(
-            f"{name}: {split} labels must be int64 of shape (n,), got {labels.dtype} {labels.shape}"
-        )
-    if not len(labels):
+    if not labels.size:
         raise StudyError(f"{name}: there are no {split} rows, expected at least one")
+    kind = np.dtype(np.int64 if class_names else np.float64)
+    if labels.ndim != 1 or labels.dtype != kind:
+        got = f"{labels.dtype} {labels.shape}"
+        raise StudyError(f"{name}: {split} labels must be {kind} of shape (n,), got {got}")
+    if not class_names:
+        if not np.isfinite(labels).all() or split == "training" and np.ptp(labels) == 0:
+            raise StudyError(f"{name}: {split} targets must be finite and differ, got {labels[0]}")
+        return
     n_classes = len(class_names)
     wrong = np.flatnonzero((labels < 0) | (labels >= n_classes))
     if len(wrong):
@@ -182,6 +194,8 @@ def with_flips(dataset: Dataset, percent: int) -> Dataset:
     Each of them becomes one of the other classes, all equally likely; which rows depends on their
     number alone. The name gets `~flip` and the percentage at its end.
     """
+    if not dataset.class_names:
+        raise StudyError(f"{dataset.name} has numbers, ~flip gives rows another class")
     rows, labels = flipped_rows(dataset.n, percent), dataset.train_labels.copy()
     moved = np.random.default_rng(dataset.n + 1).integers(1, dataset.n_classes, len(rows))
     labels[rows] = (labels[rows] + moved) % dataset.n_classes
@@ -210,6 +224,23 @@ def with_classes(dataset: Dataset, first: int, last: int) -> Dataset:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1)  # the copy is large, and one seed's runs come together
+def redrawn(dataset: Dataset, draw: int) -> Dataset:
+    """Return a data set whose rows are divided at random into as many for training and testing.
+
+    The name gets `~draw` and the number of the draw at its end; a validation set goes.
+    """
+    order = np.random.default_rng(draw).permutation(dataset.n + len(dataset.test_labels))
+    parts = {"train": order[: dataset.n], "test": order[dataset.n :]}
+    both = {what: np.concatenate([getattr(dataset, f"{part}_{what}") for part in parts])
+            for what in ("inputs", "labels")}  # fmt: skip
+    changes = {f"{part}_{what}": every[rows]
+               for what, every in both.items() for part, rows in parts.items()}  # fmt: skip
+    changes |= {"valid_inputs": None, "valid_labels": None, "origin": Origin()}
+    name = f"{dataset.name}~draw{draw}"
+    return replace(dataset, name=name, drawn=(dataset, order), **changes)
+
+
 # What a reader hands to `load`
 
 
@@ -218,7 +249,7 @@ class Split:
     """One split before it is decoded.
 
     Attributes:
-        labels: int64 class indices, shape (n,).
+        labels: int64 class indices or float64 numbers, shape (n,).
         rows: Numbers of the rows in their source, int64, shape (n,).
         items: Starts an iteration over the n texts, or over (name, path or bytes) of n images.
     """

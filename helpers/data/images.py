@@ -10,6 +10,8 @@ Rows are ordered by hash, so that the first ones are a mixed sample.
 
 Parquet (`parquet:PATH`). The image is a struct with `bytes` (an encoded JPEG, PNG, ...) or plain
 binary, the label a whole number or the name of a class, see `tables`. Rows keep their order.
+
+`?target=number` learns the numbers in the column, or those that the class folders are named by.
 """
 
 import os
@@ -84,6 +86,8 @@ def _folder(
             if file.encode(errors="ignore").decode() != file:
                 raise StudyError(f"{name}: expected names of files in UTF-8, got {ascii(file)}")
         order = hash_order(of_part)
+        if "target" in options:
+            own = tables.labels_of(f"{name}: a class folder", own.tolist(), True)
         labels[split] = own[order]
         keys[split] = [of_part[row] for row in order]
         ordered[split] = ["/".join(part[row][0]) for row in order]
@@ -259,7 +263,8 @@ def _parquet(
     labels = {}
     for split, part in found.items():
         values = [own for file in part for own in tables.parquet_column(file, columns[file][1])]
-        labels[split] = tables.labels_of(f"{part[0]} column {columns[part[0]][1]}", values)
+        where = f"{part[0]} column {columns[part[0]][1]}"
+        labels[split] = tables.labels_of(where, values, "target" in options)
     stated = tables.stated_names(first, columns[first][1])
 
     def items(split: str, rows: np.ndarray) -> Iterator[tuple[str, bytes | None]]:

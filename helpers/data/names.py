@@ -59,6 +59,7 @@ NAMED = {
     "cifar100-jpeg": Named("parquet", "cifar100"),
     "mnist-png": Named("parquet", "mnist"),
     "imagenette": Named("parquet", "imagenette"),
+    "utkface": Named("parquet", "utkface_age", "target=number"),
     "imdb": Named("text", "imdb"),
     "amazon-reviews": Named("text", "amazon_reviews"),
     # 1, 2, 4 and 5 stars: nobody gave 3.
@@ -67,9 +68,9 @@ NAMED = {
 # fmt: on
 # Reader -> what may stand after the question mark.
 OPTIONS = {
-    "folder": ("classes", "skip_broken"),
-    "parquet": ("image", "label", "skip_broken"),
-    "text": ("text", "label", "separator", "encoding"),
+    "folder": ("classes", "target", "skip_broken"),
+    "parquet": ("image", "label", "target", "skip_broken"),
+    "text": ("text", "label", "target", "separator", "encoding"),
 }
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "data" / "raw"
 
@@ -110,7 +111,7 @@ def options(name: str) -> dict[str, str]:
     """Read the options of a name; one without a value, as `skip_broken`, is "".
 
     Raises:
-        StudyError: If the reader has no such option.
+        StudyError: If the reader has no such option, or `target` is not `number`.
     """
     base, text, _ = _pieces(name)
     text = NAMED[base].options if base in NAMED else text
@@ -120,7 +121,14 @@ def options(name: str) -> dict[str, str]:
     known = OPTIONS.get(reader, ())
     if base not in NAMED and (unknown := sorted(set(found) - set(known))):
         raise StudyError(f"{name}: no option {unknown[0]!r}, {reader}: takes {', '.join(known)}")
+    if (target := found.get("target", "number")) != "number":
+        raise StudyError(f"{name}: target={target}, expected number, or no target for classes")
     return found
+
+
+def has_numbers(name: str) -> bool:
+    """Whether what is learnt of a data set are numbers and not classes."""
+    return "target" in options(name)
 
 
 def with_option(name: str, option: str) -> str:

@@ -157,15 +157,21 @@ def stated_names(file: Path, column: str) -> tuple[str, ...] | None:
     return None
 
 
-def labels_of(where: str, values: Sequence) -> np.ndarray:
+def labels_of(where: str, values: Sequence, numbers: bool = False) -> np.ndarray:
     """Turn the numbers, truth values or texts of a label column into int64 or str (n,).
 
-    Texts are numbers if the first one is.
+    Texts are numbers if the first one is. Where `numbers` are to be learnt, they are float64 (n,).
 
     Raises:
         StudyError: If a value is missing, no whole number where the first is one, or of another
-            type; it begins with `where`, a file and column.
+            type; among `numbers`, none; it begins with `where`, a file and column.
     """
+    if numbers:
+        known = [whole(v)[0] if isinstance(v, int | float | str) else None for v in values]
+        if None in known:
+            row = known.index(None)
+            raise StudyError(f"{where}: row {row} is {values[row]!r:.60}, expected a number")
+        return np.array(known, dtype=np.float64)
     is_number, found = True, []
     for row, value in enumerate(values):
         if value is None or value == "" or value != value:
@@ -205,11 +211,11 @@ def listing(
     files: dict[str, list[str]] | None = None,
     unit: str = "",
 ) -> Listing:
-    """Split, label and slice rows; a single set is split 80/20 per class by hashes.
+    """Split, label and slice rows; a single set is split 80/20 by hashes, and per class.
 
     Args:
         name: Data set, for the messages.
-        labels: Of all rows of each split, or of "all", as in the source.
+        labels: Of all rows of each split, or of "all", as in the source; float64 are to be learnt.
         stated: Names of the class indices, or None.
         rows: Slice (training rows, test rows), or None for everything.
         items: (split or "all", rows to read) -> what `Split.items` yields.
@@ -224,15 +230,16 @@ def listing(
     is_one = "all" in labels
     source = dict.fromkeys(("train", "test"), "all") if is_one else {own: own for own in labels}
     first = labels[source["train"]]
-    known, class_names, guessed = classes(name, first, stated, unit)
-    are_indices = stated and first.dtype.kind != "U"
+    numbers = first.dtype.kind == "f"
+    known, class_names, guessed = (first, (), []) if numbers else classes(name, first, stated, unit)
+    are_indices = numbers or (stated and first.dtype.kind != "U")
     for split, own in labels.items():  # training first
         labels = labels | {split: own if are_indices else indices(name, split, own, known)}
         check_labels(name, SPLIT_NAMES[split], labels[split], class_names)
     chosen = {split: np.arange(len(own)) for split, own in labels.items()}
     if is_one:
         hashed = keys["all"] if keys else list(map(str, chosen["all"]))
-        is_test = held_out(name, labels["all"], hashed)
+        is_test = held_out(name, np.zeros(len(first)) if numbers else labels["all"], hashed)
         chosen = {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
     n_train, n_test = kept_rows(name, rows, len(chosen["train"]), len(chosen["test"]))
     chosen |= {"train": chosen["train"][:n_train], "test": chosen["test"][:n_test]}

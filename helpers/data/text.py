@@ -1,4 +1,4 @@
-"""Texts with class labels, from CSV, JSON lines or Parquet, as rows of UTF-8 bytes.
+"""Texts with labels, from CSV, JSON lines or Parquet, as rows of UTF-8 bytes.
 
 A row holds the first 1,024 bytes of a text, cut before a character that would not fit whole, and
 is filled up with 0 (a NUL inside a text becomes a space). Case and punctuation stay: how a text
@@ -6,11 +6,12 @@ is read is each network's matter. An empty text stays as a row of zeros, so that
 those of the file.
 
 Columns are found by their usual names (`tables.LABELS`, `TEXTS`) or named:
-`text:PATH?text=A&label=B`. A `title` stands before the text on a line of its own. CSV without a
-header holds the label, then one or more fields of text, as Zhang et al. (2015) lay out the Amazon
-reviews (label 1..c, title, review, with backslash and n for a line break). Separator (comma,
-semicolon, tab, bar) and encoding (UTF-8, UTF-16, else Windows' cp1252) are found and said, or
-given: `?separator=tab&encoding=latin2`. Files may be compressed (gzip, bzip2, xz).
+`text:PATH?text=A&label=B`; `&target=number` learns the label as a number. A `title` stands before
+the text on a line of its own. CSV without a header holds the label, then one or more fields of
+text, as Zhang et al. (2015) lay out the Amazon reviews (label 1..c, title, review, with backslash
+and n for a line break). Separator (comma, semicolon, tab, bar) and encoding (UTF-8, UTF-16, else
+Windows' cp1252) are found and said, or given: `?separator=tab&encoding=latin2`. Files may be
+compressed (gzip, bzip2, xz).
 
 Source: Conneau et al. (2017) section 4.2 reads 1,014 characters; Zhang et al. (2015) section 4
 puts titles before reviews.
@@ -76,7 +77,8 @@ def listing(
     labels = {}
     for split, part in found.items():
         values = [own for f in part for (own,) in _fields(f, layouts[f], (layouts[f].label,))]
-        labels[split] = tables.labels_of(f"{part[0]} column {layouts[part[0]].label}", values)
+        where = f"{part[0]} column {layouts[part[0]].label}"
+        labels[split] = tables.labels_of(where, values, "target" in options)
     first, layout = next(iter(layouts.items()))
     stated = tables.stated_names(first, str(layout.label)) if layout.kind == "parquet" else None
     notes += _guessed(layout)

@@ -29,6 +29,7 @@ from helpers.experiments.questions import (
     QUESTIONS,
     STEPPED,
     ablations,
+    ages,
     asked,
     brief_stop,
     compared_methods,
@@ -36,6 +37,7 @@ from helpers.experiments.questions import (
     geda_cell,
     own_batch,
     proxy_budgets,
+    seeded,
     selectors,
     stops,
 )

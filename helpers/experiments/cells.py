@@ -15,6 +15,7 @@ from functools import cache
 
 from helpers import StudyError, recipes, specs
 from helpers.config import Config, recorded
+from helpers.data.names import has_numbers
 from helpers.results import Missing
 from helpers.results.archive import ROOT
 from helpers.selection.registry import METHODS
@@ -112,8 +113,9 @@ def start_run(config: Config, cell: Cell, seed: int) -> Train:
     """Return M0 of `budgeted` Algorithm 1: a cell's network, trained on the labelled start set."""
     config, model = on_data(config, cell), named(config, cell.model)
     share = cell.start or config.start_share
-    data = f"{config.data_name}~flip{cell.flipped}" if cell.flipped else config.data_name
-    run = subset_run(config, model, Select(data, "random-per-class", share, seed))
+    data = _data_of(config, cell, seed)
+    first = "random" if has_numbers(config.data_name) else "random-per-class"
+    run = subset_run(config, model, Select(data, first, share, seed))
     changes = {"dataset": data, "record_at": (0, config.epochs), "keep_weights": True}
     return dataclasses.replace(run, init=_learnt(config, cell, model, seed), **changes)
 
@@ -130,6 +132,13 @@ def _learnt(config: Config, cell: Cell, model: str, seed: int) -> Train | None:
 def subset_run(config: Config, model: str, chosen: Select) -> Train:
     """Return training of a network on a selection, with the selection's seed."""
     return Train(config.data_name, model, config.recipe, config.epochs, chosen.seed, subset=chosen)
+
+
+def _data_of(config: Config, cell: Cell, seed: int) -> str:
+    """Return the name of a run's data: with wrong labels; those of numbers are divided by seed."""
+    if has_numbers(config.data_name):
+        return f"{config.data_name}~draw{seed}"
+    return f"{config.data_name}~flip{cell.flipped}" if cell.flipped else config.data_name
 
 
 def on_data(config: Config, cell: Cell) -> Config:
@@ -154,6 +163,9 @@ def chosen(config: Config, cell: Cell, seed: int) -> Select:
     if cell.protocol == "budgeted":
         first = start_run(config, cell, seed)
         of, options = (first,) if reads else (), options + cell.options
+        if has_numbers(config.data_name) and any("scores" in need for need in reads):
+            others = (dataclasses.replace(cell, model=name) for name in config.panel_models)
+            of = tuple(dict.fromkeys([first, *(start_run(config, one, seed) for one in others)]))
         share = (cell.share - cell.start) / (1 - cell.start)
         return Select(first.dataset, method, share, seed, of, first.subset, options)
     if cell.after:
@@ -246,13 +258,11 @@ def run(config: Config, cell: Cell, seed: int) -> Train:
             found = _round(config, model, picked)
         elif cell.protocol == "budgeted":
             found = dataclasses.replace(found, init=start_run(config, cell, seed))
-    changes: dict[str, object] = {}
+    changes: dict[str, object] = {"dataset": _data_of(config, cell, seed)}
     if cell.recipe:
         changes["recipe"] = recipes.like(config.recipe, cell.recipe)
     if cell.epochs:
         changes["epochs"] = _epochs(config, cell)
-    if cell.flipped:
-        changes["dataset"] = f"{config.data_name}~flip{cell.flipped}"
     if cell.recorded:
         changes["record_at"] = (config.epochs,)
     return dataclasses.replace(found, **changes)

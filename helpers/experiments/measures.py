@@ -17,7 +17,7 @@ OF_NOTEBOOK: dict[str, tuple[str, ...]] = {
         *("metrics", "active"),
     ),
     "02": ("depths", "families"),
-    "03": ("budgeted", "panel", "weights", "table two", "ablations", "extractors"),
+    "03": ("budgeted", "panel", "weights", "table two", "ages", "ablations", "extractors"),
     "04": ("ladder", "peers", "nodes", "variants", "reselected"),
     "05": ("online", "sweeps", "online sweeps"),
     "06": (
@@ -61,7 +61,7 @@ def measures(config: Config, number: str) -> list[Spec]:
     """Return the measurements of a notebook ("03"), and the rankings that notebook 02 reads."""
     found: list[Spec] = list(MEASURES.get(number, ()))
     if number == "03" and any(one.startswith("pretrained:") for one in config.panel_models):
-        found += [Measure("age-regression"), Measure("frozen-seconds")]
+        found.append(Measure("frozen-seconds"))
         # Table I on its 3,000 points, of the data and by the network that the study tunes
         real = Measure(
             "selection-time", options=(("n", 3000), ("of", (config.data_name, config.proxy)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from helpers import results
-from helpers.results.readings import seconds_of
+from helpers.results.readings import error_of, seconds_of
 from helpers.results.store import Result
 from helpers.selection.registry import METHODS
 from helpers.specs import Select, Train, rounds
@@ -45,9 +45,9 @@ def frame(wanted: Sequence[Train], found: Sequence[Result], question: str = "") 
         training rows, those of earlier rounds included), kept (rows trained on), seed, data, model,
         selector, selector_epochs (trained before it selected; 0 without one), n_selectors,
         options (text; the selector's recipe among them where it has another one), epochs,
-        test_error (percent), seconds (training), select_seconds (all selecting before and
-        beside it: proxies, earlier rounds, a sampler's embedding), total_seconds (both),
-        forward, backward (examples), alone (of training and selecting).
+        test_error (percent; RMSE of numbers), seconds (training), select_seconds (all selecting
+        before and beside it: proxies, earlier rounds, a sampler's embedding), total_seconds
+        (both), forward, backward (examples), alone (of training and selecting).
 
     Raises:
         StudyError: If a selection's result is neither stored nor published.
@@ -68,7 +68,7 @@ def _row(spec: Train, result: Result, question: str) -> dict[str, object]:
         "model": spec.model,
         **_selector(spec),
         "epochs": spec.epochs,
-        "test_error": 100 * (1 - result.metrics["test_acc"]),
+        "test_error": error_of(result),
         "seconds": result.metrics["seconds"],
         "select_seconds": select_s,
         "total_seconds": select_s + result.metrics["seconds"],

@@ -8,7 +8,7 @@ share or shares, k / n; repeats, timed calls; n_instances, random instances, the
 to n_max; n_nodes, the N of `geda`; solvers, "highs", "cbc" or both.
 """
 
-from helpers.measurements import ages, enumerations, gaps, geda_theory, rivals, timings
+from helpers.measurements import enumerations, frozen, gaps, geda_theory, rivals, timings
 from helpers.measurements.table import MEASUREMENTS
 
-__all__ = ["MEASUREMENTS", "ages", "enumerations", "gaps", "geda_theory", "rivals", "timings"]
+__all__ = ["MEASUREMENTS", "enumerations", "frozen", "gaps", "geda_theory", "rivals", "timings"]

@@ -26,16 +26,14 @@ def build(name: str, n_classes: int, in_channels: int) -> nn.Module:
     Args:
         name: See the `make` of each module here; `/N` behind it trains the last layer and N
             weighted layers before it only.
-        n_classes: Classes, at least 2.
+        n_classes: Classes, or 1 for a number.
         in_channels: Channels of the images, 1 or 3; 1 for texts.
 
     Raises:
         StudyError: If the name or a number is not one of these.
     """
-    if n_classes < 2 or in_channels < 1:
-        raise StudyError(
-            f"{name} needs 2 or more classes and a channel, got {n_classes}, {in_channels}"
-        )
+    if n_classes < 1 or in_channels < 1:
+        raise StudyError(f"{name} needs an output and a channel, got {n_classes}, {in_channels}")
     plain, cut, n_layers = name.partition("/")
     if cut and not name.startswith(pretrained.PREFIX):
         if not n_layers.isdecimal():

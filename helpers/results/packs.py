@@ -48,7 +48,7 @@ def is_shown(spec: specs.Spec, name: str) -> bool:
         if spec.record_at == (0,):  # before its first epoch: for choices alone
             return name == "labels"
         return name in (SHOWN if spec.subset is None else ("visited",))
-    if isinstance(spec, specs.Select) and spec.start and spec.start.method == "random-per-class":
+    if isinstance(spec, specs.Select) and spec.start and "labelled" not in dict(spec.options):
         compared = "weight" in dict(spec.options) or "~flip" in spec.dataset
         return name == "indices" and compared
     return isinstance(spec, specs.Measure) or name == "indices"

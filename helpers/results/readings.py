@@ -73,6 +73,13 @@ def forgetting(run: Result, epochs: int | None = None, n: int | None = None) -> 
     return scores.forgetting_events(correct, visited)
 
 
+def error_of(run: Result) -> float:
+    """Return a run's test error in points, or RMSE in the unit of targets that are numbers."""
+    if (rmse := run.metrics.get("test_rmse")) is not None:
+        return rmse
+    return 100 * (1 - run.metrics["test_acc"])
+
+
 def seconds_of(run: Result, after: int | None = None) -> float:
     """Return the seconds a run trained, or those of its first `after` epochs."""
     if after is None:
@@ -268,11 +275,11 @@ def shared_choice(
 
 
 def summary(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return `projection` (n, 2) and `class_rank` (n,), float16, of features (n, d)."""
-    return {
-        "projection": principal_components(features).astype(np.float16),
-        "class_rank": class_rank(features, labels).astype(np.float16),
-    }
+    """Return `projection` (n, 2), and of classes `class_rank` (n,), float16, of features (n, d)."""
+    found = {"projection": principal_components(features).astype(np.float16)}
+    if labels.dtype.kind != "f":
+        found["class_rank"] = class_rank(features, labels).astype(np.float16)
+    return found
 
 
 def principal_components(features: np.ndarray) -> np.ndarray:

@@ -114,12 +114,21 @@ def pool_of(runs: list[Result], labels: np.ndarray, rows: np.ndarray) -> registr
     """Build what selection methods see of some rows from the traces of runs.
 
     Several runs stand for an ensemble: their mean probabilities, forgetting and norms, and the
-    features of the first. `labels` (n,) are of all training rows.
+    features of the first. `labels` (n,) are of all training rows. Where they are numbers, the pool
+    has features, and of several runs as scores the variance of what they predict, in squares of
+    the targets' unit.
+
+    Source: `budgeted` section IV-F, where the variance stands in for the entropy.
     """
     if not runs:
         return registry.Pool(labels=labels[rows])
     n = len(labels)
     features = [traced(r, "features") for r in runs]
+    if labels.dtype.kind == "f":
+        told = [traced(r, "logits")[rows, 0].astype(np.float64) for r in runs]
+        spread = labels.var() * np.var(told, axis=0) if len(runs) > 1 else None
+        shown = features[0][rows].astype(np.float32)
+        return registry.Pool(labels=None, features=shown, scores=spread)
     probs = np.mean([readings.probs_of(r) for r in runs], axis=0)
     forgetting = np.mean([readings.forgetting(r, n=n) for r in runs], axis=0)
     # last-layer gradient norms at the first recorded epoch, 0 in our specs
@@ -156,6 +165,9 @@ def ranked_pool(
     that are there already.
     """
     options = {name: value for name, value in spec.options if name != "labelled"}
+    ways = registry.ways(spec.method, options)
+    if labels.dtype.kind == "f" and not any(way <= {"features", "scores"} for way in ways):
+        raise StudyError(f"{spec.method} reads classes, {spec.dataset} has numbers")
     shaping = {name: options.pop(name) for name in ("after", "combine") if name in options}
     if shaping:
         values = readings.combined(spec.method, runs, len(labels), rows, **shaping)
@@ -182,9 +194,11 @@ def run_select(spec: specs.Select, get: Get, device: str) -> Outcome:
     chosen, weights = registry.pick(method, pool, k, spec.seed, **options)
     seconds = time.perf_counter() - start
     indices = np.concatenate([first, rows[chosen]])
-    counts = np.bincount(dataset.train_labels[indices], minlength=dataset.n_classes)
     metrics = {"seconds": seconds, "n_pool": len(rows), "n_selected": len(chosen)}
-    metrics |= {"per_class": counts.tolist(), "data_fingerprint": dataset.fingerprint}
+    metrics["data_fingerprint"] = dataset.fingerprint
+    if dataset.class_names:
+        counts = np.bincount(dataset.train_labels[indices], minlength=dataset.n_classes)
+        metrics["per_class"] = counts.tolist()
     arrays = {"indices": indices.astype(np.int32)}
     if weights is not None:  # rows of the start set count as an average row of the choice
         arrays["example_weights"] = np.concatenate([np.ones(len(first)), weights / weights.mean()])
@@ -208,7 +222,7 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
         learnt = data.load(spec.init.dataset)
         weights = traced(checked(get(spec.init), learnt), "weights", "keep_weights=True")
         if spec.init.dataset != spec.dataset:
-            source = models.build(spec.init.model, learnt.n_classes, learnt.in_channels)
+            source = models.build(spec.init.model, learnt.n_outputs, learnt.in_channels)
     where, key = Store(), specs.key(spec)
     result = training.fit(
         dataset,
@@ -226,7 +240,8 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
         result.metrics["alone"] = False
     arrays = dict(result.trace)
     if spec.record_at:
-        arrays["labels"] = dataset.train_labels.astype(np.int16)
+        kind = np.int16 if dataset.class_names else np.float32
+        arrays["labels"] = dataset.train_labels.astype(kind)
         # what pictures of the embedding need once a published pack has dropped the features
         arrays |= readings.summary(arrays["features"], dataset.train_labels)
     if spec.keep_weights:

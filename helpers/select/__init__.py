@@ -201,6 +201,8 @@ def _loaded(args: argparse.Namespace) -> tuple[data.Dataset, str, list[str]]:
     try:
         name = own_data.absolute(args.data)
         dataset = data.load(data.with_option(name, "skip_broken") if args.skip_broken else name)
+        if not dataset.class_names:
+            raise StudyError(f"{dataset.name} has numbers, a proxy here learns classes")
         return dataset, *own_data.sources(dataset)
     except StudyError as error:
         raise StudyError(f"--data: {error}") from None

@@ -34,6 +34,9 @@ def fit(
 ) -> Run:
     """Train a network and keep its trace.
 
+    Where the targets are numbers it has one output, in deviations of the training targets from
+    their mean, and learns by the squared error.
+
     Args:
         dataset: What `helpers.data.load` returns.
         model: A name for `helpers.models.build`, or a network with `features` and `classifier`
@@ -69,7 +72,7 @@ def fit(
         try:
             loop = _loop(dataset, model, recipe, sampler, seed, where)
             _start(loop, weights, source)
-            recorder, kept = TraceRecorder(), None
+            recorder, kept = TraceRecorder("acc" if dataset.class_names else "rmse"), None
             if checkpoint is not None:
                 about = {
                     "what": f"{what} on {dataset.name}, seed {seed}",
@@ -112,7 +115,7 @@ def _loop(
     where: torch.device,
 ) -> Loop:
     if isinstance(model, str):
-        model = models.build(model, dataset.n_classes, dataset.in_channels)
+        model = models.build(model, dataset.n_outputs, dataset.in_channels)
     if bool(getattr(model, "reads_text", False)) != dataset.is_text:
         given, read = ("texts", "images") if dataset.is_text else ("images", "texts")
         raise StudyError(f"{dataset.name} is {given}, the network reads {read}")
@@ -120,8 +123,8 @@ def _loop(
     if changes and (dataset.is_text or hasattr(model, "encoded")):
         kind = "texts" if dataset.is_text else "what frozen layers return"
         raise StudyError(f"recipe {recipe.name} crops, mirrors or rotates images, not {kind}")
-    outputs = getattr(model.classifier, "out_features", dataset.n_classes)
-    if outputs < dataset.n_classes:
+    outputs = getattr(model.classifier, "out_features", dataset.n_outputs)
+    if outputs < dataset.n_outputs:
         raise StudyError(
             f"{dataset.name} has labels 0..{dataset.n_classes - 1}, the network {outputs} outputs"
         )
@@ -144,12 +147,12 @@ def _drive(
         recorder.recorded.append(loop.record(record_at[-1] == 0))
     for number in range(recorder.epochs, loop.recipe.epochs):
         start = time.perf_counter()
-        loss, accuracy = loop.epoch(number)
+        loss, reached = loop.epoch(number)
         recorder.seconds += time.perf_counter() - start
         if not np.isfinite(loss):
             raise StudyError(f"training diverged in epoch {number + 1}: the loss is {loss}")
-        tested = loop.test_accuracy() if loop.due(number) else None
-        row = (loss, accuracy, tested, recorder.seconds, loop.forward, loop.backward)
+        tested = loop.tested_now() if loop.due(number) else None
+        row = (loss, reached, tested, recorder.seconds, loop.forward, loop.backward)
         recorder.add(row, loop.visited, loop.correct)
         if number + 1 in record_at:
             recorder.recorded.append(loop.record(record_at[-1] == number + 1))
@@ -158,6 +161,8 @@ def _drive(
 
 
 def _missing_classes(dataset: Dataset, recorder: TraceRecorder) -> dict[str, list[str]]:
+    if not dataset.class_names:
+        return {}
     bits = np.bitwise_or.reduce(recorder.bits["visited"])
     rows = np.flatnonzero(np.unpackbits(bits, count=dataset.n))
     there = np.bincount(dataset.train_labels[rows], minlength=dataset.n_classes)

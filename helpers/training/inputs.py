@@ -28,6 +28,8 @@ PREPARED, PREPARED_NUMBERS = 5_000, 2**26
 class Inputs:
     """A data set as a run reads it: uint8 rows, labels, and the training set's normalisation.
 
+    Labels that are numbers become deviations from the training rows' mean; 1 stands for `unit`.
+
     Rows lie on the device, and on a CPU where the data set has them, a memory map included. Rows
     of which a GPU cannot hold all stay on the host, and those of a minibatch are sent; the
     numbers are the same. Where the model has an `encode`, texts (m, T) go through it once, here;
@@ -52,7 +54,10 @@ class Inputs:
             self.train, self.test = (part.to(device) for part in frozen(dataset, model, device))
         else:
             self.train, self.test = read(dataset.train_inputs), read(dataset.test_inputs)
-        small = (dataset.train_labels, dataset.test_labels)
+        small, self.unit = (dataset.train_labels, dataset.test_labels), 1.0
+        if not dataset.class_names:
+            mean, self.unit = small[0].mean(), float(small[0].std())
+            small = tuple(((own - mean) / self.unit).astype(np.float32) for own in small)
         small += probing.normalisation(dataset.train_inputs)
         self.train_labels, self.test_labels, self.mean, self.std = (
             torch.tensor(array, device=device) for array in small
@@ -104,8 +109,12 @@ def shared(array: np.ndarray) -> Tensor:
 def frozen(dataset: Dataset, model: nn.Module, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return what a model's frozen layers make of training and test images, float16 (n, ...).
 
-    They are computed once a data set and network and kept on disk.
+    They are computed once a data set and network and kept on disk, however its rows are divided.
     """
+    if dataset.drawn:
+        whole, order = dataset.drawn
+        every = torch.cat(frozen(whole, model, device))[torch.from_numpy(order)]
+        return every[: dataset.n], every[dataset.n :]
     splits = {"train": dataset.train_inputs, "test": dataset.test_inputs}
     about = f"{model.frozen} {model.stamp(device)} {dataset.fingerprint}".encode()
 

@@ -85,6 +85,13 @@ class BatchPlanner:
         self.crops.set_state(state["crops"])
 
 
+def each_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return each row's cross entropy (b,), or its squared error where labels are numbers."""
+    if labels.is_floating_point():
+        return (logits[:, 0] - labels).square()
+    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+
+
 def parameter_groups(model: nn.Module, recipe: recipes.Recipe) -> list[dict[str, object]]:
     """Return what the optimiser trains, biases of batch norms apart at a rate of their own.
 
@@ -150,8 +157,7 @@ class Loop:
         self.forward += len(rows)
         inputs, draws = self.data.sent(rows), self.plan.draws(rows)
         rows = placed(rows, self.device)
-        labels = self.data.train_labels[rows]
-        return F.cross_entropy(self.logits(rows, draws, inputs), labels, reduction="none")
+        return each_loss(self.logits(rows, draws, inputs), self.data.train_labels[rows])
 
     def scored(self, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return logits (b, c) and features (b, d) of rows (b,) for a sampler that reads them."""
@@ -175,14 +181,15 @@ class Loop:
         self.total.add_(loss.detach() * len(batch.rows))
 
     def loss(self, logits: Tensor, labels: Tensor, shares: Tensor | None) -> Tensor:
-        """Return the batch's cross entropy; shares (b,) count within it."""
+        """Return the batch's mean loss; shares (b,) count within it."""
         smooth = self.recipe.label_smoothing
-        if shares is None:
+        if shares is None and not labels.is_floating_point():
             return F.cross_entropy(logits, labels, label_smoothing=smooth)
-        return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smooth) @ shares
+        each = each_loss(logits, labels, smooth)
+        return each.mean() if shares is None else each @ shares
 
     def epoch(self, number: int) -> tuple[float, float]:
-        """Train one epoch; return mean loss (nats) and accuracy while training."""
+        """Train one epoch; return mean loss (nats) and accuracy, or RMSE, while training."""
         for counter in (self.visited, self.correct, self.total):
             counter.zero_()
         self.sampler.begin(number, self.scored)
@@ -199,7 +206,10 @@ class Loop:
         if self.average and number + 1 == self.recipe.epochs:
             self.average.end()
         right, visited = float(self.correct.sum()), float(self.visited.sum())
-        return float(self.total) / max(self.backward - before, 1), right / max(visited, 1)
+        loss = float(self.total) / max(self.backward - before, 1)
+        if self.data.train_labels.is_floating_point():
+            return loss, self.data.unit * loss**0.5
+        return loss, right / max(visited, 1)
 
     def due(self, number: int) -> bool:
         """Tell whether the test set is evaluated after this epoch.
@@ -222,10 +232,13 @@ class Loop:
 
         return probing.outputs(self.model, inputs, mean, std, size, self.autocast, show)
 
-    def test_accuracy(self) -> float:
-        """Return the share of test images classified correctly."""
+    def tested_now(self) -> float:
+        """Return the share of test rows classified correctly, or RMSE in the targets' unit."""
         logits, _ = self.outputs(self.data.test)
-        return float((logits.argmax(dim=1) == self.data.test_labels).float().mean())
+        labels = self.data.test_labels
+        if labels.is_floating_point():
+            return self.data.unit * float(each_loss(logits, labels).mean()) ** 0.5
+        return float((logits.argmax(dim=1) == labels).float().mean())
 
     def record(self, last: bool) -> dict[str, np.ndarray]:
         """Score every training row, visited or not, without augmentation."""

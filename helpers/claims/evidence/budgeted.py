@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from helpers.claims.evidence.measurements import measure
-from helpers.claims.quantities import Unfit, accuracy, results_of
+from helpers.claims.quantities import Unfit, accuracy, error, need, results_of
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
-from helpers.experiments import Cell
+from helpers.experiments import Cell, ages, seeded
 from helpers.experiments.questions import IN_ALL, READINGS
 from helpers.measurements.table import exponent
 from helpers.results import get
@@ -149,6 +149,15 @@ def _tuned(config: Config, data: str, share: float) -> np.ndarray:
         spent.append(sum(one.metrics["cpu_s"] for one in (run, *beside)))
         spent[-1] += run.metrics["n"] * passes * image
     return np.array(spent)
+
+
+def age_error(config: Config, of: str) -> Evidence:
+    """RMSE of Table III by a key of `ages`, in per cent more than by random faces, (1, seeds)."""
+    cells, config = ages(config), seeded(config, "ages")
+    need(cells, of)
+    found, random = (error(config, cells[name]) for name in (of, "random"))
+    note = f"RMSE {found.mean():.2f} years, {random.mean():.2f} on random faces"
+    return Evidence(100 * (found / random - 1)[None], unit="%", note=note)
 
 
 def growth(config: Config, method: str, as_written: bool) -> Evidence:
