@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from helpers import recipes
-from helpers.claims.quantities import error, history, results_of, short_of_rows
+from helpers.claims.quantities import error, history, lone_seconds, results_of, short_of_rows
 from helpers.config import Config
 from helpers.experiments import Cell, named, weight
 from helpers.results import online, readings
@@ -219,11 +219,10 @@ def passes(asked: Asked, limit: float = 0.5) -> str:
     what is saved.
     """
     for cell in (cell for cell in asked.cells if cell.protocol == "online"):
-        full = [r.metrics for r in asked.full(cell.model, cell.data)]
-        own = [r.metrics for r in results_of(asked.config, cell)]
-        told = np.mean([online.counted_boost(a["history"], b["history"])
+        full, own = asked.full(cell.model, cell.data), results_of(asked.config, cell)
+        told = np.mean([online.counted_boost(a.metrics["history"], b.metrics["history"])
                         for a, b in zip(full, own, strict=True)])  # fmt: skip
-        took = np.mean([a["seconds"] / b["seconds"] for a, b in zip(full, own, strict=True)])
+        took = np.mean([lone_seconds(a) / lone_seconds(b) for a, b in zip(full, own, strict=True)])
         if took < limit * told:
             return f"{cell.method} is {took:.2f}x by the clock, {told:.2f}x by its passes"
     return ""
