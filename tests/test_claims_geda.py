@@ -5,7 +5,7 @@ import pytest
 
 from helpers import experiments as ex
 from helpers.claims import deciding, ledger
-from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE, UNDECIDED
+from helpers.claims.verdicts import FAILS, HOLDS, NOT_DECIDABLE
 from helpers.experiments import PEERS, Cell, geda_cell
 from helpers.results.store import Store
 from helpers.specs import Measure
