@@ -242,6 +242,13 @@ def warm_up(asked: Asked, limit: int = 391) -> str:
     return ""
 
 
+def hard_labels(asked: Asked) -> str:
+    """Labels are not smoothed: a floor under the losses moves the bins that ADONIS reads."""
+    config = asked.config
+    smoothed = recipes.get(config.recipe, model=config.proxy).label_smoothing
+    return f"labels are smoothed by {smoothed:g}, so that losses have a floor" if smoothed else ""
+
+
 def works(asked: Asked, limit: float = 5.0) -> str:
     """What is varied, the last cell, loses at most `limit` points to training on everything."""
     cell = asked.cells[-1]
@@ -278,7 +285,7 @@ def data(asked: Asked, limit: str) -> str:
 CHECKS: dict[str, Callable[..., str]] = {
     check.__name__.replace("_", " "): check
     for check in (converged, random_close, headroom, better_target, learned, stopped, attainable,
-                  cost_ratio, epochs, passes, warm_up, works, cuda, data)
+                  cost_ratio, epochs, passes, warm_up, hard_labels, works, cuda, data)
 }  # fmt: skip
 
 
