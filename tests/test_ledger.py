@@ -33,7 +33,8 @@ from helpers.claims.verdicts import (
     judge,
     robustness,
 )
-from helpers.experiments import Cell, Config
+from helpers.experiments import Cell, Config, run
+from helpers.results.store import Result
 from tests.planting import N, plant
 from tests.replicating import replicated
 
@@ -194,6 +195,15 @@ def test_seconds_of_a_busy_machine_or_of_two_devices_are_not_compared():
         answer = deciding.decide(claim(**time), STUDY, "digits").answer
         assert answer.verdict == NOT_DECIDABLE
         assert why in answer.note
+
+
+def test_beside_other_work_the_processors_seconds_of_one_thread_count():
+    busy = {"seconds": 9.0, "alone": False, "threads": 1, "cpu_s": 4.0, "wall_s": 12.0}
+    spec = run(STUDY, Cell(), 0)
+    assert quantities.lone_seconds(Result(spec, "", busy, {})) == pytest.approx(3.0)
+    for other in ({"threads": 2}, {"resumed": 1}, {"device": "cuda"}, {"cpu_s": 13.0}):
+        with pytest.raises(quantities.Unfit, match="busy"):
+            quantities.lone_seconds(Result(spec, "", busy | other, {}))
 
 
 def test_an_optional_part_without_an_answer_is_left_out():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from helpers import recipes
-from helpers.claims.quantities import error, history, results_of, short_of_rows
+from helpers.claims.quantities import error, history, lone_seconds, results_of, short_of_rows
 from helpers.config import Config
 from helpers.experiments import Cell, named, weight
 from helpers.results import online, readings
@@ -219,11 +219,10 @@ def passes(asked: Asked, limit: float = 0.5) -> str:
     what is saved.
     """
     for cell in (cell for cell in asked.cells if cell.protocol == "online"):
-        full = [r.metrics for r in asked.full(cell.model, cell.data)]
-        own = [r.metrics for r in results_of(asked.config, cell)]
-        told = np.mean([online.counted_boost(a["history"], b["history"])
+        full, own = asked.full(cell.model, cell.data), results_of(asked.config, cell)
+        told = np.mean([online.counted_boost(a.metrics["history"], b.metrics["history"])
                         for a, b in zip(full, own, strict=True)])  # fmt: skip
-        took = np.mean([a["seconds"] / b["seconds"] for a, b in zip(full, own, strict=True)])
+        took = np.mean([lone_seconds(a) / lone_seconds(b) for a, b in zip(full, own, strict=True)])
         if took < limit * told:
             return f"{cell.method} is {took:.2f}x by the clock, {told:.2f}x by its passes"
     return ""
@@ -241,6 +240,13 @@ def warm_up(asked: Asked, limit: int = 391) -> str:
     if steps < limit / 2:
         return f"ADONIS begins to choose after {steps} steps, in the document after {limit}"
     return ""
+
+
+def hard_labels(asked: Asked) -> str:
+    """Labels are not smoothed: a floor under the losses moves the bins that ADONIS reads."""
+    config = asked.config
+    smoothed = recipes.get(config.recipe, model=config.proxy).label_smoothing
+    return f"labels are smoothed by {smoothed:g}, so that losses have a floor" if smoothed else ""
 
 
 def works(asked: Asked, limit: float = 5.0) -> str:
@@ -279,7 +285,7 @@ def data(asked: Asked, limit: str) -> str:
 CHECKS: dict[str, Callable[..., str]] = {
     check.__name__.replace("_", " "): check
     for check in (converged, random_close, headroom, better_target, learned, stopped, attainable,
-                  cost_ratio, epochs, passes, warm_up, works, cuda, data)
+                  cost_ratio, epochs, passes, warm_up, hard_labels, works, cuda, data)
 }  # fmt: skip
 
 
