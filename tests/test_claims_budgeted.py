@@ -220,15 +220,15 @@ def test_table_two_asks_accuracy_of_parts_and_seconds_with_every_layer_in_every_
 
 
 def test_a_weight_is_held_against_each_other():
-    plant(STUDY, Cell(model="proxy"), 3.0)
+    plant(STUDY, Cell(model="proxy", data=STUDY.own_panel), 3.0)
     for weight in STUDY.weights:
         options = (("weight", weight), ("diversity", "kernel"))
-        cell = Cell("iqp", 0.2, model="proxy", protocol="budgeted", options=options)
+        cell = Cell("iqp", 0.2, model="proxy", options=options, **PANEL)
         plant(STUDY, cell, 7.0 if weight == 0.3 else [7.5, 7.0, 7.3])
     assert decided("23")[0].verdict == HOLDS
     plant(STUDY, cell, 4.0)
     answer, _ = decided("23")
-    assert (answer.verdict, answer.part) == (FAILS, "3.0")
+    assert (answer.verdict, answer.part) == (FAILS, f"{STUDY.own_panel}, 3.0")
 
 
 def test_ages_are_compared_seed_by_seed_over_more_seeds_than_the_rest():
