@@ -238,13 +238,12 @@ def array(result: Result, name: str) -> np.ndarray:
 
 
 def error_at(result: Result, share: float) -> float:
-    """Return the test error in points after a share of a run's training seconds.
+    """Return the test error in points after a share of a run's epochs, which take the same time.
 
     The last epoch that had ended by then counts; before the first one ends, the first.
     """
-    spent, known = history(result, "seconds"), history(result, "test_acc")
-    ended = np.flatnonzero(spent <= share * spent[-1] * (1 + 1e-9))
-    return float(100 * (1 - known[ended[-1] if len(ended) else 0]))
+    known = history(result, "test_acc")
+    return float(100 * (1 - known[max(int(share * len(known) + 1e-9), 1) - 1]))
 
 
 def need(settings: Iterable, *wanted: object, at_least: int = 1) -> None:
