@@ -341,3 +341,12 @@ def test_every_row_of_the_ledger_finds_its_runs_in_a_question():
             for plain in filter(None, (part.of, part.less, part.over)):
                 cells = [ledger.cell(CONFIG, plain, one) for one in axes]
                 assert set(ex.runs(CONFIG, cells)) <= wanted, claim.id
+
+
+def test_smoothed_labels_are_told():
+    def told(recipe):
+        config = CONFIG.replace(recipe=recipe)
+        return preconditions.hard_labels(preconditions.Asked(config, "cifar10-cpu", ()))
+
+    assert told("sprint") == ""
+    assert "smoothed by 0.2" in told("airbench")

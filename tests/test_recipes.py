@@ -117,7 +117,8 @@ def test_a_recipe_that_would_silently_mean_something_else_is_refused():
         dataclasses.replace(digits, crop=16, pad=4)
 
 
-CPU = "digits digits-ten smoke mnist imagenette-small amazon-small amazon-ratings-small".split()
+CPU = "digits digits-ten digits-fresh digits-long smoke mnist".split()
+CPU += "imagenette-small amazon-small amazon-ratings-small".split()
 
 
 def test_profiles_for_a_gpu_train_in_bf16_and_those_for_a_cpu_as_they_were_stored():

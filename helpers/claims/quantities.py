@@ -14,7 +14,9 @@ import numpy as np
 from helpers.config import Config
 from helpers.data.dataset import flipped_rows
 from helpers.experiments import FORWARD_SHARE, Cell, chosen, run, seconds_of_choice
+from helpers.experiments.table import trained_for
 from helpers.results import Missing, get, online, readings
+from helpers.results.readings import seconds_of
 from helpers.results.store import Result
 from helpers.specs import Select, Train, rounds
 
@@ -80,12 +82,15 @@ def choosing(config: Config, cell: Cell) -> np.ndarray:
     Source: `svp` Table 1: the data-selection speed-up is this of the target as its own
         selector, divided by this of the proxy.
     """
-    spent = []
-    for steps in _steps(config, cell):
-        found = [seconds_of_choice(step) for step in steps]
-        require_alone([one for _, read in found for one in read])
-        spent.append(sum(seconds for seconds, _ in found))
-    return np.array(spent)
+    return np.array([sum(map(_chosen_in, steps)) for steps in _steps(config, cell)])
+
+
+def _chosen_in(step: Select) -> float:
+    """Return the seconds of a choice and of the runs that it reads, by `lone_seconds`."""
+    _, (pick, *read) = seconds_of_choice(step)
+    require_one_device(read)
+    parts = [seconds_of(one, trained_for(step)) / one.metrics["seconds"] for one in read]
+    return lone_seconds(pick) + sum(p * lone_seconds(r) for p, r in zip(parts, read, strict=True))
 
 
 def _steps(config: Config, cell: Cell) -> list[list[Select]]:
@@ -233,13 +238,12 @@ def array(result: Result, name: str) -> np.ndarray:
 
 
 def error_at(result: Result, share: float) -> float:
-    """Return the test error in points after a share of a run's training seconds.
+    """Return the test error in points after a share of a run's epochs, which take the same time.
 
     The last epoch that had ended by then counts; before the first one ends, the first.
     """
-    spent, known = history(result, "seconds"), history(result, "test_acc")
-    ended = np.flatnonzero(spent <= share * spent[-1] * (1 + 1e-9))
-    return float(100 * (1 - known[ended[-1] if len(ended) else 0]))
+    known = history(result, "test_acc")
+    return float(100 * (1 - known[max(int(share * len(known) + 1e-9), 1) - 1]))
 
 
 def need(settings: Iterable, *wanted: object, at_least: int = 1) -> None:

@@ -14,9 +14,9 @@ from helpers.claims.quantities import (
     accuracy,
     array,
     error,
-    history,
+    lone_seconds,
     need,
-    require_alone,
+    require_one_device,
     results_of,
     seconds,
 )
@@ -130,14 +130,19 @@ def to_five(config: Config, fair: bool, options: dict[str, float]) -> Evidence:
     where ADONIS never gets there.
     """
     base, fast = results_of(config, FULL), results_of(config, sampled("adonis", **options))
-    require_alone([*base, *fast])
+    require_one_device([*base, *fast])
     boosts = []
     for one, other in zip(base, fast, strict=True):
         goal = one.metrics["test_acc"] - WITHIN / 100
-        whole = online.seconds_to(one.metrics["history"], goal) if fair else history(
-            one, "seconds")[-1]  # fmt: skip
-        boosts.append(whole / online.seconds_to(other.metrics["history"], goal))
+        whole = _seconds_to(one, goal) if fair else lone_seconds(one)
+        boosts.append(whole / _seconds_to(other, goal))
     return Evidence(np.array(boosts), unit="x")
+
+
+def _seconds_to(result: Result, goal: float) -> float:
+    """Return `online.seconds_to`, of `lone_seconds`."""
+    told = result.metrics
+    return online.seconds_to(told["history"], goal) / told["seconds"] * lone_seconds(result)
 
 
 def baseline(config: Config) -> Evidence:

@@ -47,12 +47,13 @@ def depth(config: Config) -> Evidence:
 
 
 def halves(config: Config) -> Evidence:
-    """Return points gained in the second half of the proxy's seconds over the first's, (1, seeds).
+    """Return points gained in the second half of the proxy's time over the first's, (1, seeds).
 
-    Note: the first half is counted from the end of epoch 1, the first error that is known.
+    Note: the first half ends after 12 of 22 minutes, as the figure is read, and is counted from the
+        end of epoch 1, the first error that is known.
     """
     found = stepped(config)
-    start, half, end = np.array([[error_at(r, at) for at in (0.0, 0.5, 1.0)] for r in found]).T
+    start, half, end = np.array([[error_at(r, at) for at in (0.0, 12 / 22, 1.0)] for r in found]).T
     if len(found[0].metrics["history"]["test_acc"]) < 20:
         raise Unfit("fewer than 20 epochs have no halves")
     first = np.where(start > half, start - half, np.nan)

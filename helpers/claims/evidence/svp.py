@@ -9,7 +9,7 @@ import numpy as np
 from helpers import recipes, scores
 from helpers.claims.correlations import blocks, pair_means
 from helpers.claims.evidence.measurements import measure
-from helpers.claims.quantities import Unfit, error_at, need, require_alone, results_of
+from helpers.claims.quantities import Unfit, error_at, need, results_of
 from helpers.claims.verdicts import Evidence
 from helpers.config import Config
 from helpers.experiments import STEPPED, Cell, asked, centre_orders
@@ -30,13 +30,11 @@ FAMILIES = {
 def stepped(config: Config) -> list[Result]:
     """Return the proxy by a rate that falls in steps: the study's recipe if it is, else `svp`'s."""
     in_steps = recipes.get(config.recipe, model=config.proxy).schedule == "steps"
-    found = results_of(config, Cell(model="proxy") if in_steps else STEPPED)
-    require_alone(found)
-    return found
+    return results_of(config, Cell(model="proxy") if in_steps else STEPPED)
 
 
 def late_gain(config: Config, classes: int, share: float = 0.55) -> Evidence:
-    """Points by which the proxy's error falls after a share of its seconds, (seeds,)."""
+    """Points by which the proxy's error falls after a share of its time, (seeds,)."""
     found = stepped(config)
     need([len(np.unique(found[0].arrays["labels"]))], classes)
     return Evidence(np.array([error_at(run, share) - error_at(run, 1.0) for run in found]))
