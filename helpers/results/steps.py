@@ -217,12 +217,7 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
         example_weights = chosen.get("example_weights")
         if example_weights is not None:  # a step on what weighs 0 would count, yet teach nothing
             rows, example_weights = rows[example_weights > 0], example_weights[example_weights > 0]
-    weights = source = None
-    if spec.init is not None:
-        learnt = data.load(spec.init.dataset)
-        weights = traced(checked(get(spec.init), learnt), "weights", "keep_weights=True")
-        if spec.init.dataset != spec.dataset:
-            source = models.build(spec.init.model, learnt.n_outputs, learnt.in_channels)
+    weights, source = _learnt(spec, get)
     where, key = Store(), specs.key(spec)
     result = training.fit(
         dataset,
@@ -248,6 +243,19 @@ def run_train(spec: specs.Train, get: Get, device: str) -> Outcome:
         arrays["weights"] = models.flat_state(result.model)
     facts = {"data_name": dataset.name, "data_fingerprint": dataset.fingerprint}
     return result.metrics | facts | {"history": result.history}, arrays
+
+
+def _learnt(spec: specs.Train, get: Get) -> tuple[np.ndarray | None, object]:
+    """Return the weights that a run starts from, and their network where it learnt other data."""
+    from helpers import models
+
+    if spec.init is None:
+        return None, None
+    learnt = data.load(spec.init.dataset)
+    weights = traced(checked(get(spec.init), learnt), "weights", "keep_weights=True")
+    if spec.init.dataset == spec.dataset:
+        return weights, None
+    return weights, models.build(spec.init.model, learnt.n_outputs, learnt.in_channels)
 
 
 def sampler(
