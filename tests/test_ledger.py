@@ -198,10 +198,11 @@ def test_seconds_of_a_busy_machine_or_of_two_devices_are_not_compared():
 
 
 def test_beside_other_work_the_processors_seconds_of_one_thread_count():
-    busy = {"seconds": 9.0, "alone": False, "threads": 1, "cpu_s": 4.0, "wall_s": 12.0}
+    busy = {"seconds": 9.0, "alone": False, "threads": 1, "cpu_s": 8.0, "wall_s": 12.0}
     spec = run(STUDY, Cell(), 0)
-    assert quantities.lone_seconds(Result(spec, "", busy, {})) == pytest.approx(3.0)
-    for other in ({"threads": 2}, {"resumed": 1}, {"device": "cuda"}, {"cpu_s": 13.0}):
+    assert quantities.lone_seconds(Result(spec, "", busy, {})) == pytest.approx(6.0)
+    unfit = {"threads": 2}, {"resumed": 1}, {"device": "cuda"}, {"cpu_s": 13.0}, {"cpu_s": 5.0}
+    for other in unfit:
         with pytest.raises(quantities.Unfit, match="busy"):
             quantities.lone_seconds(Result(spec, "", busy | other, {}))
 
