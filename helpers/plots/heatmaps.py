@@ -40,8 +40,8 @@ def spearman_heatmaps(
     low = min(0.0, *(np.nanmin(matrix, initial=0.0) for matrix in arrays.values()))
     for ax, (name, matrix) in zip(axes[0], arrays.items(), strict=True):
         texts = np.where(np.isnan(matrix), "not\nrun", np.char.mod("%.2f", matrix))
-        heatmap(ax, matrix, texts, size, cmap="viridis", vmin=low, vmax=1.0, square=True)
-        ax.set_title(label_of(name))
+        heatmap(ax, matrix, texts, size, cmap="viridis", vmin=low, vmax=1.0)
+        ax.set(title=label_of(name), aspect="equal")
         ax.set_xticks(np.arange(m) + 0.5, labels, rotation=45, ha="right", rotation_mode="anchor")
     axes[0, 0].set_yticks(np.arange(m) + 0.5, labels)
     shade = axes[0, 0].collections[0]
