@@ -239,7 +239,9 @@ def _decide(what: Any, name: str, hours: float) -> int:
 
 
 def _near(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    here = Path.cwd()
+    below = path.is_relative_to(here) and here != Path(here.anchor)
+    return str(path.relative_to(here) if below else path)
 
 
 def _results(options: argparse.Namespace, folders: Any) -> int:

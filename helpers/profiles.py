@@ -175,14 +175,14 @@ def folder_name(profile: str, changed: Mapping[str, Any]) -> str:
 def write_table(path: Path, table: pd.DataFrame, parameters: Mapping[str, Any]) -> None:
     """Write a table as CSV below two comment lines: profile and parameters, commit and versions.
 
-    `pandas.read_csv(path, skiprows=2)` reads it back. `parameters` are those that are not the
-    profile's.
+    `pandas.read_csv(path, skiprows=2)` reads it back; an index without a name is left out.
+    `parameters` are those that are not the profile's.
     """
     told = [f"commit {archive.provenance()['commit']}", f"python {platform.python_version()}"]
     told += [f"{name} {metadata.version(name)}" for name in ("numpy", "torch")]
     head = f"# profile {os.environ.get('STUDY_PROFILE') or 'digits'}, other parameters: "
     head += f"{json.dumps(dict(parameters), default=str)}\n# {', '.join(told)}\n"
-    body = table.to_csv(index=not isinstance(table.index, pd.RangeIndex), lineterminator="\n")
+    body = table.to_csv(index=any(table.index.names), lineterminator="\n")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(head + body, "utf-8")
 
@@ -223,7 +223,7 @@ def settings(
     _refuse(chosen.parameters, read, f"{where}: no notebook of its `only` reads parameter")
     for number, own in chosen.notebooks.items():
         _refuse(own, known[number], f"{where}, notebook {number}: unknown parameter")
-    _refuse(extra, _union(known[number] for number in only), "-p: unknown parameter")
+    _refuse(extra, _union(known[number] for number in only), "unknown parameter")
     found = {}
     for number in only:
         values, config = chosen.values(number) | extra, chosen.config(extra, number)
@@ -262,6 +262,8 @@ def given(pairs: list[str]) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         if not equals or not name.strip():
             raise StudyError(f"-p takes name=value, got {pair!r:.60}")
+        if name.strip() in values:
+            raise StudyError(f"-p gives {name.strip()} more than once")
         values[name.strip()] = read_yaml(text, f"-p {name.strip()}")
     return absolute(values, Path.cwd())
 

@@ -1,7 +1,7 @@
 """How alike two rankings are, and how sure a mean over runs is."""
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from helpers import StudyError
 from helpers.checks import check_scores
@@ -20,7 +20,16 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     Source: `svp` section 3.4, Figs 3, 8-12.
     """
     a, b = _pair(a, b)
-    return _correlation(stats.rankdata(a), stats.rankdata(b))
+    return _correlation(ranks(a), ranks(b))
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks 1..n of values (n,), smallest first, float64; equal ones share their mean.
+
+    As `scipy.stats.rankdata`, whose import takes half a second.
+    """
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def pearson(a: np.ndarray, b: np.ndarray, infinite: float | None = None) -> float:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import entr
-from scipy.stats import rankdata
 
 from helpers import StudyError
 from helpers.checks import check_labels, check_probs, check_scores
+from helpers.ranking import ranks
 
 
 def least_confidence(probs: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def combine_ranks(scores: Sequence[np.ndarray]) -> np.ndarray:
         raise StudyError(
             f"scores must be vectors of one length, got {[len(vector) for vector in vectors]}"
         )
-    return np.mean([rankdata(vector) for vector in vectors], axis=0)
+    return np.mean([ranks(vector) for vector in vectors], axis=0)
 
 
 def order(scores: np.ndarray) -> np.ndarray:

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
+
+from helpers.ranking import ranks as ranked
 
 HOLDS = "holds"
 FAILS = "does not hold"
@@ -161,6 +163,8 @@ def judge(evidence: Evidence, rule: Rule) -> Verdict:
 def _counted(values: np.ndarray, rule: Rule) -> Verdict:
     """Judge a count of trials: values (count, trials)."""
     count, trials = (int(v) for v in values)
+    from scipy import stats  # takes half a second
+
     interval = stats.binomtest(count, trials).proportion_ci(LEVEL, method="exact")
     if rule.ever:
         verdict, note = HOLDS if count else UNDECIDED, f"{count} of {trials} trials show it"
@@ -242,7 +246,7 @@ def _outside(means, error, df: float, lower: float, upper: float, tail: float) -
     """Return which cells Holm's procedure puts outside the bounds, (cells,) bool."""
     gap = np.maximum(lower - means, means - upper)  # above 0: the mean lies outside
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        p = np.where(error > 0, stats.t.sf(gap / error, df), np.where(gap > ROUNDING, 0.0, 1.0))
+        p = np.where(error > 0, special.stdtr(df, -gap / error), np.where(gap > ROUNDING, 0.0, 1.0))
     order, found = np.argsort(p), np.zeros(len(p), dtype=bool)
     for place, cell in enumerate(order):
         if p[cell] > tail / (len(p) - place):
@@ -278,7 +282,7 @@ def _trend(values: np.ndarray, evidence: Evidence, rule: Rule) -> Verdict:
     values = values[None] if values.ndim == 2 else values
     cells, seeds, k = values.shape
     order = np.argsort(np.asarray(evidence.settings, dtype=float), kind="stable")
-    ranks = stats.rankdata(rule.rising * values[..., order], axis=-1)
+    ranks = np.apply_along_axis(ranked, -1, rule.rising * values[..., order])
     least = math.factorial(k) ** -float(seeds)
     if least > (1 - rule.level) / 2:
         note = f"{k} settings in {seeds} seeds cannot show a trend"

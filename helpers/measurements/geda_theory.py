@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
-from scipy import linalg, optimize, special, stats
+from scipy import linalg, optimize, special
 
 from helpers.measurements.table import Measured, measurement, share_of
+from helpers.ranking import ranks
 from helpers.selection import geda
 from helpers.selection.gradients import last_layer_gradients
 from helpers.selection.matching import grad_match
@@ -348,7 +349,7 @@ def shapley(
         wrong[rng.permutation(n)[: share_of(n, flipped)]] = True
         labels[wrong] = (labels[wrong] + rng.integers(1, 10, wrong.sum())) % 10
         values = neighbour_values(x[train], labels, x[valid], y[valid], k)
-        above = stats.rankdata(-values)[wrong].sum() - wrong.sum() * (wrong.sum() + 1) / 2
+        above = ranks(-values)[wrong].sum() - wrong.sum() * (wrong.sum() + 1) / 2
         auc = above / (wrong.sum() * (~wrong).sum())
         relative = values[wrong].mean() / values[~wrong].mean()
         found.append((auc, relative, (values[wrong] < 0).mean()))

@@ -4,6 +4,7 @@ Nothing here reads the store or imports torch. Importing sets no style: `style` 
 """
 
 import colorsys
+import io
 import os
 import textwrap
 import zlib
@@ -16,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython import get_ipython
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
@@ -195,8 +197,9 @@ def save(fig: Figure, name: str, finding: str = "", table: pd.DataFrame | None =
 
     `finding` is written over it, in as many lines as its width asks for, above a legend that
     stands over the panels; a `table` beside it, as `<name>.csv`. The file's description, which the
-    site takes as alternative text, is the finding, else what the figure says itself. The figure
-    stays open. Nothing is returned, so that a cell that ends with this call prints no path.
+    site takes as alternative text, is the finding, else what the figure says itself. In a notebook
+    the same picture is shown, and the figure closed. Nothing is returned, so that a cell that ends
+    with this call prints no path.
 
     Raises:
         StudyError: If the name is no plain file name.
@@ -215,19 +218,29 @@ def save(fig: Figure, name: str, finding: str = "", table: pd.DataFrame | None =
         over[0].get_title().set_multialignment("center")
     elif finding:
         fig.suptitle(finding, fontsize=10.5)
-    if fig.get_layout_engine() is not None:  # each further draw would move the layout a little
-        fig.draw_without_rendering()
-        fig.set_layout_engine("none")
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    fix_layout(fig)  # each further draw would move it a little
+    fig.set_layout_engine(None)
+    picture, beside = io.BytesIO(), path.with_suffix(f".{os.getpid()}.tmp")
+    fig.savefig(picture, format="png", dpi=DPI, metadata=about)
     try:
-        fig.savefig(beside, format="png", dpi=DPI, metadata=about)
+        beside.write_bytes(picture.getvalue())
         beside.replace(path)
     except OSError as error:  # a full disk: say of which file
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         beside.unlink(missing_ok=True)
+    if get_ipython() is not None:
+        told = {"image/png": picture.getvalue(), "text/plain": about["Description"]}
+        display(told, raw=True, metadata={"image/png": {"alt": about["Description"]}})
+        plt.close(fig)  # or it would be drawn again at the end of the cell
     if table is not None:
         profiles.write_table(path.with_suffix(".csv"), table, _changed(name))
+
+
+def fix_layout(fig: Figure) -> None:
+    """Give the panels their places now, drawing nothing."""
+    if (engine := fig.get_layout_engine()) is not None:
+        engine.execute(fig)
 
 
 def colour_of(key: str) -> str:

@@ -30,6 +30,7 @@ from helpers.plots.panels import (
     level,
     log_ticks,
     name_rows,
+    sd_ends,
     t_ends,
     write_reason,
     zero_line,
@@ -134,7 +135,7 @@ def accuracy_panels(frame: pd.DataFrame, start: pd.DataFrame | None = None) -> F
     for ax in axes.flat[len(models) :]:
         ax.remove()
     for ax, model in zip(axes.flat, models, strict=False):
-        _curves(ax, frame[frame["model"] == model], errorbar=t_ends)
+        _curves(ax, frame[frame["model"] == model], ends=t_ends)
         ax.set_title(model)
         if start is not None:
             mean = (100 - start.loc[start["model"] == model, "test_error"]).mean()
@@ -315,15 +316,15 @@ def _series(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]
             yield method, shown, DASHES[place % len(DASHES)], rows[names == name]
 
 
-def _curves(ax: Axes, frame: pd.DataFrame, scale: float = 1.0, errorbar="sd") -> list[End]:
+def _curves(ax: Axes, frame: pd.DataFrame, scale: float = 1.0, ends=sd_ends) -> list[End]:
     """Draw accuracy against the rows kept: random below the others, thick and with a band."""
-    ends = []
+    drawn = []
     for key, name, dashes, rows in sorted(_series(frame), key=lambda s: (s[0] != "random", s[1])):
         kept = scale * rows.groupby("budget")["kept"].transform("mean")
-        look = {"linestyle": dashes, "marker": marker_of(key), "errorbar": errorbar}
+        look = {"linestyle": dashes, "marker": marker_of(key), "ends": ends}
         look |= {"linewidth": 3.4, "err_style": "band"} if key == "random" else {"linewidth": 1.5}
-        ends.append(curve(ax, kept, 100 - rows["test_error"], colour_of(key), name, **look))
-    return ends
+        drawn.append(curve(ax, kept, 100 - rows["test_error"], colour_of(key), name, **look))
+    return drawn
 
 
 def _accuracies(full: pd.DataFrame) -> pd.Series:

@@ -107,8 +107,8 @@ def selection_times_beside(panels: Mapping[str, pd.DataFrame]) -> Figure:
         ax.set_title(title)
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         ends.append([
-            curve(ax, rows["share"], rows["seconds"], colour_of(method), name, ("pi", 100), "band",
-                  "median", marker=marker_of(method))
+            curve(ax, rows["share"], rows["seconds"], colour_of(method), name,
+                  lambda y: (min(y), max(y)), "band", "median", marker=marker_of(method))
             for (method, name), rows in frame.groupby(["method", "name"], sort=False)
         ])  # fmt: skip
     axes[0, 0].set(yscale="log", ylabel="time of the whole selection (s)")
@@ -228,7 +228,8 @@ def _front(ax: Axes, points: pd.DataFrame, front: pd.DataFrame, named: Sequence[
                     textcoords="axes fraction", ha="right", va="center", fontsize=9,
                     arrowprops=thin, bbox=back)  # fmt: skip
     chosen = (~front["method"].isin(OPPONENTS)).sum()
-    told = f"{chosen} of the {len(front)} results on the band are chosen by a method"
+    told = f"{chosen} of the {len(front)} results on the band "
+    told += "is chosen by a method" if chosen == 1 else "are chosen by a method"
     ax.set_title(f"Lower left is better. {told}\n(steps down: 95 % intervals, paired by seed)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=4)
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from helpers import StudyError
-from helpers.plots.base import label_of, need, new_figure
+from helpers.plots.base import fix_layout, label_of, need, new_figure
 from helpers.plots.panels import heatmap
 
 
@@ -40,13 +40,15 @@ def spearman_heatmaps(
     low = min(0.0, *(np.nanmin(matrix, initial=0.0) for matrix in arrays.values()))
     for ax, (name, matrix) in zip(axes[0], arrays.items(), strict=True):
         texts = np.where(np.isnan(matrix), "not\nrun", np.char.mod("%.2f", matrix))
-        heatmap(ax, matrix, texts, size, cmap="viridis", vmin=low, vmax=1.0, square=True)
-        ax.set_title(label_of(name))
+        heatmap(ax, matrix, texts, size, cmap="viridis", vmin=low, vmax=1.0)
+        ax.set(title=label_of(name), aspect="equal")
         ax.set_xticks(np.arange(m) + 0.5, labels, rotation=45, ha="right", rotation_mode="anchor")
     axes[0, 0].set_yticks(np.arange(m) + 0.5, labels)
     shade = axes[0, 0].collections[0]
     fig.colorbar(shade, ax=list(axes[0]), shrink=0.75, pad=0.02, label=f"{coefficient} correlation")
     fig.supxlabel("diagonal: the same model, different seeds", fontsize=9)
+    for _ in range(2):  # square cells shrink their axes: what stands around them follows
+        fix_layout(fig)
     return fig
 
 

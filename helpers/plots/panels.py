@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -16,6 +15,7 @@ from helpers.plots.base import (
     GREY,
     colours_for,
     figure_path,
+    fix_layout,
     ink,
     label_of,
     new_figure,
@@ -27,20 +27,28 @@ DASHES = ("-", "--", ":", "-.")
 End = tuple[float, float, str, str]  # x, y, name and colour of a line's end, for its label
 
 
+def t_ends(values) -> tuple[float, float]:
+    """Return the ends of the 95 % t interval of values, as `curve` takes them."""
+    return t_interval(values)[1:]
+
+
+def sd_ends(values) -> tuple[float, float]:
+    """Return values' mean less and plus their standard deviation, as `curve` takes them."""
+    return np.mean(values) - np.std(values, ddof=1), np.mean(values) + np.std(values, ddof=1)
+
+
 def curve(
     ax: Axes,
     x,
     y,
     colour: str,
     name: str = "",
-    errorbar: str | tuple | Callable | None = "sd",
+    ends: Callable[[np.ndarray], tuple[float, float]] | None = sd_ends,
     err_style: str = "bars",
     estimator: str = "mean",
     **look,
 ) -> End:
     """Draw the mean of y at each x with its spread, and return the line's end.
-
-    Call it before an axis becomes logarithmic: there seaborn would average logarithms.
 
     Args:
         ax: Where to draw.
@@ -48,23 +56,24 @@ def curve(
         y: Values of the runs, shape (m,); NaN is left out.
         colour: Of line and spread.
         name: For the label at the end.
-        errorbar: As for `seaborn.lineplot`: standard deviation ("sd"), None or a function.
+        ends: Gives the ends of the spread of several values; None draws none.
         err_style: "bars" or "band".
         estimator: "mean" or "median".
         **look: Passed to matplotlib's line.
     """
     frame = pd.DataFrame({"x": np.asarray(x, dtype=float), "y": np.asarray(y, dtype=float)})
-    bars = {"elinewidth": 1, "capsize": 2} if err_style == "bars" else {"alpha": 0.2, "lw": 0}
+    runs = frame.dropna().groupby("x")["y"]
+    at, middle = runs.agg(estimator).reset_index().to_numpy().T
     look = {"markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.5} | look
-    labels, n_lines = (ax.get_xlabel(), ax.get_ylabel()), len(ax.lines)
-    ax.set(xlabel="-", ylabel="-")  # or seaborn lays out all ticks to label the axes itself
-    sns.lineplot(frame, x="x", y="y", ax=ax, color=colour, errorbar=errorbar, legend=False,
-                 err_style=err_style, err_kws=bars, estimator=estimator, **look)  # fmt: skip
-    ax.set(xlabel=labels[0], ylabel=labels[1])
-    line = ax.lines[n_lines]  # behind it come the caps of its bars
-    line.set_label(name)
-    at, height = line.get_xydata()[-1]
-    return float(at), float(height), name, colour
+    ax.plot(at, middle, color=colour, label=name, **look)
+    if ends is not None:
+        spread = [ends(y) if len(y) > 1 else (np.nan, np.nan) for _, y in runs]
+        if err_style == "band":
+            ax.fill_between(at, *np.transpose(spread), color=colour, alpha=0.2, lw=0)
+        else:
+            bars = np.abs(np.transpose(spread) - middle)
+            ax.errorbar(at, middle, bars, fmt="none", ecolor=colour, elinewidth=1, capsize=2)
+    return float(at[-1]), float(middle[-1]), name, colour
 
 
 def seed_curves(
@@ -81,16 +90,11 @@ def seed_curves(
             thin = {"linewidth": 0.8, "alpha": 0.35} if seeds == "lines" else {"linestyle": "none"}
             thin |= {"marker": "o", "markersize": 3, "alpha": 0.4} if seeds == "dots" else {}
             ax.plot(x, run, color=colours[key], **thin)
-        spread = "sd" if seeds == "band" else None
+        spread = sd_ends if seeds == "band" else None
         places = np.tile(np.asarray(x, dtype=float), len(values))
         ends.append(curve(ax, places, np.ravel(values), colours[key], label_of(key), spread,
                           "band", **look))  # fmt: skip
     return ends
-
-
-def t_ends(values) -> tuple[float, float]:
-    """Return the ends of the 95 % t interval of values, as `curve` takes them."""
-    return t_interval(values)[1:]
 
 
 def level(ax: Axes, values, colour: str, **look) -> float:
@@ -143,15 +147,17 @@ def zero_line(ax: Axes, upright: bool = True) -> None:
 def heatmap(ax: Axes, values: np.ndarray, texts: np.ndarray, size: float = 9, **shade) -> None:
     """Draw values (r, c) as coloured cells with a text in each; NaN leaves a hatched cell.
 
-    `size` is that of the texts (r, c) in points; `shade` goes to `seaborn.heatmap`.
+    `size` is that of the texts (r, c) in points; `shade` goes to matplotlib's `pcolormesh`.
     """
     missing = np.isnan(values)
-    sns.heatmap(values, mask=missing, annot=texts, fmt="", annot_kws={"size": size}, cbar=False,
-                xticklabels=False, yticklabels=False, ax=ax, **shade)  # fmt: skip
+    cells = ax.pcolormesh(np.ma.array(values, mask=missing), **shade)
+    light = cells.to_rgba(values)[..., :3] ** 2.2 @ [0.2126, 0.7152, 0.0722] > 0.4
+    inks = np.where(missing, "#222222", np.where(light, "#262626", "white"))
+    for (row, column), text in np.ndenumerate(texts):
+        ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=size,
+                color=inks[row, column])  # fmt: skip
+    ax.set(xticks=[], yticks=[], xlim=(0, values.shape[1]), ylim=(len(values), 0))
     ax.patch.set(facecolor="#f4f4f4", edgecolor="#cfcfcf", hatch="///")
-    for row, column in np.argwhere(missing):
-        ax.text(column + 0.5, row + 0.5, texts[row, column], ha="center", va="center",
-                fontsize=size, color="#222222")  # fmt: skip
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
@@ -202,7 +208,7 @@ def direct_labels(ax: Axes, ends: Sequence[End], size: float = 9.0) -> None:
                     arrowprops=thin | {"color": colour, "relpos": (0, 0.5)})
         for x, y, name, colour in ends
     ]  # fmt: skip
-    ax.figure.draw_without_rendering()  # the layout makes room for the names
+    fix_layout(ax.figure)  # it makes room for the names
     gap = 1.35 * size / 72 * ax.figure.dpi / ax.bbox.height
     pixels = ax.transData.transform([end[:2] for end in ends])
     wanted = ax.transAxes.inverted().transform(pixels)[:, 1]

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from scipy.stats import wasserstein_distance
 
 from helpers import StudyError
 from helpers.plots.base import colour_of, colours_for, ink, label_of, need, new_figure, on
@@ -35,6 +34,8 @@ def ecdf_panels(
 
     Source: GEDA, section 4 and figure 5.
     """
+    from scipy.stats import wasserstein_distance  # takes half a second
+
     norms = np.asarray(norms, dtype=float)
     need(norms, "norms")
     need(selections, "selections")
@@ -264,7 +265,7 @@ def diagram(
         ends = {"patchA": drawn[start].get_bbox_patch(), "patchB": drawn[end].get_bbox_patch()}
         (x0, y0), (x1, y1) = drawn[start].get_position(), drawn[end].get_position()
         way = {"arrowstyle": "-|>", "color": "#46566a", "lw": 1.4, **ends}
-        ax.annotate("", (x1, y1), (x0, y0), arrowprops=way, zorder=1)
+        ax.annotate("", (x1, y1), (x0, y0), arrowprops=way, zorder=3)
         if told:
             place = {"ha": "center", "va": "bottom", "fontsize": 8}
             ax.text((x0 + x1) / 2, (y0 + y1) / 2 + 0.06, told[0], **place)

@@ -43,7 +43,7 @@ def error_against_depth(frame: pd.DataFrame) -> Figure:
     alone = frame["alone"].astype(bool) if "alone" in frame else frame["seed"].notna()
     fig, axes = new_figure(1, 2, (9, 3.6))
     for ax, column in zip(axes[0], ("test_error", "seconds"), strict=True):
-        curve(ax, places, frame[column], "#0072b2", errorbar=t_ends, marker="o", zorder=3)
+        curve(ax, places, frame[column], "#0072b2", ends=t_ends, marker="o", zorder=3)
         face = ["#56b4e9" if one or column != "seconds" else "none" for one in alone]
         ax.scatter(beside, frame[column], s=16, facecolors=face, edgecolors="#56b4e9")
         ax.set_xticks(range(len(models)), models, rotation=30 if max(map(len, models)) > 9 else 0)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -45,14 +46,14 @@ class Damaged(StudyError):
     """A file that is not what was written, or not what may be read."""
 
 
-class Arrays(Mapping):
-    """Arrays by name, each read when first asked for."""
+class OnDemand(Mapping):
+    """Arrays or results by name, each read when first asked for."""
 
-    def __init__(self, names: Iterable[str], read: Callable[[str], np.ndarray]) -> None:
-        self._names, self._read = tuple(names), read
-        self._kept: dict[str, np.ndarray] = {}
+    def __init__(self, names: Iterable[str], read: Callable[[str], Any]) -> None:
+        self._names, self._read = dict.fromkeys(names), read
+        self._kept: dict[str, Any] = {}
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._names:
             raise KeyError(name)
         if name not in self._kept:
@@ -130,13 +131,16 @@ def result_of(key: str, entry: object, arrays: Mapping[str, np.ndarray]) -> Resu
     """Return the result that an entry describes.
 
     Raises:
-        Damaged: If the entry is none, or its key is not the hash of its spec.
+        Damaged: If the entry is none, holds what `check_plain` refuses, or its key is not the
+            hash of its spec.
         specs.Unknown: If another version of the study made it.
     """
     kinds = {"spec": dict, "metrics": dict, "complete": bool, "revisions": dict, "provenance": dict}
     for name, kind in kinds.items():
         if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
             raise Damaged(f"it has no {name}")
+    with _as_damage():
+        check_plain(entry)
     texts, numbers = entry["provenance"].values(), map(entry["revisions"].get, specs.KINDS)
     if not all(isinstance(v, str) for v in texts) or not all(isinstance(v, int) for v in numbers):
         raise Damaged("its provenance or revisions are of another kind")
@@ -216,7 +220,6 @@ def open_(path: Path, text_name: str) -> tuple[zipfile.ZipFile, object, list[str
         if unpacked > max(UNPACKED, TIMES * facts.st_size) or members[text_name].file_size > TEXT:
             raise Damaged(f"its {facts.st_size} bytes would unpack to {unpacked}")
         value = json.loads(archive.read(text_name))
-        check_plain(value)
     return archive, value, [name.removesuffix(".npy") for name in arrays]
 
 

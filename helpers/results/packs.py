@@ -12,7 +12,7 @@ import numpy as np
 
 from helpers import StudyError, specs
 from helpers.results import archive
-from helpers.results.archive import ROOT, Arrays, Result
+from helpers.results.archive import ROOT, OnDemand, Result
 
 FILE, TEXT = "pack.npz", "pack.json"
 # What notebooks and claims read of a training run; what only a new selection would is dropped.
@@ -123,31 +123,33 @@ def _count(path: Path) -> int:
         return 0
 
 
-def read(folder: Path, whole: bool = False) -> dict[str, Result]:
+def read(folder: Path, whole: bool = False) -> Mapping[str, Result]:
     """Return a pack's results by key; empty if there is no pack, StudyError if it is damaged.
 
-    Every array is checked at once if `whole`, else when it is read.
+    Every result and array is checked at once if `whole`, else when it is asked for.
     """
-    path = Path(folder) / FILE
-    try:
-        return _read(path, _stamp(path), whole)
-    except FileNotFoundError:
-        return {}
-    except (OSError, archive.Damaged, specs.Unknown) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise StudyError(f"the pack {path} is damaged: {why}") from None
+    return _opened(folder, whole)[1]
 
 
 def data_names(folder: Path) -> frozenset[str]:
     """Return the names of the data sets of a pack's runs and choices; empty without a pack."""
+    return _opened(folder)[0]
+
+
+def _opened(folder: Path, whole: bool = False) -> tuple[frozenset[str], Mapping[str, Result]]:
     path = Path(folder) / FILE
-    return _data_names(path, _stamp(path)) if path.exists() else frozenset()
+    try:
+        return _read(path, _stamp(path), whole)
+    except FileNotFoundError:
+        return frozenset(), {}
+    except OSError as error:
+        raise _damaged(path, error.strerror) from None
+    except archive.Damaged as error:
+        raise _damaged(path, error) from None
 
 
-@lru_cache(maxsize=8)
-def _data_names(path: Path, stamp: tuple[int, ...]) -> frozenset[str]:
-    found = (result.spec for result in read(path.parent).values())
-    return frozenset(spec.dataset for spec in found if not isinstance(spec, specs.Measure))
+def _damaged(path: Path, why: object) -> StudyError:
+    return StudyError(f"the pack {path} is damaged: {why}")
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -156,12 +158,14 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, stamp: tuple[int, ...], whole: bool) -> dict[str, Result]:
+def _read(
+    path: Path, stamp: tuple[int, ...], whole: bool
+) -> tuple[frozenset[str], Mapping[str, Result]]:
+    """Return the data sets of a pack and those results whose keys are still their specs' hashes."""
     opened, index, members = archive.open_(path, TEXT)
-    if whole:
-        archive.check_arrays(opened, members)
     entries = index.get("results") if isinstance(index, dict) else None
-    if not isinstance(entries, dict):
+    listed = entries.values() if isinstance(entries, dict) else [None]
+    if not all(isinstance(one, dict) and isinstance(one.get("spec"), dict) for one in listed):
         raise archive.Damaged("it lists no results")
     names: dict[str, list[str]] = {key: [] for key in entries}
     for member in members:
@@ -169,17 +173,26 @@ def _read(path: Path, stamp: tuple[int, ...], whole: bool) -> dict[str, Result]:
         if key not in names or not name:
             raise archive.Damaged(f"{member} is of no result in it")
         names[key].append(name)
-    found = {}
-    for key, entry in entries.items():
-        arrays = Arrays(names[key], partial(_array, opened, path, key))
-        result = archive.result_of(key, entry, arrays)
-        if specs.key(result.spec) == key:  # else a raised revision made it another one
-            found[key] = result
-    return found
+
+    def one(key: str) -> Result:
+        arrays = OnDemand(names[key], partial(_array, opened, path, key))
+        try:
+            return archive.result_of(key, entries[key], arrays)
+        except (archive.Damaged, specs.Unknown) as error:
+            raise _damaged(path, error) from None
+
+    raised = [key for key, entry in entries.items() if entry.get("revisions") != specs.REVISION]
+    past = {key for key in raised if specs.key(one(key).spec) != key}  # now another result's
+    found = OnDemand((key for key in entries if key not in past), one)
+    if whole:
+        archive.check_arrays(opened, members)
+        list(found.values())
+    data = (entry["spec"].get("dataset") for entry in listed)
+    return frozenset(name for name in data if isinstance(name, str)), found
 
 
 def _array(opened: ZipFile, path: Path, key: str, name: str) -> np.ndarray:
     try:
         return archive.read_array(opened, f"{key}/{name}")
     except archive.Damaged as error:
-        raise StudyError(f"the pack {path} is damaged: {error}") from None
+        raise _damaged(path, error) from None

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from helpers import StudyError, ranking, scores, specs
 from helpers.checks import check_features, check_labels
@@ -270,8 +270,8 @@ def shared_choice(
     rng, k = np.random.default_rng(seed), max(1, round(share * len(first)))
     shuffled = [rng.permutation(len(first)) for _ in range(2)]
     pairs = zip((first, second), shuffled, strict=True)
-    chosen = [rows[scores.order(values[rows])[:k]] for values, rows in pairs]
-    return len(np.intersect1d(*chosen)) / k
+    ours, theirs = (rows[scores.order(values[rows])[:k]] for values, rows in pairs)
+    return np.bincount(ours, minlength=len(first))[theirs].sum() / k
 
 
 def summary(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -307,10 +307,10 @@ def class_rank(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     features, labels = check_features(features), check_labels(labels)
     ranks = np.empty(len(labels))
     for label in np.unique(labels):
-        rows = labels == label
+        rows = np.flatnonzero(labels == label)
         points = features[rows].astype(np.float64)
         dist = ((points - points.mean(axis=0)) ** 2).sum(axis=1)
-        ranks[rows] = (stats.rankdata(dist, "ordinal") - 1) / len(points)
+        ranks[rows[np.argsort(dist, kind="stable")]] = np.arange(len(points)) / len(points)
     return ranks
 
 

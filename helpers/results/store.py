@@ -30,7 +30,7 @@ import numpy as np
 from helpers import StudyError, specs
 from helpers.data.cache import beside
 from helpers.results import archive, packs
-from helpers.results.archive import ROOT, Arrays, Result
+from helpers.results.archive import ROOT, OnDemand, Result
 
 TEXT = "result.json"
 RESULT = re.compile(r"([0-9a-f]{64})\.npz")
@@ -119,7 +119,7 @@ class Store:
                 facts = os.stat(path)
                 stamp = facts.st_ino, facts.st_mtime_ns, facts.st_size
                 found, names = _checked(path, key, stamp)
-                arrays = Arrays(names, partial(_array, path))
+                arrays = OnDemand(names, partial(_array, path))
                 return replace(found, metrics=dict(found.metrics), arrays=arrays), ""
             except (FileNotFoundError, NotADirectoryError):
                 wrong = ""

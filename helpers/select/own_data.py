@@ -234,7 +234,8 @@ def gallery(
             lines[1] += ", never learned" if never else f", score {values[row]:.4g}"
         if predicted is not None:
             right = predicted[row] == dataset.train_labels[row]
-            lines.append("right" if right else f"taken for {dataset.class_names[predicted[row]]}")
+            told = "right" if right else f"taken for {dataset.class_names[predicted[row]]}"
+            lines.append(f"{told} by the proxy, which trained on it")
         told = "<br>".join(html.escape(printable(line)) for line in reversed(lines))
         told = f"<strong>{html.escape(printable(name))}</strong><br>{told}"
         shown = (_excerpt if dataset.is_text else _image)(dataset.train_inputs[row])
