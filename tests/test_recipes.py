@@ -117,7 +117,7 @@ def test_a_recipe_that_would_silently_mean_something_else_is_refused():
         dataclasses.replace(digits, crop=16, pad=4)
 
 
-CPU = "digits digits-ten digits-fresh digits-long smoke mnist".split()
+CPU = "digits digits-ten digits-fresh smoke mnist".split()
 CPU += "imagenette-small amazon-small amazon-ratings-small".split()
 
 

@@ -21,7 +21,7 @@ from helpers.results import packs
 NOTEBOOK_OF = {"budgeted": "03", "geda": "04", "adonis": "05"}
 # Profiles whose headlines stand beside each other.
 PROFILES = (
-    *("digits", "digits-ten", "digits-fresh", "digits-long", "mnist"),
+    *("digits", "digits-ten", "digits-fresh", "mnist"),
     *("cifar10-cpu", "cifar10-plain", "budgeted"),
 )
 # How our data's name begins -> the documents' data nearest to it in kind, as svp's tables spell it.
