@@ -90,7 +90,7 @@ def export(
     for result in sorted(results, key=lambda result: result.key):
         names = list(result.arrays)
         if not full and result.key in judged:
-            names = [name for name in names if name == "labels"]
+            names = [name for name in names if name == "labels" and is_shown(result.spec, name)]
         elif not full:
             names = [name for name in names if _is_kept(result, name, roles)]
         entry = archive.entry_of(result)
