@@ -163,7 +163,7 @@ def _fits(value: object, hint: object) -> bool:
 def key(spec: Spec, revisions: dict[str, int] = REVISION) -> str:
     """Return the spec's SHA-256 over canonical JSON and the steps' revisions, 64 hex digits."""
     # 1 == 1.0 == True for a cache, but not in JSON: the text tells such specs apart.
-    return _key(repr(spec), spec, tuple(revisions.items()))
+    return _key(repr(spec), spec, tuple(sorted(revisions.items())))
 
 
 @lru_cache(maxsize=100_000)

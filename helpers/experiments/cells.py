@@ -143,7 +143,13 @@ def _data_of(config: Config, cell: Cell, seed: int) -> str:
 
 def on_data(config: Config, cell: Cell) -> Config:
     """Return the parameters with a cell's data set."""
-    return config.replace(dataset=cell.data.rpartition(">")[2]) if cell.data else config
+    name = cell.data.rpartition(">")[2] or config.dataset
+    return config if name == config.dataset else _on(config, name)
+
+
+@cache
+def _on(config: Config, dataset: str) -> Config:
+    return config.replace(dataset=dataset)  # which checks all parameters again
 
 
 def chosen(config: Config, cell: Cell, seed: int) -> Select:
