@@ -20,10 +20,7 @@ from helpers.results import packs
 # The notebook whose parameters a document's runs have; the others' are those of the whole study.
 NOTEBOOK_OF = {"budgeted": "03", "geda": "04", "adonis": "05"}
 # Profiles whose headlines stand beside each other.
-PROFILES = (
-    *("digits", "digits-ten", "digits-fresh", "mnist"),
-    *("cifar10-cpu", "cifar10-plain", "budgeted"),
-)
+PROFILES = ("digits", "digits-ten", "digits-fresh", "mnist", "cifar10-cpu", "budgeted")
 # How our data's name begins -> the documents' data nearest to it in kind, as svp's tables spell it.
 NEAREST = {
     "amazon-reviews": "Amazon Review Polarity",
