@@ -47,7 +47,7 @@ def spearman_heatmaps(
     shade = axes[0, 0].collections[0]
     fig.colorbar(shade, ax=list(axes[0]), shrink=0.75, pad=0.02, label=f"{coefficient} correlation")
     fig.supxlabel("diagonal: the same model, different seeds", fontsize=9)
-    for _ in range(2):  # square cells shrink their axes: what stands around them follows
+    for _ in range(4):  # square cells shrink their axes: what stands around them follows
         fix_layout(fig)
     return fig
 
