@@ -65,7 +65,7 @@ def test_the_site_names_the_extra_that_it_needs(monkeypatch, capsys):
 
 def test_wrong_use_is_one_line_and_exit_code_2(capsys):
     for naming, argv in (
-        ("profiles: digits, digits-ten, smoke", ["study", "--profile", "digit"]),
+        ("profiles: digits, digits-ten, digits-fresh, smoke", ["study", "--profile", "digit"]),
         ("cuda:N, mps", ["study", "--device", "gpu"]),
         ("got 0", ["study", "--workers", "0"]),
         ("--fast", ["study", "--fast"]),
