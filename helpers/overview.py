@@ -201,8 +201,9 @@ def headline_table(folders: Folders, judged: Mapping[str, list[ledger.Row]]) -> 
 
 
 def findings_table(names: Iterable[str]) -> str:
-    """Write what choosing gained in Markdown; of equal data the profile of more seeds."""
-    configs = sorted(((name, profile(name).config()) for name in names), key=lambda c: c[1].n_seeds)
+    """Write what choosing gained in Markdown; of equal data the profile of more methods, or seeds."""
+    configs = [(name, profile(name).config()) for name in names]
+    configs.sort(key=lambda one: (len(one[1].methods), one[1].n_seeds))
     lines, told, all_found = [], [], []
     for name, config in {config.dataset: (name, config) for name, config in configs}.values():
         with variables_set({"STUDY_PROFILE": name, "STUDY_OFFLINE": "1"}):
