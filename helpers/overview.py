@@ -201,7 +201,7 @@ def headline_table(folders: Folders, judged: Mapping[str, list[ledger.Row]]) -> 
 
 
 def findings_table(names: Iterable[str]) -> str:
-    """Write what choosing gained in Markdown; of equal data the profile of more methods, or seeds."""
+    """Write what choosing gained in Markdown; of equal data by the profile of most methods."""
     configs = [(name, profile(name).config()) for name in names]
     configs.sort(key=lambda one: (len(one[1].methods), one[1].n_seeds))
     lines, told, all_found = [], [], []
