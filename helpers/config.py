@@ -178,6 +178,20 @@ class Config(BaseModel):
             raise StudyError(f"dataset {self.dataset}: there is no {path}")
         if has_numbers(self.dataset):
             raise StudyError(f"dataset {self.dataset}: it has numbers, the study compares classes")
+        panels = [
+            (parameter, part)
+            for parameter in ("panel_data", "table_two")
+            if parameter in known
+            for name in getattr(self, parameter)
+            for part in name.split(">") if name
+        ]  # fmt: skip
+        for parameter, name in panels:
+            try:
+                data.check(name)
+            except StudyError as error:
+                raise StudyError(f"{parameter}: {error}") from None
+            if has_numbers(name) or is_text(parse(name)[0]):
+                raise StudyError(f"{parameter}: {name} is no set of images with classes")
         own_batch = self.own_batch if "own_batch" in known else 0
         if (rows or own_batch) and own_batch > (n := data.check(self.dataset)):
             raise StudyError(f"own_batch must be at most {n}, the training rows, got {own_batch}")
