@@ -364,7 +364,9 @@ def test_signals_end_the_kernel_and_its_workers_and_leave_no_file(folders, tmp_p
     write(folders.notebooks, "01-one.ipynb", FIRST, source)
     (tmp_path / "tmp").mkdir()
     usual = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
-    ignored = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
+    # SIGHUP is caught however the tests were started: nohup ignores it
+    hup = lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)  # noqa: E731
+    ignored = lambda: (signal.signal(signal.SIGINT, signal.SIG_IGN), hup())  # noqa: E731
     for sent, before, code in (
         (signal.SIGINT, usual, 130),
         (signal.SIGTERM, ignored, 143),

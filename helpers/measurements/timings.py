@@ -273,12 +273,13 @@ def random_projection(
     overlaps, kept, faster = [], [], []
     for p in dimensions:
         for _ in range(n_draws):
-            other = iqp.budgeted(utility, iqp.projected(features, p, rng), k, WEIGHT, h)
+            projection = iqp.directions(d, p, rng)
+            other = iqp.budgeted(utility, features @ projection, k, WEIGHT, h)
             shared = len(np.intersect1d(chosen, other))
             overlaps.append(shared / (2 * k - shared))
             kept.append(iqp.objective(utility, similarity, other, WEIGHT) / value)
         projected = median_seconds(
-            lambda p=p: gaussian_similarity(iqp.projected(features, p, rng), h), repeats, clock
+            lambda q=projection: gaussian_similarity(features @ q, h), repeats, clock
         )
         faster.append(whole / projected)
     shape = (len(dimensions), n_draws)

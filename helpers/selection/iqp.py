@@ -437,11 +437,12 @@ def pick_iqp(
     """
     utility = entropy(pool.probs) if pool.scores is None else pool.scores
     options = {"diversity": diversity, "shift": shift, "max_steps": max_steps}
-    features = projected(pool.features, dimensions, rng) if dimensions else pool.features
+    features = pool.features
+    if dimensions:
+        features = features @ directions(features.shape[1], dimensions, rng)
     return solve(utility, features, k, weight, bandwidth=bandwidth, rng=rng, **options).indices
 
 
-def projected(features: np.ndarray, p: int, rng: np.random.Generator) -> np.ndarray:
-    """Return features (n, d) in p random directions (n, p); their lengths stay on average."""
-    size = (features.shape[1], p)
-    return features @ (rng.normal(size=size).astype(np.float32) / np.float32(p) ** 0.5)
+def directions(d: int, p: int, rng: np.random.Generator) -> np.ndarray:
+    """Return p random directions (d, p) float32, along which lengths stay on average (eq. 5)."""
+    return rng.normal(size=(d, p)).astype(np.float32) / np.float32(p) ** 0.5
